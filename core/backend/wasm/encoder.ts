@@ -1,0 +1,228 @@
+/** WebAssembly's binary format: bytes, sections, functions. */
+
+export type ValType = "i32" | "i64" | "f32" | "f64" | "v128";
+const codes: { readonly [T in ValType]: number } = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
+
+/** A growing byte buffer. */
+export class Bytes {
+  #data = new Uint8Array(1024);
+  length = 0;
+  #grow(by: number): void {
+    if (this.length + by <= this.#data.length) return;
+    const next = new Uint8Array(Math.max(this.#data.length * 2, this.length + by));
+    next.set(this.#data.subarray(0, this.length));
+    this.#data = next;
+  }
+  byte(b: number): this {
+    if (this.length === this.#data.length) this.#grow(1);
+    this.#data[this.length++] = b;
+    return this;
+  }
+  /** unsigned LEB128 */
+  u32(n: number): this {
+    let v = n >>> 0;
+    while (v >= 128) {
+      this.byte((v & 127) | 128);
+      v >>>= 7;
+    }
+    return this.byte(v);
+  }
+  /** signed LEB128 */
+  i32(n: number): this {
+    let v = n | 0;
+    while (v < -64 || v > 63) {
+      this.byte((v & 127) | 128);
+      v >>= 7;
+    }
+    return this.byte(v & 127);
+  }
+  f32(x: number): this {
+    return this.raw(new Uint8Array(new Float32Array([x]).buffer));
+  }
+  f64(x: number): this {
+    return this.raw(new Uint8Array(new Float64Array([x]).buffer));
+  }
+  raw(bytes: Uint8Array): this {
+    this.#grow(bytes.length);
+    this.#data.set(bytes, this.length);
+    this.length += bytes.length;
+    return this;
+  }
+  /** length-prefixed */
+  sized(b: Bytes): this {
+    return this.u32(b.length).raw(b.view());
+  }
+  name(s: string): this {
+    const b = new TextEncoder().encode(s);
+    return this.u32(b.length).raw(b);
+  }
+  view(): Uint8Array<ArrayBuffer> {
+    return this.#data.subarray(0, this.length);
+  }
+}
+
+export interface Signature {
+  readonly params: readonly ValType[];
+  readonly results: readonly ValType[];
+}
+
+/** The body of one function under construction. */
+export class Code {
+  readonly params: readonly ValType[];
+  readonly locals: ValType[] = [];
+  readonly bytes = new Bytes();
+  constructor(params: readonly ValType[]) {
+    this.params = params;
+  }
+  local(type: ValType): number {
+    this.locals.push(type);
+    return this.params.length + this.locals.length - 1;
+  }
+  op(...opcode: number[]): this {
+    for (const b of opcode) this.bytes.byte(b);
+    return this;
+  }
+  get(local: number): this {
+    return this.op(0x20).arg(local);
+  }
+  set(local: number): this {
+    return this.op(0x21).arg(local);
+  }
+  tee(local: number): this {
+    return this.op(0x22).arg(local);
+  }
+  arg(n: number): this {
+    this.bytes.u32(n);
+    return this;
+  }
+  i32(n: number): this {
+    this.op(0x41).bytes.i32(n);
+    return this;
+  }
+  f32(x: number): this {
+    this.op(0x43).bytes.f32(x);
+    return this;
+  }
+  f64(x: number): this {
+    this.op(0x44).bytes.f64(x);
+    return this;
+  }
+  call(f: number): this {
+    return this.op(0x10).arg(f);
+  }
+  /** memory access: opcode, alignment exponent, constant offset */
+  memory(opcode: number, align: number, offset = 0): this {
+    return this.op(opcode).arg(align).arg(offset);
+  }
+  /** 128-bit instructions have a prefix and a numbered opcode */
+  simd(opcode: number): this {
+    return this.op(0xfd).arg(opcode);
+  }
+  if(result: ValType | null, yes: () => void, no?: () => void): this {
+    this.op(0x04, result === null ? 0x40 : codes[result]);
+    yes();
+    if (no !== undefined) {
+      this.op(0x05);
+      no();
+    }
+    return this.op(0x0b);
+  }
+  block(body: () => void): this {
+    this.op(0x02, 0x40);
+    body();
+    return this.op(0x0b);
+  }
+  loop(body: () => void): this {
+    this.op(0x03, 0x40);
+    body();
+    return this.op(0x0b);
+  }
+  br(depth: number): this {
+    return this.op(0x0c).arg(depth);
+  }
+  brIf(depth: number): this {
+    return this.op(0x0d).arg(depth);
+  }
+}
+
+/** A module under construction. Imports come first; then functions in the order in which they are added. */
+export class Module {
+  readonly #types: string[] = [];
+  readonly #signatures: Signature[] = [];
+  readonly #imports: { module: string; name: string; type: number }[] = [];
+  readonly #functions: { type: number; code: Code }[] = [];
+  readonly #exports: { name: string; index: number }[] = [];
+
+  #type(s: Signature): number {
+    const key = `${s.params.join()}>${s.results.join()}`;
+    let at = this.#types.indexOf(key);
+    if (at < 0) {
+      at = this.#types.push(key) - 1;
+      this.#signatures.push(s);
+    }
+    return at;
+  }
+  /** Declares an imported function; all imports must be declared before the first function. */
+  import(module: string, name: string, signature: Signature): number {
+    const at = this.#imports.findIndex((i) => i.module === module && i.name === name);
+    if (at >= 0) return at;
+    if (this.#functions.length > 0) throw new Error("wasm: imports must come before functions");
+    return this.#imports.push({ module, name, type: this.#type(signature) }) - 1;
+  }
+  add(signature: Signature, code: Code): number {
+    this.#functions.push({ type: this.#type(signature), code });
+    return this.#imports.length + this.#functions.length - 1;
+  }
+  export(name: string, index: number): void {
+    this.#exports.push({ name, index });
+  }
+  /** The finished module; it imports its memory as `env.memory`. */
+  encode(): Uint8Array<ArrayBuffer> {
+    const out = new Bytes().raw(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
+    const section = (id: number, fill: (b: Bytes) => void): void => {
+      const b = new Bytes();
+      fill(b);
+      out.byte(id).sized(b);
+    };
+    section(1, (b) => {
+      b.u32(this.#signatures.length);
+      for (const { params, results } of this.#signatures) {
+        b.byte(0x60).u32(params.length);
+        for (const t of params) b.byte(codes[t]);
+        b.u32(results.length);
+        for (const t of results) b.byte(codes[t]);
+      }
+    });
+    section(2, (b) => {
+      b.u32(this.#imports.length + 1);
+      for (const i of this.#imports) b.name(i.module).name(i.name).byte(0).u32(i.type);
+      b.name("env").name("memory").byte(2).byte(0).u32(0);
+    });
+    section(3, (b) => {
+      b.u32(this.#functions.length);
+      for (const f of this.#functions) b.u32(f.type);
+    });
+    section(7, (b) => {
+      b.u32(this.#exports.length);
+      for (const e of this.#exports) b.name(e.name).byte(0).u32(e.index);
+    });
+    section(10, (b) => {
+      b.u32(this.#functions.length);
+      for (const { code } of this.#functions) {
+        const body = new Bytes();
+        // runs of equal types
+        const runs: [number, ValType][] = [];
+        for (const t of code.locals) {
+          const last = runs.at(-1);
+          if (last?.[1] === t) last[0]++;
+          else runs.push([1, t]);
+        }
+        body.u32(runs.length);
+        for (const [n, t] of runs) body.u32(n).byte(codes[t]);
+        body.raw(code.bytes.view()).byte(0x0b);
+        b.sized(body);
+      }
+    });
+    return out.view().slice();
+  }
+}

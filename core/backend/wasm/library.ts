@@ -1,0 +1,296 @@
+/** Functions that kernels share: integer division, 16-bit floats, fmod and the like; put into a module when
+ *  a kernel asks for them. The elementary functions are imported from the host's `Math`. */
+import { Code, type Module, type ValType } from "./encoder.ts";
+
+/** Host functions by name: float64 to float64. */
+export const hostMath: { readonly [name: string]: (x: number, y: number) => number } = {
+  exp: Math.exp,
+  exp2: (x) => 2 ** x,
+  log: Math.log,
+  log1p: Math.log1p,
+  expm1: Math.expm1,
+  sin: Math.sin,
+  cos: Math.cos,
+  tan: Math.tan,
+  asin: Math.asin,
+  acos: Math.acos,
+  atan: Math.atan,
+  sinh: Math.sinh,
+  cosh: Math.cosh,
+  tanh: Math.tanh,
+  asinh: Math.asinh,
+  acosh: Math.acosh,
+  atanh: Math.atanh,
+  cbrt: Math.cbrt,
+  // IEEE pow: JavaScript gives NaN for 1^NaN and (±1)^±∞
+  pow: (x, y) => (x === 1 || (x === -1 && Math.abs(y) === Number.POSITIVE_INFINITY) ? 1 : x ** y),
+  atan2: Math.atan2,
+  fmod: (x, y) => x % y,
+};
+const binaryMath = new Set(["pow", "atan2", "fmod"]);
+
+const i32 = { lt_s: 0x48, lt_u: 0x49, add: 0x6a, sub: 0x6b, and: 0x71, or: 0x72, shl: 0x74, shr_s: 0x75, shr_u: 0x76 };
+
+type Make = (c: Code, library: Library) => void;
+interface Entry {
+  readonly params: readonly ValType[];
+  readonly result: ValType;
+  readonly make: Make;
+}
+const define = (params: readonly ValType[], result: ValType, make: Make): Entry => ({ params, result, make });
+const two: readonly ValType[] = ["i32", "i32"];
+
+/** The smaller or larger of two integers. */
+const choose = (compare: number): Entry =>
+  define(two, "i32", (c) => c.get(0).get(1).get(0).get(1).op(compare, 0x1b));
+
+const shift = (op: number, past: (c: Code) => void): Entry =>
+  define(two, "i32", (c) => {
+    // a count of 32 or more (as unsigned) moves everything out
+    c.get(1).i32(32).op(i32.lt_u);
+    c.if("i32", () => c.get(0).get(1).op(op), () => past(c));
+  });
+
+/** x rounded to a float with the given significand bits, smallest normal and overflow bound: in float64, where
+ *  every step but the rounding itself is exact. */
+const rounding = (mantissa: number, tiny: number, overflow: number): Entry =>
+  define(["f64"], "f32", (c) => {
+    const a = c.local("f64");
+    const unit = c.local("f64");
+    c.get(0).op(0x99).tee(a).f64(overflow).op(0x63); // |x| < overflow
+    c.if(
+      "f32",
+      () => {
+        // the power of two at or below |x|, at least the smallest normal, over 2^mantissa
+        c.get(a).op(0xbd);
+        c.op(0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0xff, 0x00); // i64.const 0x7ff0_0000_0000_0000
+        c.op(0x83, 0xbf).f64(tiny).op(0xa5).f64(2 ** -mantissa).op(0xa2).set(unit);
+        c.get(a).get(unit).op(0xa3, 0x9e).get(unit).op(0xa2).get(0).op(0xa6, 0xb6);
+      },
+      () => {
+        c.get(0).get(0).op(0x62); // NaN?
+        c.if("f32", () => c.f32(Number.NaN), () => c.f32(Number.POSITIVE_INFINITY).get(0).op(0xb6, 0x98));
+      },
+    );
+  });
+const viaDouble = (name: string): Entry =>
+  define(["f32"], "f32", (c, l) => c.get(0).op(0xbb).call(l.function(name)));
+
+const nextBits = (toBits: (c: Code, l: Library, param: number) => void, fromBits: (c: Code, l: Library) => void, sign: number): Entry =>
+  define(["f32", "f32"], "f32", (c, l) => {
+    const bits = c.local("i32");
+    c.get(0).get(0).op(0x5c).get(1).get(1).op(0x5c).op(i32.or);
+    c.if(
+      "f32",
+      () => c.f32(Number.NaN),
+      () => {
+        c.get(0).get(1).op(0x5b);
+        c.if(
+          "f32",
+          () => c.get(1),
+          () => {
+            c.get(0).f32(0).op(0x5b);
+            c.if(
+              null,
+              () => {
+                // the smallest subnormal with the sign of y
+                toBits(c, l, 1);
+                c.i32(sign).op(i32.and).i32(1).op(i32.or).set(bits);
+              },
+              () => {
+                toBits(c, l, 0);
+                // away from zero: one more; towards zero: one less
+                c.i32(1).i32(-1).get(0).get(1).op(0x5d).get(0).f32(0).op(0x5e, 0x46, 0x1b).op(i32.add).set(bits);
+              },
+            );
+            c.get(bits);
+            fromBits(c, l);
+          },
+        );
+      },
+    );
+  });
+
+/** x^y by squaring, modulo 2³²; a negative exponent gives 1/x^|y| truncated, and 0 for x = 0. */
+const integerPower = (signed: boolean): Entry =>
+  define(two, "i32", (c) => {
+    const result = c.local("i32");
+    const power = (): void => {
+      c.i32(1).set(result);
+      c.block(() => {
+        c.loop(() => {
+          c.get(1).op(0x45).brIf(1);
+          c.get(1).i32(1).op(i32.and);
+          c.if(null, () => c.get(result).get(0).op(0x6c).set(result));
+          c.get(0).get(0).op(0x6c).set(0).get(1).i32(1).op(i32.shr_u).set(1).br(0);
+        });
+      });
+    };
+    if (!signed) {
+      power();
+      c.get(result);
+      return;
+    }
+    c.get(1).i32(0).op(i32.lt_s);
+    c.if(
+      "i32",
+      () => {
+        // 1 for x = 1, ±1 for x = −1 (by the parity of y), 0 for all others
+        c.get(0).i32(1).op(0x46);
+        c.i32(1).i32(-1).get(1).i32(1).op(i32.and, 0x45, 0x1b).get(0).i32(-1).op(0x46, 0x6c, i32.or);
+      },
+      () => {
+        power();
+        c.get(result);
+      },
+    );
+  });
+
+const entries: { readonly [name: string]: Entry } = {
+  // integer x/0 = −1, x rem 0 = x, min/−1 = min
+  div_s: define(two, "i32", (c) => {
+    c.get(1).op(0x45);
+    c.if("i32", () => c.i32(-1), () => {
+      c.get(1).i32(-1).op(0x46);
+      c.if("i32", () => c.i32(0).get(0).op(i32.sub), () => c.get(0).get(1).op(0x6d));
+    });
+  }),
+  div_u: define(two, "i32", (c) => {
+    c.get(1).op(0x45);
+    c.if("i32", () => c.i32(-1), () => c.get(0).get(1).op(0x6e));
+  }),
+  rem_s: define(two, "i32", (c) => {
+    c.get(1).op(0x45);
+    c.if("i32", () => c.get(0), () => c.get(0).get(1).op(0x6f));
+  }),
+  rem_u: define(two, "i32", (c) => {
+    c.get(1).op(0x45);
+    c.if("i32", () => c.get(0), () => c.get(0).get(1).op(0x70));
+  }),
+  pow_s: integerPower(true),
+  pow_u: integerPower(false),
+  min_s: choose(0x48),
+  min_u: choose(0x49),
+  max_s: choose(0x4a),
+  max_u: choose(0x4b),
+  shl: shift(i32.shl, (c) => c.i32(0)),
+  shr_u: shift(i32.shr_u, (c) => c.i32(0)),
+  shr_s: shift(i32.shr_s, (c) => c.get(0).i32(31).op(i32.shr_s)),
+  mulhi_s: define(two, "i32", (c) => c.get(0).op(0xac).get(1).op(0xac, 0x7e, 0x42, 32, 0x87, 0xa7)),
+  mulhi_u: define(two, "i32", (c) => c.get(0).op(0xad).get(1).op(0xad, 0x7e, 0x42, 32, 0x88, 0xa7)),
+  sign_i32: define(["i32"], "i32", (c) => c.get(0).i32(31).op(i32.shr_s).get(0).i32(0).op(0x4a, i32.or)),
+  sign_u32: define(["i32"], "i32", (c) => c.get(0).i32(0).op(0x47)),
+  // NaN and zeros are their own sign
+  sign_f32: define(["f32"], "f32", (c) => {
+    c.get(0).op(0x8b).f32(0).op(0x5e);
+    c.if("f32", () => c.f32(1).get(0).op(0x98), () => c.get(0));
+  }),
+  sign_f64: define(["f64"], "f64", (c) => {
+    c.get(0).op(0x99).f64(0).op(0x64);
+    c.if("f64", () => c.f64(1).get(0).op(0xa6), () => c.get(0));
+  }),
+  finite_f32: define(["f32"], "i32", (c) => c.get(0).op(0x8b).f32(Number.POSITIVE_INFINITY).op(0x5d)),
+  finite_f64: define(["f64"], "i32", (c) => c.get(0).op(0x99).f64(Number.POSITIVE_INFINITY).op(0x63)),
+  fmod_f64: define(["f64", "f64"], "f64", (c, l) => c.get(0).get(1).call(l.math("fmod"))),
+  fmod_f32: define(["f32", "f32"], "f32", (c, l) =>
+    c.get(0).op(0xbb).get(1).op(0xbb).call(l.math("fmod")).op(0xb6),
+  ),
+  f64_round_f16: rounding(10, 2 ** -14, 65520),
+  f64_round_bf16: rounding(7, 2 ** -126, (2 - 2 ** -8) * 2 ** 127),
+  round_f16: viaDouble("f64_round_f16"),
+  round_bf16: viaDouble("f64_round_bf16"),
+  /** bits of a value that is a float16 */
+  f32_to_f16: define(["f32"], "i32", (c) => {
+    const bits = c.local("i32");
+    c.get(0).op(0xbc).tee(bits).i32(16).op(i32.shr_u).i32(0x8000).op(i32.and);
+    c.get(0).op(0x8b).f32(2 ** -14).op(0x5d);
+    c.if(
+      "i32",
+      () => c.get(0).op(0x8b).f32(2 ** 24).op(0x94, 0xfc, 0x00),
+      () => {
+        c.get(0).op(0x8b).f32(65536).op(0x5d);
+        c.if(
+          "i32",
+          () => c.get(bits).i32(13).op(i32.shr_u).i32(0x3ffff).op(i32.and).i32(112 << 10).op(i32.sub).i32(0x7fff).op(i32.and),
+          () => c.i32(0x7e00).i32(0x7c00).get(0).get(0).op(0x5c, 0x1b),
+        );
+      },
+    );
+    c.op(i32.or);
+  }),
+  f16_to_f32: define(["i32"], "f32", (c) => {
+    const e = c.local("i32");
+    c.get(0).i32(10).op(i32.shr_u).i32(31).op(i32.and).set(e);
+    c.get(e).op(0x45);
+    c.if(
+      "f32",
+      () => c.get(0).i32(1023).op(i32.and, 0xb2).f32(2 ** -24).op(0x94),
+      () => {
+        c.get(0).i32(0x7fff).op(i32.and).i32(13).op(i32.shl);
+        // exponent 31 (infinity, NaN) becomes 255
+        c.i32(224 << 23).i32(112 << 23).get(e).i32(31).op(0x46, 0x1b).op(i32.add, 0xbe);
+      },
+    );
+    c.f32(-1).f32(1).get(0).i32(0x8000).op(i32.and, 0x1b).op(0x98);
+  }),
+  nextafter_f32: nextBits((c, _l, p) => c.get(p).op(0xbc), (c) => c.op(0xbe), 0x80000000),
+  nextafter_f16: nextBits(
+    (c, l, p) => c.get(p).call(l.function("f32_to_f16")),
+    (c, l) => c.call(l.function("f16_to_f32")),
+    0x8000,
+  ),
+  nextafter_bf16: nextBits((c, _l, p) => c.get(p).op(0xbc).i32(16).op(i32.shr_u), (c) => c.i32(16).op(i32.shl, 0xbe), 0x8000),
+  nextafter_f64: define(["f64", "f64"], "f64", (c) => {
+    c.get(0).get(0).op(0x62).get(1).get(1).op(0x62, i32.or);
+    c.if(
+      "f64",
+      () => c.f64(Number.NaN),
+      () => {
+        c.get(0).get(1).op(0x61);
+        c.if(
+          "f64",
+          () => c.get(1),
+          () => {
+            c.get(0).f64(0).op(0x61);
+            c.if(
+              "f64",
+              () => c.f64(Number.MIN_VALUE).get(1).op(0xa6),
+              () => {
+                c.get(0).op(0xbd);
+                c.op(0x42, 1, 0x42, 0x7f).get(0).get(1).op(0x63).get(0).f64(0).op(0x64, 0x46, 0x1b);
+                c.op(0x7c, 0xbf);
+              },
+            );
+          },
+        );
+      },
+    );
+  }),
+};
+
+/** The shared functions of one module. */
+export class Library {
+  readonly #module: Module;
+  readonly #added = new Map<string, number>();
+  constructor(module: Module) {
+    this.#module = module;
+  }
+  /** Index of an imported function of the host's Math. Must be declared before any function is added. */
+  math(name: string): number {
+    const params: readonly ValType[] = binaryMath.has(name) ? ["f64", "f64"] : ["f64"];
+    return this.#module.import("math", name, { params, results: ["f64"] });
+  }
+  /** Index of a helper. */
+  function(name: string): number {
+    let index = this.#added.get(name);
+    if (index === undefined) {
+      const entry = entries[name];
+      if (entry === undefined) throw new Error(`wasm: no helper ${name}`);
+      const code = new Code(entry.params);
+      entry.make(code, this);
+      index = this.#module.add({ params: entry.params, results: [entry.result] }, code);
+      this.#added.set(name, index);
+    }
+    return index;
+  }
+}

@@ -1,0 +1,314 @@
+/** Element types: their width, their storage, their names, and how they promote. */
+import { DTypeError, fail } from "./errors.ts";
+
+/** A dtype is its name. Room is left for 16- and 64-bit integers and complex numbers. */
+export type DType =
+  | "bool"
+  | "int8"
+  | "uint8"
+  | "int32"
+  | "uint32"
+  | "float16"
+  | "bfloat16"
+  | "float32"
+  | "float64";
+
+export type DTypeKind = "bool" | "int" | "uint" | "float";
+
+/** Typed arrays that hold packed elements. 16-bit floats are stored as their bits. */
+export type PackedArray =
+  | Uint8Array
+  | Int8Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array;
+
+type PackedConstructor = {
+  new (length: number): PackedArray;
+  new (buffer: ArrayBufferLike, byteOffset?: number, length?: number): PackedArray;
+};
+
+export interface DTypeInfo {
+  readonly name: DType;
+  readonly kind: DTypeKind;
+  /** bytes of one element in memory */
+  readonly bytes: number;
+  /** name used in printed jaxprs: `f32`, `i32`, `bool` */
+  readonly short: string;
+  /** typed array over the packed bytes */
+  readonly packed: PackedConstructor;
+  /** smallest and largest finite value */
+  readonly min: number;
+  readonly max: number;
+  /** distance from 1 to the next larger value (0 for integers) */
+  readonly eps: number;
+  /** explicit significand bits of a float (0 for integers) */
+  readonly mantissa: number;
+  /** smallest positive normal value (floats; 1 for integers) */
+  readonly tiny: number;
+}
+
+const info = (
+  name: DType,
+  kind: DTypeKind,
+  bytes: number,
+  short: string,
+  packed: unknown,
+  min: number,
+  max: number,
+  mantissa = 0,
+  tiny = 1,
+): DTypeInfo => ({
+  name,
+  kind,
+  bytes,
+  short,
+  packed: packed as PackedConstructor,
+  min,
+  max,
+  eps: mantissa === 0 ? 0 : 2 ** -mantissa,
+  mantissa,
+  tiny,
+});
+
+const bf16Max = (2 - 2 ** -7) * 2 ** 127;
+const f32Max = (2 - 2 ** -23) * 2 ** 127;
+
+export const dtypes: { readonly [D in DType]: DTypeInfo } = {
+  bool: info("bool", "bool", 1, "bool", Uint8Array, 0, 1),
+  int8: info("int8", "int", 1, "i8", Int8Array, -128, 127),
+  uint8: info("uint8", "uint", 1, "u8", Uint8Array, 0, 255),
+  int32: info("int32", "int", 4, "i32", Int32Array, -(2 ** 31), 2 ** 31 - 1),
+  uint32: info("uint32", "uint", 4, "u32", Uint32Array, 0, 2 ** 32 - 1),
+  float16: info("float16", "float", 2, "f16", Uint16Array, -65504, 65504, 10, 2 ** -14),
+  bfloat16: info("bfloat16", "float", 2, "bf16", Uint16Array, -bf16Max, bf16Max, 7, 2 ** -126),
+  float32: info("float32", "float", 4, "f32", Float32Array, -f32Max, f32Max, 23, 2 ** -126),
+  float64: info(
+    "float64",
+    "float",
+    8,
+    "f64",
+    Float64Array,
+    -Number.MAX_VALUE,
+    Number.MAX_VALUE,
+    52,
+    2 ** -1022,
+  ),
+};
+
+export const allDTypes: readonly DType[] = Object.keys(dtypes) as DType[];
+
+export const isFloat = (d: DType): boolean => dtypes[d].kind === "float";
+export const isInteger = (d: DType): boolean =>
+  dtypes[d].kind === "int" || dtypes[d].kind === "uint";
+
+/** Checks a dtype that came from the user. */
+export function checkDType(op: string, d: unknown): DType {
+  if (typeof d === "string" && Object.hasOwn(dtypes, d)) return d as DType;
+  return fail(
+    DTypeError,
+    op,
+    `dtype must be one of ${allDTypes.join(", ")}`,
+    typeof d === "string" ? `"${d}"` : String(d),
+    "pass a dtype by its name",
+  );
+}
+
+// ---- promotion ----
+
+/** A dtype with JAX's weak-type bit: weak values adapt to the strong ones they meet. */
+export interface Typed {
+  readonly dtype: DType;
+  readonly weakType: boolean;
+}
+
+/** Nodes of JAX's lattice. `i*` and `f*` are the weak integer and weak float. */
+type Node = DType | "i*" | "f*";
+
+/** Direct upper neighbours; the join of two nodes is their least common upper bound.
+ *  int8 ∨ uint8 would be int16 and int32 ∨ uint32 would be int64: until those exist both are int32,
+ *  which for the second is JAX's answer too while 64-bit types are off.
+ *  @source JAX, "Type promotion semantics" */
+const above: { readonly [N in Node]: readonly Node[] } = {
+  bool: ["i*"],
+  "i*": ["uint8", "int8"],
+  uint8: ["int32", "uint32"],
+  int8: ["int32"],
+  uint32: ["int32"],
+  int32: ["f*"],
+  "f*": ["bfloat16", "float16"],
+  bfloat16: ["float32"],
+  float16: ["float32"],
+  float32: ["float64"],
+  float64: [],
+};
+
+function upward(n: Node): Set<Node> {
+  const seen = new Set<Node>([n]);
+  for (const up of above[n]) for (const m of upward(up)) seen.add(m);
+  return seen;
+}
+
+const joins = new Map<string, Node>();
+function join(a: Node, b: Node): Node {
+  const key = `${a} ${b}`;
+  let j = joins.get(key);
+  if (j === undefined) {
+    const ub = upward(b);
+    const common = [...upward(a)].filter((n) => ub.has(n));
+    // the least one: every other common bound lies above it
+    j = common.find((n) => {
+      const up = upward(n);
+      return common.every((m) => up.has(m));
+    }) as Node;
+    joins.set(key, j);
+  }
+  return j;
+}
+
+const nodeOf = (t: Typed): Node =>
+  !t.weakType || t.dtype === "bool" ? t.dtype : isFloat(t.dtype) ? "f*" : "i*";
+
+/** The dtype in which values of these types meet, by JAX's lattice. */
+export function promoteTypes(op: string, types: readonly Typed[]): Typed {
+  const first = types[0];
+  if (first === undefined) return fail(DTypeError, op, "needs an operand", "none", "pass an array");
+  // all weak: the answer is weak, in the widest weak dtype
+  if (types.every((t) => t.weakType)) {
+    const d = types.reduce<Node>((acc, t) => join(acc, t.dtype), first.dtype);
+    return { dtype: d === "i*" ? "int32" : d === "f*" ? "float32" : d, weakType: true };
+  }
+  const n = types.reduce<Node>((acc, t) => join(acc, nodeOf(t)), nodeOf(first));
+  if (n === "f*") return { dtype: "float32", weakType: true };
+  if (n === "i*") return { dtype: "int32", weakType: true };
+  return { dtype: n, weakType: false };
+}
+
+// ---- 16-bit floats ----
+
+const f32 = new Float32Array(1);
+const u32 = new Uint32Array(f32.buffer);
+
+/** Value of IEEE binary16 bits. */
+export function float16ToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Nearest IEEE binary16 bits, ties to even, rounded once from the double. */
+export function numberToFloat16(x: number): number {
+  if (Number.isNaN(x)) return 0x7e00;
+  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
+  const a = Math.abs(x);
+  if (a >= 65520) return sign | 0x7c00;
+  if (a < 2 ** -14) return sign | roundHalfEven(a * 2 ** 24);
+  const exponent = exponentOf(a);
+  const scaled = roundHalfEven(a * 2 ** (10 - exponent)); // 1024 … 2048
+  return sign | (((exponent + 15) << 10) + (scaled - 1024));
+}
+
+/** Value of bfloat16 bits (the upper half of a float32). */
+export function bfloat16ToNumber(bits: number): number {
+  u32[0] = bits << 16;
+  return f32[0] as number;
+}
+
+/** Nearest bfloat16 bits, ties to even, rounded once from the double. */
+export function numberToBfloat16(x: number): number {
+  if (Number.isNaN(x)) return 0x7fc0;
+  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
+  const a = Math.abs(x);
+  if (a >= (2 - 2 ** -8) * 2 ** 127) return sign | 0x7f80;
+  if (a < 2 ** -126) return sign | roundHalfEven(a * 2 ** 133);
+  const exponent = exponentOf(a);
+  const scaled = roundHalfEven(a * 2 ** (7 - exponent)); // 128 … 256
+  return sign | (((exponent + 127) << 7) + (scaled - 128));
+}
+
+const f64 = new Float64Array(1);
+const f64bits = new Uint32Array(f64.buffer);
+/** ⌊log₂ a⌋ of a normal positive double, exact. */
+function exponentOf(a: number): number {
+  f64[0] = a;
+  return (((f64bits[1] as number) >>> 20) & 2047) - 1023;
+}
+
+function roundHalfEven(x: number): number {
+  const low = Math.floor(x);
+  const rest = x - low;
+  return rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low;
+}
+
+/** The value that `x` has once stored in dtype `d`: rounded for floats, truncated and saturated for
+ *  integers (NaN to 0, as XLA converts floats), `x ≠ 0` for bool. */
+export function castNumber(x: number, d: DType): number {
+  switch (d) {
+    case "bool":
+      return x !== 0 ? 1 : 0;
+    case "float64":
+      return x;
+    case "float32":
+      return Math.fround(x);
+    case "float16":
+      return float16ToNumber(numberToFloat16(x));
+    case "bfloat16":
+      return bfloat16ToNumber(numberToBfloat16(x));
+    default: {
+      if (Number.isNaN(x)) return 0;
+      const { min, max } = dtypes[d];
+      const t = Math.min(max, Math.max(min, Math.trunc(x)));
+      return t === 0 ? 0 : t;
+    }
+  }
+}
+
+/** Integer wrapped modulo 2^bits into `d`, as integer arithmetic and integer-to-integer casts do. */
+export function wrapInteger(x: number, d: DType): number {
+  switch (d) {
+    case "int8":
+      return (x << 24) >> 24;
+    case "uint8":
+      return x & 255;
+    case "uint32":
+      return x >>> 0;
+    case "int32":
+      return x | 0;
+    default:
+      return x;
+  }
+}
+
+/** Packs numbers into storage of dtype `d` (each converted by `castNumber`). */
+export function pack(values: ArrayLike<number>, d: DType): PackedArray {
+  const out = new dtypes[d].packed(values.length);
+  if (d === "float16" || d === "bfloat16") {
+    const enc = d === "float16" ? numberToFloat16 : numberToBfloat16;
+    for (let i = 0; i < out.length; i++) out[i] = enc(values[i] as number);
+  } else if (d === "float32" || d === "float64") {
+    for (let i = 0; i < out.length; i++) out[i] = values[i] as number;
+  } else {
+    for (let i = 0; i < out.length; i++) out[i] = castNumber(values[i] as number, d);
+  }
+  return out;
+}
+
+/** Typed array in which a host reads values of dtype `d`. */
+export type HostArray = Uint8Array | Int8Array | Int32Array | Uint32Array | Float32Array | Float64Array;
+
+/** Reads packed storage as values: 16-bit floats widen to a Float32Array, the others are as stored. */
+export function unpack(bytes: Uint8Array, d: DType): HostArray {
+  const { packed, bytes: width } = dtypes[d];
+  const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
+  const raw = new packed(aligned.buffer, aligned.byteOffset, aligned.byteLength / width);
+  if (d !== "float16" && d !== "bfloat16") return raw as HostArray;
+  const dec = d === "float16" ? float16ToNumber : bfloat16ToNumber;
+  const out = new Float32Array(raw.length);
+  for (let i = 0; i < out.length; i++) out[i] = dec(raw[i] as number);
+  return out;
+}

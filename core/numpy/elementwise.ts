@@ -1,0 +1,351 @@
+/** Elementwise functions of `np`: operands are promoted, then the primitive is applied. */
+import { dtypes, isFloat, isInteger } from "../dtype.ts";
+import { DTypeError, fail } from "../errors.ts";
+import { Literal, type NDArray } from "../ndarray.ts";
+import * as a from "../ops/arithmetic.ts";
+import * as c from "../ops/compare.ts";
+import { convert } from "../ops/linear.ts";
+import { broadcastShapes } from "../shape.ts";
+import { selectN } from "../ops/structural.ts";
+import * as t from "../ops/transcendental.ts";
+import { type ArrayInput, broadcastTo, promote, promoteFloat, toArray } from "./promote.ts";
+
+type Unary = (x: ArrayInput) => NDArray;
+type Binary = (x: ArrayInput, y: ArrayInput) => NDArray;
+
+/** f of a float; integers and bools become float32 first. */
+const float =
+  (op: string, f: (x: NDArray) => NDArray): Unary =>
+  (x) =>
+    f(promoteFloat(op, x)[0] as NDArray);
+/** f of any number. */
+const number =
+  (op: string, f: (x: NDArray) => NDArray): Unary =>
+  (x) =>
+    f(toArray(op, x));
+const two =
+  (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary =>
+  (x, y) => {
+    const [p, q] = promote(op, x, y);
+    return f(p as NDArray, q as NDArray);
+  };
+const twoFloat =
+  (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary =>
+  (x, y) => {
+    const [p, q] = promoteFloat(op, x, y);
+    return f(p as NDArray, q as NDArray);
+  };
+const like = (x: NDArray, value: number): NDArray => new Literal(value, x.dtype, x.weakType);
+/** bool arithmetic, as NumPy has it: + is or, · is and */
+const boolOr =
+  (logic: (x: NDArray, y: NDArray) => NDArray, f: (x: NDArray, y: NDArray) => NDArray) =>
+  (x: NDArray, y: NDArray): NDArray =>
+    x.dtype === "bool" ? logic(x, y) : f(x, y);
+
+// ---- arithmetic ----
+
+/** x + y */
+export const add: Binary = two("add", boolOr(c.or, a.add));
+/** x − y */
+export const subtract: Binary = two("subtract", a.sub);
+/** x · y */
+export const multiply: Binary = two("multiply", boolOr(c.and, a.mul));
+/** x / y as a float */
+export const divide: Binary = twoFloat("divide", a.div);
+export const trueDivide: Binary = divide;
+/** −x */
+export const negative: Unary = number("negative", a.neg);
+/** x */
+export const positive: Unary = number("positive", (x) => x);
+/** |x| */
+export const abs: Unary = number("abs", (x) =>
+  x.dtype === "bool" || x.dtype.startsWith("uint") ? x : a.abs(x),
+);
+export const absolute: Unary = abs;
+export const fabs: Unary = float("fabs", a.abs);
+/** −1, 0 or 1 */
+export const sign: Unary = number("sign", a.sign);
+/** x² */
+export const square: Unary = number("square", (x) => (x.dtype === "bool" ? x : a.square(x)));
+/** 1/x as a float */
+export const reciprocal: Unary = float("reciprocal", (x) => a.div(like(x, 1), x));
+/** larger of x and y; NaN if either is */
+export const maximum: Binary = two("maximum", a.max);
+/** smaller of x and y; NaN if either is */
+export const minimum: Binary = two("minimum", a.min);
+/** larger of x and y, NaN counting as missing */
+export const fmax: Binary = two("fmax", (x, y) => {
+  if (!isFloat(x.dtype)) return a.max(x, y);
+  return selectN(c.or(c.gt(x, y), c.ne(y, y)), [y, x]);
+});
+/** smaller of x and y, NaN counting as missing */
+export const fmin: Binary = two("fmin", (x, y) => {
+  if (!isFloat(x.dtype)) return a.min(x, y);
+  return selectN(c.or(c.lt(x, y), c.ne(y, y)), [y, x]);
+});
+/** ⌊x / y⌋ */
+export const floorDivide: Binary = two("floorDivide", (x, y) => {
+  if (x.dtype === "bool") return floorDivide(convert(x, "int32"), convert(y, "int32"));
+  if (isFloat(x.dtype)) {
+    // x − mod(x, y) is a multiple of y up to rounding
+    const m = mod(x, y);
+    const q = a.div(a.sub(x, m), y);
+    return a.round(q);
+  }
+  const q = a.div(x, y);
+  if (x.dtype.startsWith("uint")) return q;
+  const inexact = c.ne(a.rem(x, y), like(x, 0));
+  const opposed = c.ne(a.sign(x), a.sign(y));
+  return selectN(c.and(inexact, opposed), [q, a.sub(q, like(q, 1))]);
+});
+/** x − y·⌊x/y⌋: the sign of y */
+export const mod: Binary = two("mod", (x, y) => {
+  if (x.dtype === "bool") return mod(convert(x, "int32"), convert(y, "int32"));
+  const r = a.rem(x, y);
+  if (x.dtype.startsWith("uint")) return r;
+  const zero = like(r, 0);
+  const wrong = c.and(c.ne(r, zero), c.ne(c.lt(r, zero), c.lt(y, like(y, 0))));
+  return selectN(wrong, [r, a.add(r, y)]);
+});
+export const remainder: Binary = mod;
+/** remainder with the sign of x, as in C */
+export const fmod: Binary = two("fmod", a.rem);
+/** [⌊x/y⌋, x mod y] */
+export const divmod = (x: ArrayInput, y: ArrayInput): [NDArray, NDArray] => [
+  floorDivide(x, y),
+  mod(x, y),
+];
+/** x^y. A whole number as exponent of an array gives the exact chain of products. */
+export function power(x: ArrayInput, y: ArrayInput): NDArray {
+  const base = toArray("power", x);
+  if (typeof y === "number" && Number.isInteger(y) && Math.abs(y) <= 1024) {
+    if (isFloat(base.dtype)) return y === 2 ? a.integerPow(base, 2) : a.integerPow(base, y);
+    if (isInteger(base.dtype) && y >= 0) return a.integerPow(base, y);
+  }
+  const [p, q] = promote("power", base, y);
+  const [u, v] = [p as NDArray, q as NDArray];
+  if (!isFloat(u.dtype)) {
+    if (u.dtype === "bool") return power(convert(u, "int32"), convert(v, "int32"));
+    return integerPower(u, v);
+  }
+  return a.pow(u, v);
+}
+export const pow: typeof power = power;
+export const floatPower: Binary = twoFloat("floatPower", a.pow);
+/** integers to integer powers, by repeated squaring over the bits of the exponent */
+function integerPower(x: NDArray, y: NDArray): NDArray {
+  let result: NDArray | null = null;
+  let base = x;
+  const one = like(x, 1);
+  for (let bit = 0; bit < 6; bit++) {
+    const odd = c.ne(c.and(c.shiftRightLogical(y, like(y, bit)), like(y, 1)), like(y, 0));
+    const next: NDArray = result === null ? base : a.mul(result, base);
+    result = selectN(odd, [result ?? a.add(a.mul(x, like(x, 0)), one), next]);
+    base = a.mul(base, base);
+  }
+  return result as NDArray;
+}
+/** √(x² + y²) without overflow on the way */
+export const hypot: Binary = twoFloat("hypot", (x, y) => {
+  const [u, v] = [a.abs(x), a.abs(y)];
+  const big = a.max(u, v);
+  const small = a.min(u, v);
+  const none = c.eq(big, like(big, 0));
+  const ratio = a.div(small, selectN(none, [big, like(big, 1)]));
+  return selectN(none, [a.mul(big, t.sqrt(a.add(like(big, 1), a.square(ratio)))), big]);
+});
+/** magnitude of x, sign of y */
+export const copysign: Binary = twoFloat("copysign", (x, y) => {
+  const m = a.abs(x);
+  return selectN(signbit(y), [m, a.neg(m)]);
+});
+/** true where the sign bit is set: −0 and negative NaN too */
+export const signbit: Unary = (x) => {
+  const v = toArray("signbit", x);
+  if (!isFloat(v.dtype)) return c.lt(v, like(v, 0));
+  // 1/−0 = −∞ tells the zeros apart
+  return c.or(c.lt(v, like(v, 0)), c.lt(a.div(like(v, 1), v), like(v, 0)));
+};
+/** 0 for x < 0, h for x = 0, 1 for x > 0 */
+export const heaviside: Binary = twoFloat("heaviside", (x, h) => {
+  const zero = like(x, 0);
+  const step = convert(c.gt(x, zero), x.dtype);
+  return selectN(c.ne(x, x), [selectN(c.eq(x, zero), [step, h]), x]);
+});
+export const nextafter: Binary = twoFloat("nextafter", a.nextafter);
+
+// ---- rounding ----
+
+const rounding = (op: string, f: (x: NDArray) => NDArray): Unary =>
+  number(op, (x) => (isFloat(x.dtype) ? f(x) : x));
+export const floor: Unary = rounding("floor", a.floor);
+export const ceil: Unary = rounding("ceil", a.ceil);
+/** towards zero */
+export const trunc: Unary = rounding("trunc", (x) =>
+  selectN(c.lt(x, like(x, 0)), [a.floor(x), a.ceil(x)]),
+);
+export const fix: Unary = trunc;
+/** to the nearest integer, halves to even */
+export const rint: Unary = rounding("rint", a.round);
+/** to `decimals` places, halves to even */
+export function round(x: ArrayInput, decimals = 0): NDArray {
+  const v = toArray("round", x);
+  if (!isFloat(v.dtype)) {
+    if (decimals >= 0) return v;
+    return fail(DTypeError, "round", "negative decimals need a float", String(v.aval), "convert to float32");
+  }
+  if (decimals === 0) return a.round(v);
+  const factor = like(v, 10 ** Math.abs(decimals));
+  return decimals > 0
+    ? a.div(a.round(a.mul(v, factor)), factor)
+    : a.mul(a.round(a.div(v, factor)), factor);
+}
+export const around: typeof round = round;
+
+// ---- exponentials, logarithms, trigonometry ----
+
+export const exp: Unary = float("exp", t.exp);
+export const exp2: Unary = float("exp2", t.exp2);
+/** eˣ − 1, accurate near 0 */
+export const expm1: Unary = float("expm1", t.expm1);
+export const log: Unary = float("log", t.log);
+/** log(1 + x), accurate near 0 */
+export const log1p: Unary = float("log1p", t.log1p);
+export const log2: Unary = float("log2", (x) => a.div(t.log(x), like(x, Math.LN2)));
+export const log10: Unary = float("log10", (x) => a.div(t.log(x), like(x, Math.LN10)));
+export const sqrt: Unary = float("sqrt", t.sqrt);
+export const cbrt: Unary = float("cbrt", t.cbrt);
+export const sin: Unary = float("sin", t.sin);
+export const cos: Unary = float("cos", t.cos);
+export const tan: Unary = float("tan", t.tan);
+export const asin: Unary = float("asin", t.asin);
+export const acos: Unary = float("acos", t.acos);
+export const atan: Unary = float("atan", t.atan);
+export const atan2: Binary = twoFloat("atan2", t.atan2);
+export const sinh: Unary = float("sinh", t.sinh);
+export const cosh: Unary = float("cosh", t.cosh);
+export const tanh: Unary = float("tanh", t.tanh);
+export const asinh: Unary = float("asinh", t.asinh);
+export const acosh: Unary = float("acosh", t.acosh);
+export const atanh: Unary = float("atanh", t.atanh);
+export const arcsin: Unary = asin;
+export const arccos: Unary = acos;
+export const arctan: Unary = atan;
+export const arctan2: Binary = atan2;
+export const arcsinh: Unary = asinh;
+export const arccosh: Unary = acosh;
+export const arctanh: Unary = atanh;
+export const deg2rad: Unary = float("deg2rad", (x) => a.mul(x, like(x, Math.PI / 180)));
+export const rad2deg: Unary = float("rad2deg", (x) => a.mul(x, like(x, 180 / Math.PI)));
+export const radians: Unary = deg2rad;
+export const degrees: Unary = rad2deg;
+/** sin(πx)/(πx), 1 at 0 */
+export const sinc: Unary = float("sinc", (x) => {
+  const zero = c.eq(x, like(x, 0));
+  const y = a.mul(selectN(zero, [x, like(x, 1)]), like(x, Math.PI));
+  return selectN(zero, [a.div(t.sin(y), y), like(x, 1)]);
+});
+/** log(eˣ + eʸ) */
+export const logaddexp: Binary = twoFloat("logaddexp", (x, y) => {
+  const big = a.max(x, y);
+  const d = a.sub(x, y);
+  const same = c.ne(d, d); // ∞ − ∞, or NaN
+  return selectN(same, [a.add(big, t.log1p(t.exp(a.neg(a.abs(d))))), a.add(x, y)]);
+});
+/** log₂(2ˣ + 2ʸ) */
+export const logaddexp2: Binary = twoFloat("logaddexp2", (x, y) => {
+  const big = a.max(x, y);
+  const d = a.sub(x, y);
+  const same = c.ne(d, d);
+  const rest = a.div(t.log1p(t.exp2(a.neg(a.abs(d)))), like(x, Math.LN2));
+  return selectN(same, [a.add(big, rest), a.add(x, y)]);
+});
+
+// ---- comparisons and logic ----
+
+export const equal: Binary = two("equal", c.eq);
+export const notEqual: Binary = two("notEqual", c.ne);
+export const less: Binary = two("less", c.lt);
+export const lessEqual: Binary = two("lessEqual", c.le);
+export const greater: Binary = two("greater", c.gt);
+export const greaterEqual: Binary = two("greaterEqual", c.ge);
+
+/** x ≠ 0 */
+export const toBool = (x: NDArray): NDArray => (x.dtype === "bool" ? x : c.ne(x, like(x, 0)));
+const logical = (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary =>
+  two(op, (x, y) => f(toBool(x), toBool(y)));
+export const logicalAnd: Binary = logical("logicalAnd", c.and);
+export const logicalOr: Binary = logical("logicalOr", c.or);
+export const logicalXor: Binary = logical("logicalXor", c.xor);
+export const logicalNot: Unary = number("logicalNot", (x) => c.not(toBool(x)));
+
+export const bitwiseAnd: Binary = two("bitwiseAnd", c.and);
+export const bitwiseOr: Binary = two("bitwiseOr", c.or);
+export const bitwiseXor: Binary = two("bitwiseXor", c.xor);
+export const bitwiseNot: Unary = number("bitwiseNot", c.not);
+export const invert: Unary = bitwiseNot;
+export const bitwiseInvert: Unary = bitwiseNot;
+const shift =
+  (op: string, f: (x: NDArray, n: NDArray) => NDArray): Binary =>
+  (x, n) => {
+    const v = toArray(op, x);
+    // a bare number as the shift takes the dtype of what is shifted
+    const by = typeof n === "number" ? new Literal(n, v.dtype, true) : toArray(op, n);
+    const [p, q] = promote(op, v, by);
+    return f(p as NDArray, q as NDArray);
+  };
+export const leftShift: Binary = shift("leftShift", c.shiftLeft);
+export const rightShift: Binary = shift("rightShift", (x, n) =>
+  x.dtype.startsWith("uint") ? c.shiftRightLogical(x, n) : c.shiftRightArithmetic(x, n),
+);
+export const bitwiseLeftShift: Binary = leftShift;
+export const bitwiseRightShift: Binary = rightShift;
+export const bitwiseCount: Unary = number("bitwiseCount", (x) =>
+  convert(c.populationCount(x), "uint8"),
+);
+
+const never = (x: NDArray): NDArray => c.ne(x, x);
+export const isnan: Unary = number("isnan", never);
+export const isfinite: Unary = number("isfinite", (x) =>
+  isFloat(x.dtype) ? c.isFinite(x) : c.eq(x, x),
+);
+export const isinf: Unary = number("isinf", (x) =>
+  isFloat(x.dtype) ? c.eq(a.abs(x), like(x, Number.POSITIVE_INFINITY)) : never(x),
+);
+export const isposinf: Unary = number("isposinf", (x) =>
+  isFloat(x.dtype) ? c.eq(x, like(x, Number.POSITIVE_INFINITY)) : never(x),
+);
+export const isneginf: Unary = number("isneginf", (x) =>
+  isFloat(x.dtype) ? c.eq(x, like(x, Number.NEGATIVE_INFINITY)) : never(x),
+);
+
+// ---- selection ----
+
+/** x where the condition holds, y elsewhere. The gradient of the side that is not taken is zero, NaN or not. */
+export function where(condition: ArrayInput, x: ArrayInput, y: ArrayInput): NDArray {
+  const [p, q] = promote("where", x, y) as [NDArray, NDArray];
+  const test = toBool(toArray("where", condition));
+  const shape = broadcastShapes("where", test.shape, p.shape, q.shape);
+  const which = test.ndim === 0 ? test : broadcastTo(test, shape);
+  return selectN(which, [broadcastTo(q, shape), broadcastTo(p, shape)]);
+}
+/** x limited to [min, max]; either bound may be null. NaN stays. */
+export function clip(x: ArrayInput, min: ArrayInput | null = null, max: ArrayInput | null = null): NDArray {
+  let v = toArray("clip", x);
+  if (min !== null) v = maximum(min, v);
+  if (max !== null) v = minimum(max, v);
+  return v;
+}
+/** NaN to `nan`, +∞ to `posinf` (largest finite), −∞ to `neginf` (smallest) */
+export function nanToNum(
+  x: ArrayInput,
+  { nan = 0, posinf, neginf }: { nan?: number; posinf?: number; neginf?: number } = {},
+): NDArray {
+  const v = toArray("nanToNum", x);
+  if (!isFloat(v.dtype)) return v;
+  const { min, max } = dtypes[v.dtype];
+  let out = where(isnan(v), like(v, nan), v);
+  out = where(isposinf(v), like(v, posinf ?? max), out);
+  return where(isneginf(v), like(v, neginf ?? min), out);
+}
+

@@ -1,0 +1,157 @@
+/** Picking, ordering and searching. */
+import { dataSync } from "../array.ts";
+import { fail, ShapeError } from "../errors.ts";
+import { Literal, type NDArray } from "../ndarray.ts";
+import * as a from "../ops/arithmetic.ts";
+import * as c from "../ops/compare.ts";
+import { gather } from "../ops/gather.ts";
+import * as l from "../ops/linear.ts";
+import { sort as sortOperands, topK as topKOf } from "../ops/sort.ts";
+import { iota, rev, selectN } from "../ops/structural.ts";
+import { broadcastShapes, normalizeAxis, range } from "../shape.ts";
+import { toBool, where } from "./elementwise.ts";
+import { ravel } from "./manipulation.ts";
+import { type ArrayInput, broadcastTo, promote, toArray } from "./promote.ts";
+
+/** What to do with an index that is out of range. */
+export type TakeMode = "fill" | "clip" | "wrap";
+
+const intIndices = (op: string, x: ArrayInput): NDArray => {
+  const v = toArray(op, x);
+  // bare numbers and lists of numbers are taken as whole numbers
+  return v.dtype === "int32" ? v : l.convert(v, "int32");
+};
+function inRange(index: NDArray, n: number, mode: TakeMode): NDArray {
+  const size = new Literal(n, "int32");
+  if (mode === "wrap") {
+    const r = a.rem(index, size);
+    return selectN(c.lt(r, new Literal(0, "int32")), [r, a.add(r, size)]);
+  }
+  return selectN(c.lt(index, new Literal(0, "int32")), [index, a.add(index, size)]);
+}
+
+/** Elements (or slices along `axis`) at the given indices; negative ones count from the end.
+ *  @param mode out of range: "fill" with NaN (default; the smallest value for integers), "clip", "wrap"
+ *  @example np.take(np.array([10, 20, 30]), [2, 0]).toArray()  // => [30, 10] */
+export function take(
+  x: ArrayInput,
+  indices: ArrayInput,
+  axis?: number,
+  { mode = "fill" }: { readonly mode?: TakeMode } = {},
+): NDArray {
+  const v = axis === undefined ? ravel(x) : toArray("take", x);
+  const at = normalizeAxis("take", axis ?? 0, v.ndim);
+  const index = inRange(intIndices("take", indices), v.shape[at] as number, mode);
+  const kept = range(v.ndim).filter((i) => i !== at);
+  return gather(v, l.expandDims(index, [index.ndim]), {
+    dimensionNumbers: {
+      offsetDims: kept.map((i) => (i < at ? i : i - 1 + index.ndim)),
+      collapsedSliceDims: [at],
+      startIndexMap: [at],
+    },
+    sliceSizes: v.shape.map((n, i) => (i === at ? Math.min(1, n) : n)),
+    mode: mode === "wrap" ? "clip" : mode,
+  });
+}
+
+/** out[…, i, …] = x[…, indices[…, i, …], …]: one index for each element, along one axis. */
+export function takeAlongAxis(
+  x: ArrayInput,
+  indices: ArrayInput,
+  axis?: number | null,
+  { mode = "fill" }: { readonly mode?: TakeMode } = {},
+): NDArray {
+  const flat = axis === null || axis === undefined;
+  const v = flat ? ravel(x) : toArray("takeAlongAxis", x);
+  const given = intIndices("takeAlongAxis", indices);
+  const index0 = flat ? ravel(given) : given;
+  if (index0.ndim !== v.ndim)
+    fail(ShapeError, "takeAlongAxis", "indices must have the rank of the array", `${v.aval} and ${index0.aval}`, "expand the indices");
+  const at = normalizeAxis("takeAlongAxis", axis ?? 0, v.ndim);
+  const others = (s: readonly number[]): number[] => s.map((n, i) => (i === at ? 1 : n));
+  const shared = broadcastShapes("takeAlongAxis", others(v.shape), others(index0.shape));
+  const full = (z: NDArray): NDArray => broadcastTo(z, shared.map((n, i) => (i === at ? (z.shape[at] as number) : n)));
+  const [p, q] = [full(v), inRange(full(index0), v.shape[at] as number, mode)];
+  const batch = range(v.ndim).filter((i) => i !== at);
+  return gather(p, l.expandDims(q, [q.ndim]), {
+    dimensionNumbers: {
+      offsetDims: [],
+      collapsedSliceDims: [at],
+      startIndexMap: [at],
+      operandBatchingDims: batch,
+      startIndicesBatchingDims: batch,
+    },
+    sliceSizes: p.shape.map((n) => Math.min(1, n)),
+    mode: mode === "wrap" ? "clip" : mode,
+  });
+}
+
+/** Elements in increasing order along an axis (the last by default); NaN last. Stable.
+ *  @example np.sort(np.array([3, 1, 2])).toArray()  // => [1, 2, 3] */
+export function sort(x: ArrayInput, axis = -1, { descending = false }: { readonly descending?: boolean } = {}): NDArray {
+  const v = toArray("sort", x);
+  const at = normalizeAxis("sort", axis, v.ndim);
+  const out = sortOperands([v], { dimension: at })[0] as NDArray;
+  return descending ? rev(out, [at]) : out;
+}
+/** Indices (int32) that sort the array. Stable, also when descending. */
+export function argsort(x: ArrayInput, axis = -1, { descending = false }: { readonly descending?: boolean } = {}): NDArray {
+  const v = toArray("argsort", x);
+  const at = normalizeAxis("argsort", axis, v.ndim);
+  const positions = iota({ dtype: "int32", shape: v.shape, dimension: at });
+  if (!descending) return sortOperands([v, positions], { dimension: at, numKeys: 1 })[1] as NDArray;
+  // equal elements keep their order when both the array and the result are reversed
+  const reversed = sortOperands([rev(v, [at]), rev(positions, [at])], { dimension: at, numKeys: 1 });
+  return rev(reversed[1] as NDArray, [at]);
+}
+/** The k largest elements of the last axis in decreasing order, and their indices (int32). */
+export function topK(x: ArrayInput, k: number): [NDArray, NDArray] {
+  return topKOf(toArray("topK", x), k) as [NDArray, NDArray];
+}
+
+/** The choice of the first condition that holds, else `fallback`. */
+export function select(
+  conditions: readonly ArrayInput[],
+  choices: readonly ArrayInput[],
+  fallback: ArrayInput = 0,
+): NDArray {
+  if (conditions.length !== choices.length || conditions.length === 0)
+    fail(ShapeError, "select", "needs one choice for each condition", `${conditions.length} conditions, ${choices.length} choices`, "pair them up");
+  return conditions.reduceRight<NDArray>(
+    (rest, condition, i) => where(condition, choices[i] as ArrayInput, rest),
+    toArray("select", fallback),
+  );
+}
+
+/** Where the values belong in a sorted vector: the first place with x[i] ≥ v ("left") or x[i] > v ("right"). */
+export function searchsorted(x: ArrayInput, v: ArrayInput, { side = "left" }: { readonly side?: "left" | "right" } = {}): NDArray {
+  const [sorted, values] = [toArray("searchsorted", x), toArray("searchsorted", v)];
+  if (sorted.ndim !== 1) fail(ShapeError, "searchsorted", "needs a sorted vector", String(sorted.aval), "flatten it");
+  const [s, q] = promote("searchsorted", sorted, l.reshape(values, [values.size, 1])) as [NDArray, NDArray];
+  const below = (side === "left" ? c.lt : c.le)(s, q);
+  return l.reshape(l.reduceSum(l.convert(below, "int32"), [1]), values.shape);
+}
+
+/** Indices (int32) of the nonzero elements, one vector for each axis. Needs concrete values. */
+export function nonzero(x: ArrayInput): NDArray[] {
+  const v = toArray("nonzero", x);
+  const mask = dataSync(toBool(v), "nonzero");
+  const strides = v.shape.map((_, i) => v.shape.slice(i + 1).reduce((p, n) => p * n, 1));
+  const found: number[] = [];
+  mask.forEach((m, i) => {
+    if (m) found.push(i);
+  });
+  return v.shape.map((n, axis) =>
+    toArray("nonzero", Int32Array.from(found, (i) => Math.floor(i / (strides[axis] as number)) % n)),
+  );
+}
+
+/** One row for each label: 1 at the label's place, 0 elsewhere; all zeros for labels out of range.
+ *  @example np.oneHot(np.array([1], { dtype: "int32" }), 3).toArray()  // => [[0, 1, 0]] */
+export function oneHot(labels: ArrayInput, classes: number, { dtype = "float32" as const, axis = -1 } = {}): NDArray {
+  const v = intIndices("oneHot", labels);
+  const at = normalizeAxis("oneHot", axis, v.ndim + 1);
+  const shape = [...v.shape.slice(0, at), classes, ...v.shape.slice(at)];
+  const position = iota({ dtype: "int32", shape: shape.map((n, i) => (i === at ? n : 1)), dimension: at });
+  return l.convert(c.eq(l.expandDims(v, [at]), position), dtype);
+}

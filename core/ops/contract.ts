@@ -1,0 +1,251 @@
+/** Contraction: sums of products over shared axes. All products of arrays are made of it. */
+import { Aval } from "../aval.ts";
+import { type DType, dtypes, isFloat } from "../dtype.ts";
+import { DTypeError, fail, ShapeError } from "../errors.ts";
+import type { ContractDim } from "../kernel/kernel.ts";
+import type { NDArray } from "../ndarray.ts";
+import {
+  definePrimitive,
+  LinearInput,
+  type Primitive,
+  type Tangent,
+  type TransposeRule,
+  Zero,
+} from "../primitive.ts";
+import { inversePermutation, range, type Shape, showShape, stridesOf } from "../shape.ts";
+import { bind1 } from "../trace.ts";
+import { addTangents, convert, transpose } from "./linear.ts";
+
+/** Axes of the left and the right operand that belong together. */
+export type AxisPairs = readonly [lhs: readonly number[], rhs: readonly number[]];
+
+export interface DotDimensionNumbers {
+  /** axes summed over */
+  readonly contract: AxisPairs;
+  /** axes that run together and stay (default: none) */
+  readonly batch?: AxisPairs;
+}
+export interface DotParams {
+  readonly dimensionNumbers: Required<DotDimensionNumbers>;
+  /** dtype of the result; that of the operands if null */
+  readonly preferredElementType: DType | null;
+}
+
+/** Axes of an operand that are neither contracted nor batch axes. */
+const freeAxes = (rank: number, contract: readonly number[], batch: readonly number[]): number[] =>
+  range(rank).filter((i) => !contract.includes(i) && !batch.includes(i));
+const pick = (shape: Shape, axes: readonly number[]): number[] =>
+  axes.map((a) => shape[a] as number);
+
+/** Checks the dtypes of a sum of products and gives that of the result. */
+export function productDType(
+  op: string,
+  lhs: Aval,
+  rhs: Aval,
+  preferred: DType | null,
+): DType {
+  if (lhs.dtype !== rhs.dtype)
+    fail(
+      DTypeError,
+      op,
+      "operands must have one dtype",
+      `${lhs} and ${rhs}`,
+      "convert one of them, or use the np function, which promotes",
+    );
+  if (preferred === null || preferred === lhs.dtype) return lhs.dtype;
+  const narrower = dtypes[preferred].bytes < dtypes[lhs.dtype].bytes;
+  if (preferred === "bool" || (isFloat(lhs.dtype) ? !isFloat(preferred) : narrower))
+    fail(
+      DTypeError,
+      op,
+      "preferredElementType must be able to hold the products",
+      `${preferred} for ${lhs} and ${rhs}`,
+      "choose a float for floats, and an integer that is not narrower or a float for integers",
+    );
+  return preferred;
+}
+/** Two operands of a transpose in one dtype: the wider of theirs. */
+export function inOneDType(x: NDArray, y: NDArray): [NDArray, NDArray] {
+  if (x.dtype === y.dtype) return [x, y];
+  const [p, q] = [dtypes[x.dtype].bytes, dtypes[y.dtype].bytes];
+  const dtype = p === q ? "float32" : p > q ? x.dtype : y.dtype;
+  return [convert(x, dtype), convert(y, dtype)];
+}
+
+/** Throws unless the axis lists of both operands fit. */
+function checkPairs(lhs: Aval, rhs: Aval, { contract, batch }: Required<DotDimensionNumbers>): void {
+  [lhs, rhs].forEach((x, side) => {
+    const list = [...(contract[side] as number[]), ...(batch[side] as number[])];
+    if (
+      list.some((a) => !Number.isInteger(a) || a < 0 || a >= x.rank) ||
+      new Set(list).size !== list.length
+    )
+      fail(
+        ShapeError,
+        "dot",
+        `contracted and batch axes must be distinct axes of the ${side === 0 ? "lhs" : "rhs"}`,
+        `contracted ${showShape(contract[side] as number[])} and batch ${showShape(batch[side] as number[])} for ${x}`,
+        "name each axis once",
+      );
+  });
+  for (const [what, [l, r]] of [
+    ["contracted", contract],
+    ["batch", batch],
+  ] as const) {
+    if (l.length !== r.length)
+      fail(
+        ShapeError,
+        "dot",
+        `both operands must have the same number of ${what} axes`,
+        `lhs ${showShape(l)}, rhs ${showShape(r)}`,
+        "pair the axes",
+      );
+    l.forEach((a, i) => {
+      const b = r[i] as number;
+      if (lhs.shape[a] !== rhs.shape[b])
+        fail(
+          ShapeError,
+          "dot",
+          `${what} sizes must match`,
+          `lhs ${lhs} axis ${a} = ${lhs.shape[a]}, rhs ${rhs} axis ${b} = ${rhs.shape[b]}`,
+          "check operand order",
+        );
+    });
+  }
+}
+
+/** Cotangent of x in x·y (or in y·x, where `swapped`). */
+function cotangentOf(
+  ct: NDArray,
+  x: Aval,
+  y: NDArray,
+  { contract: [xc, yc], batch: [xb, yb] }: Required<DotDimensionNumbers>,
+  swapped: boolean,
+): NDArray {
+  const kept = freeAxes(x.rank, xc, xb);
+  const other = freeAxes(y.ndim, yc, yb);
+  const firstOther = xb.length + (swapped ? 0 : kept.length);
+  const [g, v] = inOneDType(ct, y);
+  const product = dotGeneral(g, v, {
+    contract: [range(other.length, firstOther), other],
+    batch: [range(xb.length), yb],
+  });
+  // the product has the axes: batch, x's own, then y's contracted ones in y's order
+  const pairs = xc.map((a, i) => [a, yc[i] as number] as const).sort((p, q) => p[1] - q[1]);
+  const order = [...xb, ...kept, ...pairs.map(([a]) => a)];
+  return convert(transpose(product, inversePermutation(order)), x.dtype);
+}
+
+const dotTranspose: TransposeRule<DotParams> = ([ct], [x, y], { dimensionNumbers: d }) => {
+  const cotangent = (
+    v: NDArray | LinearInput,
+    other: NDArray | LinearInput,
+    swapped: boolean,
+  ): Tangent | null => {
+    if (!(v instanceof LinearInput)) return null;
+    if (ct instanceof Zero) return new Zero(v.aval);
+    const { contract, batch } = d;
+    const numbers: Required<DotDimensionNumbers> = swapped
+      ? { contract: [contract[1], contract[0]], batch: [batch[1], batch[0]] }
+      : d;
+    return cotangentOf(ct as NDArray, v.aval, other as NDArray, numbers, swapped);
+  };
+  const [p, q] = [x, y] as [NDArray | LinearInput, NDArray | LinearInput];
+  return [cotangent(p, q, false), cotangent(q, p, true)];
+};
+
+/** Axes of an operand without its vmapped axis, as axes of the operand with it. */
+const bump = (axes: readonly number[], at: number): number[] =>
+  axes.map((a) => (a >= at ? a + 1 : a));
+
+/** out[batch…, m…, n…] = Σ_k lhs[batch, m, k]·rhs[batch, n, k]. Sums of floats are accumulated at least in float32. */
+export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
+  name: "dot_general",
+  shape: ([lhs, rhs], { dimensionNumbers, preferredElementType }) => {
+    const [a, b] = [lhs as Aval, rhs as Aval];
+    const dtype = productDType("dot", a, b, preferredElementType);
+    checkPairs(a, b, dimensionNumbers);
+    const { contract, batch } = dimensionNumbers;
+    const shape = [
+      ...pick(a.shape, batch[0]),
+      ...pick(a.shape, freeAxes(a.rank, contract[0], batch[0])),
+      ...pick(b.shape, freeAxes(b.rank, contract[1], batch[1])),
+    ];
+    return [Aval.of(shape, dtype, a.weakType && b.weakType)];
+  },
+  jvp: ([x, y], [dx, dy], p) => {
+    const dot = (u: NDArray, v: NDArray): NDArray => bind1(dotGeneralP, [u, v], p);
+    const out = dot(x as NDArray, y as NDArray);
+    const zero = new Zero(out.aval);
+    const left = dx instanceof Zero ? zero : dot(dx as NDArray, y as NDArray);
+    const right = dy instanceof Zero ? zero : dot(x as NDArray, dy as NDArray);
+    return { outs: [out], tangents: [addTangents(left, right)] };
+  },
+  transpose: dotTranspose,
+  batch: (_size, [x, y], [dx, dy], p) => {
+    const [lhs, rhs] = [x as NDArray, y as NDArray];
+    const { contract, batch } = p.dimensionNumbers;
+    let [lc, lb] = [contract[0], batch[0]];
+    let [rc, rb] = [contract[1], batch[1]];
+    let at: number;
+    if (typeof dx === "number" && typeof dy === "number") {
+      // the mapped axis is one more batch axis
+      at = 0;
+      [lc, lb] = [bump(lc, dx), [dx, ...bump(lb, dx)]];
+      [rc, rb] = [bump(rc, dy), [dy, ...bump(rb, dy)]];
+    } else if (typeof dx === "number") {
+      // … one more free axis of the lhs
+      [lc, lb] = [bump(lc, dx), bump(lb, dx)];
+      at = lb.length + freeAxes(lhs.ndim, lc, lb).indexOf(dx);
+    } else {
+      const d = dy as number;
+      [rc, rb] = [bump(rc, d), bump(rb, d)];
+      at = lhs.ndim - lc.length + freeAxes(rhs.ndim, rc, rb).indexOf(d);
+    }
+    const dimensionNumbers = { contract: [lc, rc], batch: [lb, rb] } as const;
+    return { outs: [bind1(dotGeneralP, [lhs, rhs], { ...p, dimensionNumbers })], dims: [at] };
+  },
+  lower: ([lhs, rhs], [out], { dimensionNumbers: { contract, batch } }) => {
+    const [a, b, c] = [lhs as Aval, rhs as Aval, out as Aval];
+    const [ls, rs, os] = [stridesOf(a.shape), stridesOf(b.shape), stridesOf(c.shape)];
+    const m = freeAxes(a.rank, contract[0], batch[0]);
+    const n = freeAxes(b.rank, contract[1], batch[1]);
+    const dim = (
+      l: number | undefined,
+      r: number | undefined,
+      o: number | undefined,
+    ): ContractDim => ({
+      size: (l === undefined ? b.shape[r as number] : a.shape[l]) as number,
+      lhs: l === undefined ? 0 : (ls[l] as number),
+      rhs: r === undefined ? 0 : (rs[r] as number),
+      out: o === undefined ? 0 : (os[o] as number),
+    });
+    const [l, r] = [batch[0].length, batch[0].length + m.length];
+    return {
+      kind: "contract",
+      batch: batch[0].map((axis, i) => dim(axis, batch[1][i], i)),
+      m: m.map((axis, i) => dim(axis, undefined, l + i)),
+      n: n.map((axis, i) => dim(undefined, axis, r + i)),
+      k: contract[0].map((axis, i) => dim(axis, contract[1][i], undefined)),
+    };
+  },
+});
+
+export interface DotOptions {
+  /** dtype of the result (default: that of the operands); sums are accumulated in it, at least in float32 */
+  readonly preferredElementType?: DType | undefined;
+}
+/** out[batch…, m…, n…] = Σ_k lhs[batch, m, k]·rhs[batch, n, k]: the axes named in `contract` are summed over, those in
+ *  `batch` run together; the result has the batch axes, then the other axes of the lhs, then those of the rhs.
+ *  @throws ShapeError where sizes differ, DTypeError where dtypes do
+ *  @example dotGeneral(np.ones([2, 3]), np.ones([3, 4]), { contract: [[1], [0]] }).shape  // => [2, 4] */
+export const dotGeneral = (
+  lhs: NDArray,
+  rhs: NDArray,
+  { contract, batch = [[], []] }: DotDimensionNumbers,
+  { preferredElementType }: DotOptions = {},
+): NDArray =>
+  bind1(dotGeneralP, [lhs, rhs], {
+    dimensionNumbers: { contract, batch },
+    preferredElementType: preferredElementType ?? null,
+  });

@@ -1,0 +1,246 @@
+/** Scatters other than scatter-add: windows of an operand replaced by, or combined with, updates at positions
+ *  that an index array holds. Updates of one element take effect in row-major order of the index array. */
+import { isFloat } from "../dtype.ts";
+import { fail, RuleError } from "../errors.ts";
+import * as K from "../kernel/expr.ts";
+import type { Expr } from "../kernel/expr.ts";
+import { Literal, type NDArray } from "../ndarray.ts";
+import {
+  definePrimitive,
+  LinearInput,
+  noRule,
+  type Primitive,
+  type Tangent,
+  Zero,
+} from "../primitive.ts";
+import { range, sizeOf } from "../shape.ts";
+import { bind1 } from "../trace.ts";
+import { ofScatter } from "./addressing.ts";
+import { add, div, mul, neg } from "./arithmetic.ts";
+import { eq } from "./compare.ts";
+import {
+  gatherUpdates,
+  linearScatter,
+  scatterAddP,
+  scatterBatch,
+  scatterLower,
+  type ScatterOptions,
+  type ScatterParams,
+  scatterParams,
+  scatterShape,
+} from "./gather.ts";
+import { addTangents, broadcastInDim, full, instantiate, reshape } from "./linear.ts";
+import { iota, selectN } from "./structural.ts";
+
+export { type ScatterDimensionNumbers, scatterAdd, scatterAddP, type ScatterOptions } from "./gather.ts";
+
+const zerosLike = (x: NDArray): NDArray => full(x.shape, 0, x.dtype);
+/** `x` where the mask holds, else 0. */
+const masked = (mask: NDArray, x: NDArray): NDArray => selectN(mask, [zerosLike(x), x]);
+
+/** Cotangents of operand and updates, or zeros, for the inputs that are linear. */
+function cotangents(
+  [ct]: readonly Tangent[],
+  [x, , updates]: readonly (NDArray | LinearInput)[],
+  ofOperand: (ct: NDArray) => NDArray,
+  ofUpdates: (ct: NDArray, updates: LinearInput) => NDArray,
+): (Tangent | null)[] {
+  const zero = ct instanceof Zero;
+  return [
+    x instanceof LinearInput ? (zero ? new Zero(x.aval) : ofOperand(ct as NDArray)) : null,
+    null,
+    updates instanceof LinearInput
+      ? zero
+        ? new Zero(updates.aval)
+        : ofUpdates(ct as NDArray, updates)
+      : null,
+  ];
+}
+const needUnique = (op: string, what: string, p: ScatterParams): void => {
+  if (!p.uniqueIndices)
+    fail(
+      RuleError,
+      op,
+      `${what} needs indices that are unique`,
+      "uniqueIndices: false",
+      "pass uniqueIndices: true if no element is updated twice",
+    );
+};
+
+// ---- scatter ----
+
+/** A number from 1 for each window, at all its elements. */
+function windowIds(updates: NDArray, p: ScatterParams): NDArray {
+  const { window } = ofScatter(p.dimensionNumbers);
+  const shape = updates.shape.map((n, i) => (window.includes(i) ? 1 : n));
+  const count = iota({ dtype: "int32", shape: [sizeOf(shape)], dimension: 0 });
+  const ids = reshape(add(count, new Literal(1, "int32")), shape);
+  return broadcastInDim(ids, updates.shape, range(updates.ndim));
+}
+
+/** out = x, then out[start(batch) + offset] = updates[…batch, …offset] */
+export const scatterP: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
+  name: "scatter",
+  shape: scatterShape("scatter", "any"),
+  jvp: ([x, indices, updates], [dx, , du], p) => {
+    const [operand, i, u] = [x as NDArray, indices as NDArray, updates as NDArray];
+    const out = bind1(scatterP, [operand, i, u], p);
+    if (dx instanceof Zero && du instanceof Zero)
+      return { outs: [out], tangents: [new Zero(out.aval)] };
+    if (p.uniqueIndices) {
+      const t = bind1(scatterP, [instantiate(dx as Tangent), i, instantiate(du as Tangent)], p);
+      return { outs: [out], tangents: [t] };
+    }
+    // which update has stayed at each element, 0 for none
+    const ids = windowIds(u, p);
+    const stayed = bind1(scatterP, [full(out.shape, 0, "int32"), i, ids], p);
+    const kept = (): Tangent =>
+      dx instanceof Zero
+        ? dx
+        : masked(eq(stayed, new Literal(0, "int32")), dx as NDArray);
+    if (du instanceof Zero) return { outs: [out], tangents: [kept()] };
+    const won = eq(ids, gatherUpdates(stayed, i, u.shape, p, 0));
+    const t = bind1(scatterAddP, [instantiate(kept()), i, masked(won, du as NDArray)], p);
+    return { outs: [out], tangents: [t] };
+  },
+  transpose: (cts, inputs, p) => {
+    needUnique("scatter", "the transpose", p);
+    const indices = inputs[1] as NDArray;
+    const u = (inputs[2] as NDArray | LinearInput).aval;
+    return cotangents(
+      cts,
+      inputs,
+      (ct) => bind1(scatterP, [ct, indices, full(u.shape, 0, ct.dtype)], p),
+      (ct, { aval }) => gatherUpdates(ct, indices, aval.shape, p, 0),
+    );
+  },
+  batch: scatterBatch(() => scatterP),
+  lower: scatterLower((_old, update) => update),
+});
+/** `x` with the windows that `indices` name replaced by `updates`; the last update of an element stays.
+ *  @param indices  integers `[…batch, n]`: vectors of n start positions
+ *  @param updates  batch axes and window axes, placed by `updateWindowDims`; dtype of `x`
+ *  @throws         ShapeError where the dimension numbers do not fit, DTypeError where dtypes do not
+ *  @source         XLA's Scatter */
+export const scatter = (
+  x: NDArray,
+  indices: NDArray,
+  updates: NDArray,
+  options: ScatterOptions,
+): NDArray => bind1(scatterP, [x, indices, updates], scatterParams(options));
+
+// ---- scatter-sub, scatter-mul ----
+
+/** out = x, then out[start(batch) + offset] −= updates[…batch, …offset] */
+export const scatterSubP: Primitive<ScatterParams> = linearScatter("scatter-sub", K.sub, (ct) => neg(ct));
+/** `x` with `updates` subtracted; see `scatterAdd`. */
+export const scatterSub = (
+  x: NDArray,
+  indices: NDArray,
+  updates: NDArray,
+  options: ScatterOptions,
+): NDArray => bind1(scatterSubP, [x, indices, updates], scatterParams(options));
+
+/** out = x, then out[start(batch) + offset] ·= updates[…batch, …offset] */
+export const scatterMulP: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
+  name: "scatter-mul",
+  shape: scatterShape("scatter-mul", "number"),
+  jvp: ([x, indices, updates], [dx, , du], p) => {
+    const [operand, i, u] = [x as NDArray, indices as NDArray, updates as NDArray];
+    const out = bind1(scatterMulP, [operand, i, u], p);
+    const parts: Tangent[] = [new Zero(out.aval)];
+    if (!(dx instanceof Zero)) parts.push(bind1(scatterMulP, [dx as NDArray, i, u], p));
+    if (!(du instanceof Zero)) {
+      needUnique("scatter-mul", "the derivative by the updates", p);
+      parts.push(mul(bind1(scatterAddP, [zerosLike(operand), i, du as NDArray], p), operand));
+    }
+    return { outs: [out], tangents: [parts.reduce(addTangents)] };
+  },
+  transpose: (cts, inputs, p) => {
+    const [x, indices, updates] = inputs as readonly NDArray[] as [NDArray, NDArray, NDArray];
+    return cotangents(
+      cts,
+      inputs,
+      (ct) => bind1(scatterMulP, [ct, indices, updates], p),
+      (ct, { aval }) => {
+        needUnique("scatter-mul", "the transpose", p);
+        return gatherUpdates(mul(ct, x), indices, aval.shape, p, 0);
+      },
+    );
+  },
+  batch: scatterBatch(() => scatterMulP),
+  lower: scatterLower(K.mul),
+});
+/** `x` multiplied by `updates`; see `scatterAdd`.
+ *  @throws RuleError for its derivative by the updates, unless `uniqueIndices` is promised */
+export const scatterMul = (
+  x: NDArray,
+  indices: NDArray,
+  updates: NDArray,
+  options: ScatterOptions,
+): NDArray => bind1(scatterMulP, [x, indices, updates], scatterParams(options));
+
+// ---- scatter-min, scatter-max ----
+
+/** Scatter with an extremum. Where several values reach it, among them perhaps the operand's, its tangent is
+ *  the mean of theirs. */
+function extremalScatter(
+  name: string,
+  combine: (old: Expr, update: Expr) => Expr,
+): Primitive<ScatterParams> {
+  const primitive: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
+    name,
+    shape: scatterShape(name, "any"),
+    jvp: ([x, indices, updates], [dx, , du], p) => {
+      const [operand, i, u] = [x as NDArray, indices as NDArray, updates as NDArray];
+      const out = bind1(primitive, [operand, i, u], p);
+      if ((dx instanceof Zero && du instanceof Zero) || !isFloat(out.dtype))
+        return { outs: [out], tangents: [new Zero(out.aval)] };
+      const one = new Literal(1, out.dtype);
+      const zeros = zerosLike(out);
+      const ones = full(out.shape, 1, out.dtype);
+      const count = (v: NDArray): NDArray => bind1(scatterAddP, [zeros, i, v], p);
+      // updates outside the operand are dropped in the end; NaN keeps them from matching
+      const won = eq(u, gatherUpdates(out, i, u.shape, p, Number.NaN));
+      const winners = count(masked(won, full(u.shape, 1, u.dtype)));
+      const touched = count(full(u.shape, 1, u.dtype));
+      const retained = eq(operand, out);
+      const shared = div(one, add(winners, one));
+      const untouched = eq(touched, new Literal(0, out.dtype));
+      const ofOperand = selectN(untouched, [masked(retained, shared), ones]);
+      const kept = dx instanceof Zero ? zeros : mul(dx as NDArray, ofOperand);
+      if (du instanceof Zero) return { outs: [out], tangents: [kept] };
+      const alone = div(one, selectN(eq(winners, new Literal(0, out.dtype)), [winners, ones]));
+      const share = gatherUpdates(selectN(retained, [alone, shared]), i, u.shape, p, 0);
+      const t = bind1(scatterAddP, [kept, i, mul(du as NDArray, masked(won, share))], p);
+      return { outs: [out], tangents: [t] };
+    },
+    transpose: noRule("it is not linear"),
+    batch: scatterBatch(() => primitive),
+    lower: scatterLower(combine),
+  });
+  return primitive;
+}
+
+/** out = x, then out[start(batch) + offset] = min(out[…], updates[…batch, …offset]) */
+export const scatterMinP = extremalScatter("scatter-min", (x, y) =>
+  x.dtype === "bool" ? K.and(x, y) : K.min(x, y),
+);
+/** out = x, then out[start(batch) + offset] = max(out[…], updates[…batch, …offset]) */
+export const scatterMaxP = extremalScatter("scatter-max", (x, y) =>
+  x.dtype === "bool" ? K.or(x, y) : K.max(x, y),
+);
+/** The smaller of `x` and `updates`; see `scatterAdd`. */
+export const scatterMin = (
+  x: NDArray,
+  indices: NDArray,
+  updates: NDArray,
+  options: ScatterOptions,
+): NDArray => bind1(scatterMinP, [x, indices, updates], scatterParams(options));
+/** The larger of `x` and `updates`; see `scatterAdd`. */
+export const scatterMax = (
+  x: NDArray,
+  indices: NDArray,
+  updates: NDArray,
+  options: ScatterOptions,
+): NDArray => bind1(scatterMaxP, [x, indices, updates], scatterParams(options));

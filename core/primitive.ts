@@ -1,0 +1,163 @@
+/** A primitive is one record: its shape rule, its derivative, its transpose, its batching and its lowering. */
+import type { Aval } from "./aval.ts";
+import { fail, RuleError } from "./errors.ts";
+import type { Lowering } from "./kernel/kernel.ts";
+import type { NDArray } from "./ndarray.ts";
+
+/** Static parameters of an equation: plain data, or a closed jaxpr for a higher-order primitive. */
+export type Params = object;
+
+/** A tangent or cotangent known to be zero, of type `aval`. */
+export class Zero {
+  readonly aval: Aval;
+  constructor(aval: Aval) {
+    this.aval = aval;
+  }
+}
+/** Stands for an operand in which the equation is linear, while transposing. */
+export class LinearInput {
+  readonly aval: Aval;
+  constructor(aval: Aval) {
+    this.aval = aval;
+  }
+}
+export type Tangent = NDArray | Zero;
+
+/** Why a primitive has no rule of some kind. */
+export class NoRule {
+  readonly reason: string;
+  constructor(reason: string) {
+    this.reason = reason;
+  }
+}
+/** A hole in the coverage matrix: a value with its reason, never an omission. */
+export const noRule = (reason: string): NoRule => new NoRule(reason);
+
+/** Types of the results. Throws ShapeError or DTypeError. */
+export type ShapeRule<P> = (inputs: readonly Aval[], params: P) => readonly Aval[];
+
+/** (x, dx) ↦ (f(x), f′(x)·dx). Operations on primal values alone are the nonlinear part; every operation
+ *  that meets a tangent must be linear in it: linearization keeps just those. */
+export type JvpRule<P> = (
+  primals: readonly NDArray[],
+  tangents: readonly Tangent[],
+  params: P,
+) => { readonly outs: readonly NDArray[]; readonly tangents: readonly Tangent[] };
+
+/** Cotangents of the outputs ↦ cotangents of the `LinearInput`s (anything at the other positions is ignored). */
+export type TransposeRule<P> = (
+  cotangents: readonly Tangent[],
+  inputs: readonly (NDArray | LinearInput)[],
+  params: P,
+) => readonly (Tangent | null)[];
+
+/** Inputs of which some carry a batch axis (`dims[i]`, else null) of size `size` ↦ outputs and their batch axes. */
+export type BatchRule<P> = (
+  size: number,
+  inputs: readonly NDArray[],
+  dims: readonly (number | null)[],
+  params: P,
+) => { readonly outs: readonly NDArray[]; readonly dims: readonly (number | null)[] };
+
+export type LowerRule<P> = (
+  inputs: readonly Aval[],
+  outputs: readonly Aval[],
+  params: P,
+) => Lowering;
+
+/** Splits an equation at a point into its primal part, run now, and a linear part, recorded by binding
+ *  operations on the tangents. Without one, the jvp rule serves. */
+export type LinearizeRule<P> = JvpRule<P>;
+
+export interface PrimitiveRecord<P extends Params> {
+  readonly name: string;
+  readonly shape: ShapeRule<P>;
+  readonly jvp: JvpRule<P> | NoRule;
+  readonly transpose: TransposeRule<P> | NoRule;
+  readonly batch: BatchRule<P> | NoRule;
+  /** `inline` instead, for a primitive whose meaning is a jaxpr among its params */
+  readonly lower: LowerRule<P> | NoRule;
+  readonly linearize?: LinearizeRule<P>;
+  /** the closed jaxpr that an equation stands for (typed `unknown` here: jaxprs are made of primitives) */
+  readonly inline?: (params: P) => unknown;
+}
+
+export interface Primitive<P extends Params = Params> extends PrimitiveRecord<P> {
+  readonly id: number;
+}
+
+/** Every primitive that was defined, by name. */
+export const primitives = new Map<string, Primitive>();
+
+/** Defines a primitive. Users call this too.
+ *  @example
+ *  definePrimitive({ name: "twice", shape: ([x]) => [x], jvp: …, transpose: …, batch: …, lower: … }) */
+export function definePrimitive<P extends Params = Record<never, never>>(
+  record: PrimitiveRecord<P>,
+): Primitive<P> {
+  if (primitives.has(record.name))
+    fail(RuleError, "definePrimitive", "names must be unique", `"${record.name}" again`, "rename it");
+  const primitive: Primitive<P> = { ...record, id: primitives.size };
+  // a primitive is used with its own params only; the registry forgets their type
+  primitives.set(record.name, primitive as unknown as Primitive);
+  return primitive;
+}
+
+type RuleKind = "jvp" | "transpose" | "batch" | "lower";
+
+/** The rule, or a RuleError with the reason of the hole. */
+export function ruleOf<K extends RuleKind>(
+  primitive: Primitive,
+  kind: K,
+): Exclude<Primitive[K], NoRule> {
+  const rule = primitive[kind];
+  if (rule instanceof NoRule)
+    return fail(
+      RuleError,
+      primitive.name,
+      `the transform needs a ${kind} rule`,
+      `none, because ${rule.reason}`,
+      "rewrite the function without this operation here, or wrap the value in stopGradient",
+    );
+  return rule as Exclude<Primitive[K], NoRule>;
+}
+
+/** Key of static params for caches: equal data gives equal keys, objects with an identity (jaxprs,
+ *  functions) go by identity. */
+export function paramsKey(value: unknown): string {
+  switch (typeof value) {
+    case "number":
+      return Object.is(value, -0) ? "-0" : String(value);
+    case "string":
+      return JSON.stringify(value);
+    case "object": {
+      if (value === null) return "null";
+      if (Array.isArray(value)) {
+        let s = "[";
+        for (const v of value) s += `${paramsKey(v)},`;
+        return `${s}]`;
+      }
+      const proto: unknown = Object.getPrototypeOf(value);
+      if (proto !== Object.prototype && proto !== null) return `#${identity(value)}`;
+      let s = "{";
+      for (const k in value) s += `${k}:${paramsKey((value as Record<string, unknown>)[k])},`;
+      return `${s}}`;
+    }
+    case "function":
+      return `#${identity(value)}`;
+    default:
+      return String(value);
+  }
+}
+
+const identities = new WeakMap<object, number>();
+let nextIdentity = 0;
+/** A number that tells this object from every other. */
+export function identity(o: object): number {
+  let id = identities.get(o);
+  if (id === undefined) {
+    id = nextIdentity++;
+    identities.set(o, id);
+  }
+  return id;
+}

@@ -1,0 +1,294 @@
+/** Loop nests of the `map` and `reduce` lowering forms.
+ *
+ *  Every axis starts as a loop of its own. Two adjacent axes a, b become one where no access can tell them
+ *  apart: every index is affine and its coefficient of a is extent(b) times that of b, so that it depends
+ *  on a·extent(b) + b alone. A contiguous elementwise kernel is then a single loop whatever its rank.
+ *  Indices are put in affine form on the way, which also takes out divisions that cancel. */
+import { add, type Expr, int, KVar, load, mul, operands, rewrite } from "../kernel/expr.ts";
+import { type Stmt, set } from "../kernel/kernel.ts";
+import { type Affine, AffineForms, affine, fromAffine } from "./affine.ts";
+
+/** A value and the buffer that it goes to. */
+export interface Result {
+  readonly buffer: number;
+  readonly value: Expr;
+}
+
+/** out[index] = finish(fold of step over r, from init), as in `ReduceLowering`, its reads bound. */
+export interface ReduceParts {
+  init(index: readonly Expr[]): readonly Expr[];
+  step(acc: readonly Expr[], index: readonly Expr[], r: readonly Expr[]): readonly Expr[];
+  finish?(acc: readonly Expr[]): readonly Expr[];
+}
+
+// ---- axes ----
+
+interface Axis {
+  readonly v: KVar;
+  readonly extent: number;
+}
+
+/** The loops of a box: one per axis, outermost first, axes of extent 1 left out. */
+interface Box {
+  readonly axes: readonly Axis[];
+  /** one expression per axis of the box */
+  readonly index: readonly Expr[];
+}
+
+function box(extents: readonly number[], name: string): Box {
+  const axes: Axis[] = [];
+  const index = extents.map((extent, i): Expr => {
+    if (extent === 1) return int(0);
+    const v = new KVar("int32", `${name}${i}`);
+    axes.push({ v, extent });
+    return v;
+  });
+  return { axes, index };
+}
+
+/** Row-major position of a point of the box. */
+function position(index: readonly Expr[], extents: readonly number[]): Expr {
+  return index.reduce((acc, e, i) => add(mul(acc, int(extents[i] as number)), e), int(0));
+}
+
+/** `body` inside one loop per axis. */
+function loops(axes: readonly Axis[], body: readonly Stmt[]): readonly Stmt[] {
+  return axes.reduceRight<readonly Stmt[]>(
+    (inner, { v, extent }) => [{ kind: "for", v, from: int(0), to: int(extent), body: inner }],
+    body,
+  );
+}
+
+// ---- merging ----
+
+type Rewrite = (e: Expr) => Expr;
+
+/** How the expressions of a nest use its loop variables. */
+class Accesses {
+  private readonly forms = new AffineForms();
+  /** indices of loads and stores */
+  private readonly indices = new Set<Affine>();
+  /** variables that occur outside them, or in them otherwise than with a constant coefficient */
+  private readonly others = new Set<Expr>();
+  private readonly seen = new Set<Expr>();
+
+  index(e: Expr): void {
+    const form = this.forms.of(e);
+    if (this.indices.has(form)) return;
+    this.indices.add(form);
+    for (const atom of form.terms.keys()) if (atom.kind !== "var") this.value(atom);
+  }
+
+  value(e: Expr): void {
+    if (this.seen.has(e)) return;
+    this.seen.add(e);
+    if (e.kind === "var") this.others.add(e);
+    else if (e.kind === "load") this.index(e.index);
+    else for (const x of operands(e)) this.value(x);
+  }
+
+  /** Whether `outer` and `inner` occur only as outer·extent(inner) + inner. */
+  private mergeable(outer: Axis, inner: Axis): boolean {
+    if (this.others.has(outer.v) || this.others.has(inner.v)) return false;
+    for (const { terms } of this.indices)
+      if ((terms.get(outer.v) ?? 0) !== (terms.get(inner.v) ?? 0) * inner.extent) return false;
+    return true;
+  }
+
+  /** Merges neighbours; a merged run of axes goes on under the variable of its innermost. */
+  merge(axes: readonly Axis[]): readonly Axis[] {
+    const merged: Axis[] = [];
+    let previous: Axis | undefined;
+    for (const axis of axes) {
+      const run = merged.at(-1);
+      if (run !== undefined && previous !== undefined && this.mergeable(previous, axis))
+        merged[merged.length - 1] = { v: axis.v, extent: run.extent * axis.extent };
+      else merged.push(axis);
+      previous = axis;
+    }
+    return merged;
+  }
+
+  /** Rewrites indices and values for loops over `kept` alone: terms of the axes merged away drop out. Equal
+   *  indices become one node, and so do equal loads. */
+  rewriter(
+    all: readonly Axis[],
+    kept: readonly Axis[],
+  ): { readonly index: Rewrite; readonly value: Rewrite } {
+    const gone = new Set<Expr>(all.map((a) => a.v));
+    for (const a of kept) gone.delete(a.v);
+    const rebuilt = new Map<string, Expr>();
+    const memo = new Map<Expr, Expr>();
+    const index: Rewrite = (e) => {
+      const form = this.forms.of(e);
+      const key = this.forms.key(form);
+      let built = rebuilt.get(key);
+      if (built === undefined) {
+        built = fromAffine(form, (atom) => (gone.has(atom) ? int(0) : value(atom)));
+        rebuilt.set(key, built);
+      }
+      return built;
+    };
+    const loads = new Map<string, Expr>();
+    const loadOf = (e: Expr & { kind: "load" }): Expr => {
+      const key = `${e.buffer}:${this.forms.key(this.forms.of(e.index))}`;
+      let built = loads.get(key);
+      if (built === undefined) {
+        built = load(e.buffer, index(e.index), e.dtype);
+        loads.set(key, built);
+      }
+      return built;
+    };
+    const value: Rewrite = (e) => rewrite(e, (x) => (x.kind === "load" ? loadOf(x) : null), memo);
+    return { index, value };
+  }
+}
+
+// ---- several values of one point ----
+
+/** Nodes of a list of expressions that are worth a local: they belong to several of the expressions, and are evaluated
+ *  whatever `cond` decides. */
+function sharedNodes(roots: readonly Expr[]): readonly Expr[] {
+  const rootsOf = new Map<Expr, number>();
+  const users = new Map<Expr, number>();
+  const always = new Set<Expr>();
+  const order: Expr[] = [];
+  const forms = new AffineForms();
+
+  const markAlways = (e: Expr): void => {
+    if (always.has(e)) return;
+    always.add(e);
+    if (e.kind === "cond") markAlways(e.test);
+    else for (const x of operands(e)) markAlways(x);
+  };
+  for (const root of roots) {
+    markAlways(root);
+    users.set(root, (users.get(root) ?? 0) + 1);
+    const seen = new Set<Expr>();
+    const visit = (e: Expr): void => {
+      if (seen.has(e)) return;
+      seen.add(e);
+      const first = !rootsOf.has(e);
+      rootsOf.set(e, (rootsOf.get(e) ?? 0) + 1);
+      for (const x of new Set(operands(e))) {
+        if (first) users.set(x, (users.get(x) ?? 0) + 1);
+        visit(x);
+      }
+      if (first) order.push(e);
+    };
+    visit(root);
+  }
+  return order.filter(
+    (e) =>
+      e.kind !== "var" &&
+      e.kind !== "lit" &&
+      (rootsOf.get(e) as number) > 1 &&
+      // with a single user it is computed as part of that user
+      (users.get(e) as number) > 1 &&
+      always.has(e) &&
+      affine(e, forms) === null,
+  );
+}
+
+/** Statements that compute all the values before `use` gets them, each shared part once, so that `use` may
+ *  overwrite what the values read: the variables `assigned`, or a buffer at this point. */
+function simultaneously(
+  values: readonly Expr[],
+  use: (values: readonly Expr[]) => readonly Stmt[],
+  assigned: readonly KVar[] = [],
+): readonly Stmt[] {
+  if (values.length === 1) return use(values);
+  const body: Stmt[] = [];
+  const locals = new Map<Expr, Expr>();
+  const toLocal = (e: Expr): KVar => {
+    const v = new KVar(e.dtype, `t${body.length}`);
+    body.push(
+      set(
+        v,
+        rewrite(e, (x) => (x === e ? null : (locals.get(x) ?? null))),
+      ),
+    );
+    return v;
+  };
+  for (const e of sharedNodes(values)) locals.set(e, toLocal(e));
+  const stays = (e: Expr, j: number): boolean =>
+    e.kind === "lit" || (e.kind === "var" && (e === assigned[j] || !assigned.includes(e)));
+  const ready = values.map((e, j) => (stays(e, j) ? e : (locals.get(e) ?? toLocal(e))));
+  return [...body, ...use(ready)];
+}
+
+// ---- nests ----
+
+/** out_j[index] = at(index)[j] for every index of `shape`, stored row-major.
+ *  @returns no statements where the shape has no elements
+ *  @example mapNest([4, 5], (i) => [{ buffer: 1, value: read(0, i) }])  // one loop of 20 */
+export function mapNest(
+  shape: readonly number[],
+  at: (index: readonly Expr[]) => readonly Result[],
+): readonly Stmt[] {
+  if (shape.includes(0)) return [];
+  const { axes, index } = box(shape, "i");
+  const results = at(index);
+  const out = position(index, shape);
+
+  const accesses = new Accesses();
+  accesses.index(out);
+  for (const { value } of results) accesses.value(value);
+  const kept = accesses.merge(axes);
+  const to = accesses.rewriter(axes, kept);
+  const where = to.index(out);
+  const body = simultaneously(
+    results.map((r) => to.value(r.value)),
+    (values) =>
+      results.map(
+        ({ buffer }, j): Stmt => ({
+          kind: "store",
+          buffer,
+          index: where,
+          value: values[j] as Expr,
+        }),
+      ),
+  );
+  return loops(kept, body);
+}
+
+/** out_j[index] = finish(fold of step over r in the box `extents`, from init)[j] for every index of `shape`, stored row-major
+ *  to buffer outs[j]. Reduced axes are the inner loops, in order.
+ *  @returns no statements where the shape has no elements; finish(init) where `extents` has none */
+export function reduceNest(
+  shape: readonly number[],
+  extents: readonly number[],
+  parts: ReduceParts,
+  outs: readonly number[],
+): readonly Stmt[] {
+  if (shape.includes(0)) return [];
+  const outer = box(shape, "i");
+  const inner = box(extents, "r");
+  const initial = parts.init(outer.index);
+  const accs = initial.map((e, j) => new KVar(e.dtype, `acc${j}`));
+  const isEmpty = extents.includes(0);
+  const next = isEmpty ? [] : parts.step(accs, outer.index, inner.index);
+  const final = parts.finish ? parts.finish(accs) : accs;
+  const out = position(outer.index, shape);
+
+  const accesses = new Accesses();
+  accesses.index(out);
+  for (const e of [...initial, ...next, ...final]) accesses.value(e);
+  const keptOuter = accesses.merge(outer.axes);
+  const keptInner = accesses.merge(inner.axes);
+  const to = accesses.rewriter([...outer.axes, ...inner.axes], [...keptOuter, ...keptInner]);
+  const assign = (values: readonly Expr[]): readonly Stmt[] =>
+    values.map((value, j) => set(accs[j] as KVar, value));
+  const where = to.index(out);
+
+  const body: Stmt[] = [...simultaneously(initial.map(to.value), assign)];
+  if (!isEmpty) body.push(...loops(keptInner, simultaneously(next.map(to.value), assign, accs)));
+  body.push(
+    ...simultaneously(final.map(to.value), (values) =>
+      outs.map(
+        (buffer, j): Stmt => ({ kind: "store", buffer, index: where, value: values[j] as Expr }),
+      ),
+    ),
+  );
+  return loops(keptOuter, body);
+}

@@ -1,0 +1,32 @@
+/** A program: the kernels of one executable, the buffers they work on, and where those live. Plain data. */
+import type { DType } from "../dtype.ts";
+import type { Kernel } from "../kernel/kernel.ts";
+
+export interface ProgramBuffer {
+  readonly dtype: DType;
+  /** elements */
+  readonly length: number;
+  readonly bytes: number;
+  /** `input`: the caller's, read only. `output`: allocated by the backend for the result.
+   *  `temp`: in the arena at `offset`. */
+  readonly place: "input" | "output" | "temp";
+  /** byte offset in the arena, a multiple of 16 (temps only) */
+  readonly offset: number;
+}
+
+export interface Step {
+  readonly kernel: Kernel;
+  /** program buffers bound to the kernel's buffers, by position */
+  readonly args: readonly number[];
+}
+
+export interface Program {
+  readonly name: string;
+  readonly buffers: readonly ProgramBuffer[];
+  /** buffer ids of the arguments, in order */
+  readonly inputs: readonly number[];
+  /** buffer id of each result: an output buffer, or an input that is returned as it came. May repeat. */
+  readonly outputs: readonly number[];
+  readonly steps: readonly Step[];
+  readonly arenaBytes: number;
+}

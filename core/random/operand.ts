@@ -1,0 +1,94 @@
+/** What the functions of `random` accept beside keys. */
+import { asArray, describe, fromValues } from "../array.ts";
+import { Aval } from "../aval.ts";
+import { castNumber, checkDType, type DType, isFloat } from "../dtype.ts";
+import { DTypeError, fail, ShapeError } from "../errors.ts";
+import { Literal, NDArray } from "../ndarray.ts";
+import { broadcastInDim, convert } from "../ops/linear.ts";
+import { broadcastShapes, checkShape, range, type Shape, shapesEqual, showShape } from "../shape.ts";
+
+type TypedArray =
+  | Float32Array
+  | Float64Array
+  | Int32Array
+  | Uint32Array
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray;
+type Rows = readonly (number | Rows)[];
+/** A parameter of a distribution: an array, a number, a nested list of numbers or a typed array. */
+export type Parameter = NDArray | number | Rows | TypedArray;
+
+function rowsShape(op: string, x: Rows | number): number[] {
+  if (typeof x === "number") return [];
+  if (!Array.isArray(x))
+    return fail(DTypeError, op, "lists must hold numbers", describe(x), "convert it first");
+  const shapes = x.map((r) => rowsShape(op, r as Rows | number));
+  const first = shapes[0] ?? [];
+  for (const s of shapes)
+    if (!shapesEqual(s, first))
+      fail(
+        ShapeError,
+        op,
+        "nested lists must form a full block",
+        `rows of shape ${showShape(first)} and ${showShape(s)}`,
+        "make all rows equally long",
+      );
+  return [x.length, ...first];
+}
+
+/** A parameter as an array; numbers and lists come in `dtype`. */
+export function parameter(op: string, x: Parameter, dtype: DType = "float32"): NDArray {
+  if (x instanceof NDArray) return x;
+  if (typeof x === "number") return new Literal(x, dtype);
+  if (Array.isArray(x)) {
+    const shape = rowsShape(op, x);
+    const values = x.flat(Number.POSITIVE_INFINITY) as number[];
+    return fromValues(values, Aval.of(shape, dtype));
+  }
+  return asArray(x, op);
+}
+/** A parameter in a float dtype of its own (float32 when it is of integers). */
+export function floatParameter(op: string, x: Parameter): NDArray {
+  const v = parameter(op, x);
+  return isFloat(v.dtype) ? convert(v, v.dtype) : convert(v, "float32");
+}
+/** The value of a number as it will be in `dtype`, or null for other parameters. */
+export const knownNumber = (x: Parameter, dtype: DType): number | null =>
+  typeof x === "number" ? castNumber(x, dtype) : null;
+
+/** `x` repeated to `shape` by NumPy's rules; scalars stay scalars. */
+export function toShape(x: NDArray, shape: Shape): NDArray {
+  return x.ndim === 0 || shapesEqual(x.shape, shape)
+    ? x
+    : broadcastInDim(x, shape, range(x.ndim, shape.length - x.ndim));
+}
+
+/** Checks a float dtype that came from the user. */
+export function checkFloat(op: string, dtype: DType | undefined): DType {
+  const d = checkDType(op, dtype ?? "float32");
+  if (!isFloat(d))
+    fail(DTypeError, op, "dtype must be a float", `"${d}"`, 'pass "float32" or leave it out');
+  return d;
+}
+
+/** The shape of a draw: the given one, with which the parameters' shapes must broadcast to just this shape, or
+ *  the broadcast shape of the parameters. */
+export function drawShape(
+  op: string,
+  shape: Shape | null | undefined,
+  parameters: readonly NDArray[],
+): number[] {
+  const own = broadcastShapes(op, ...parameters.map((p) => p.shape));
+  if (shape === null || shape === undefined) return own;
+  const want = checkShape(op, shape);
+  if (!shapesEqual(broadcastShapes(op, want, own), want))
+    fail(
+      ShapeError,
+      op,
+      "the parameters must broadcast to the shape of the draw",
+      `${showShape(own)} for ${showShape(want)}`,
+      "widen the shape",
+    );
+  return want;
+}

@@ -1,0 +1,281 @@
+/** The structure of a pytree without its leaves. Equal structures are mostly the same object: flattening
+ *  finds a structure it has seen before instead of building it again. */
+
+/** How a registered class is taken apart and put together. */
+export interface NodeType<T, Aux = unknown> {
+  /** children in a fixed order, and what else is needed to rebuild (compared by structure) */
+  readonly flatten: (x: T) => readonly [children: readonly unknown[], aux: Aux];
+  readonly unflatten: (aux: Aux, children: readonly unknown[]) => T;
+  /** names of the children in paths; without it they are numbered */
+  readonly keys?: (x: T) => readonly string[];
+}
+
+/** A registered class. */
+export interface Registered extends NodeType<object> {
+  readonly name: string;
+  /** distinguishes classes of the same name in keys */
+  readonly id: number;
+}
+
+export type Kind = "leaf" | "null" | "undefined" | "array" | "object" | "instance";
+
+interface Parts {
+  readonly kind: Kind;
+  readonly children: readonly TreeDef[];
+  readonly keys?: readonly string[];
+  readonly type?: Registered;
+  readonly aux?: unknown;
+}
+
+/** An immutable tree structure. `T` is the type of the trees it came from.
+ *  @example structure({ b: [1, 2], a: 3 }).toString()  // => "PyTreeDef({'a': *, 'b': [*, *]})" */
+export class TreeDef<T = unknown> {
+  declare readonly from?: T;
+  readonly kind: Kind;
+  readonly children: readonly TreeDef[];
+  /** sorted keys of an object, one for each child */
+  readonly keys: readonly string[];
+  readonly type: Registered | null;
+  readonly aux: unknown;
+  readonly numLeaves: number;
+  /** Equal for equal structures and only for them: a key for caches. */
+  readonly key: string;
+  /** an empty object with the keys of this node, from which `unflatten` starts */
+  readonly template: Readonly<Record<string, unknown>> | null;
+
+  constructor(parts: Parts, key: string) {
+    this.kind = parts.kind;
+    this.children = parts.children;
+    this.keys = parts.keys ?? [];
+    this.type = parts.type ?? null;
+    this.aux = parts.aux;
+    this.key = key;
+    this.numLeaves =
+      parts.kind === "leaf" ? 1 : parts.children.reduce((n, child) => n + child.numLeaves, 0);
+    this.template = parts.kind === "object" ? templateOf(this.keys) : null;
+    Object.freeze(this);
+  }
+
+  equals(other: TreeDef): boolean {
+    return this === other || this.key === other.key;
+  }
+
+  /** This structure with `inner` in place of every leaf. */
+  compose(inner: TreeDef): TreeDef {
+    if (this.kind === "leaf") return inner;
+    const children = this.children.map((child) => child.compose(inner));
+    switch (this.kind) {
+      case "array":
+        return arrayDef(children);
+      case "object":
+        return objectDef(keyListOf(this.keys), children);
+      case "instance":
+        return instanceDef(this.type as Registered, this.aux, children);
+      default:
+        return this;
+    }
+  }
+
+  toString(): string {
+    return `PyTreeDef(${body(this)})`;
+  }
+  toJSON(): string {
+    return this.toString();
+  }
+}
+
+function body(def: TreeDef): string {
+  const children = def.children.map(body);
+  switch (def.kind) {
+    case "leaf":
+      return "*";
+    case "array":
+      return `[${children.join(", ")}]`;
+    case "object":
+      return `{${def.keys.map((k, i) => `${quote(k)}: ${children[i]}`).join(", ")}}`;
+    case "instance":
+      return `CustomNode(${def.type?.name}[${auxText(def.aux)}], [${children.join(", ")}])`;
+    default:
+      return def.kind;
+  }
+}
+const quote = (k: string): string =>
+  `'${JSON.stringify(k).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`;
+const auxText = (aux: unknown): string =>
+  aux !== null && typeof aux === "object" && !Array.isArray(aux) && !isRecord(aux)
+    ? aux.constructor.name
+    : auxKey(aux);
+
+function templateOf(keys: readonly string[]): Record<string, unknown> {
+  const out: Record<string, unknown> = {};
+  for (const k of keys) setOwn(out, k, undefined);
+  return out;
+}
+/** `out[k] = v` for every name, `__proto__` too. */
+export function setOwn(out: Record<string, unknown>, k: string, v: unknown): void {
+  if (k === "__proto__")
+    Object.defineProperty(out, k, { value: v, enumerable: true, writable: true, configurable: true });
+  else out[k] = v;
+}
+
+// ---- keys of aux data ----
+
+const identities = new WeakMap<object, number>();
+const symbols = new Map<symbol, number>();
+let nextIdentity = 0;
+
+function identity<K>(x: K, known: { get(x: K): number | undefined; set(x: K, n: number): unknown }) {
+  let n = known.get(x);
+  if (n === undefined) {
+    n = nextIdentity++;
+    known.set(x, n);
+  }
+  return n;
+}
+
+const isRecord = (x: object): boolean => {
+  const proto = Object.getPrototypeOf(x);
+  return proto === Object.prototype || proto === null;
+};
+
+/** Structural key of plain data; functions and instances count by identity. */
+function auxKey(x: unknown, within: readonly unknown[] = []): string {
+  switch (typeof x) {
+    case "string":
+      return JSON.stringify(x);
+    case "bigint":
+      return `${x}n`;
+    case "symbol":
+      return `symbol#${identity(x, symbols)}`;
+    case "function":
+      return `function#${identity(x, identities)}`;
+    case "object": {
+      if (x === null) return "null";
+      const plain = Array.isArray(x) || isRecord(x);
+      // a cycle in plain data has no finite structure
+      if (!plain || within.includes(x)) return `object#${identity(x, identities)}`;
+      const inner = [...within, x];
+      if (Array.isArray(x)) return `[${x.map((v) => auxKey(v, inner)).join(",")}]`;
+      const record = x as Record<string, unknown>;
+      const parts = Object.keys(record)
+        .sort()
+        .map((k) => `${JSON.stringify(k)}:${auxKey(record[k], inner)}`);
+      return `{${parts.join(",")}}`;
+    }
+    default:
+      return String(x);
+  }
+}
+
+// ---- finding structures seen before ----
+
+export const leafDef = new TreeDef({ kind: "leaf", children: [] }, "*");
+export const nullDef = new TreeDef({ kind: "null", children: [] }, "null");
+export const undefinedDef = new TreeDef({ kind: "undefined", children: [] }, "undefined");
+
+/** Bounds what the caches below remember; a structure that fell out is built again and still equal by key. */
+const remembered = 4096;
+const byKey = new Map<string, TreeDef>();
+
+function intern(key: string, parts: () => Parts): TreeDef {
+  let def = byKey.get(key);
+  if (def === undefined) {
+    if (byKey.size >= remembered) byKey.clear();
+    def = new TreeDef(parts(), key);
+    byKey.set(key, def);
+  }
+  return def;
+}
+
+/** The last few structures with the same kind and width. */
+class Recent {
+  readonly defs: TreeDef[] = [];
+  #next = 0;
+
+  find(children: readonly TreeDef[]): TreeDef | undefined {
+    search: for (const def of this.defs) {
+      const have = def.children;
+      for (let i = 0; i < children.length; i++) if (have[i] !== children[i]) continue search;
+      return def;
+    }
+    return undefined;
+  }
+  add(def: TreeDef): TreeDef {
+    this.defs[this.#next] = def;
+    this.#next = (this.#next + 1) % 4;
+    return def;
+  }
+}
+
+/** The keys of an object in its own order, a node of a trie: each further key leads on to the next. */
+export class KeyList {
+  readonly next = new Map<string, KeyList>();
+  readonly recent = new Recent();
+  readonly #keys: readonly string[];
+  #sorted: readonly string[] | undefined;
+
+  constructor(keys: readonly string[]) {
+    this.#keys = keys;
+  }
+  get sorted(): readonly string[] {
+    this.#sorted ??= this.#keys.toSorted();
+    return this.#sorted;
+  }
+}
+
+let noKeys = new KeyList([]);
+let keyLists = 0;
+/** Wider objects are dictionaries whose keys change; a trie of them would only grow. */
+const widest = 256;
+
+export function keyListOf(keys: readonly string[]): KeyList {
+  if (keys.length > widest) return new KeyList(keys);
+  if (keyLists > remembered) {
+    noKeys = new KeyList([]);
+    keyLists = 0;
+  }
+  let list = noKeys;
+  for (let i = 0; i < keys.length; i++) {
+    const k = keys[i] as string;
+    let longer = list.next.get(k);
+    if (longer === undefined) {
+      longer = new KeyList(keys.slice(0, i + 1));
+      list.next.set(k, longer);
+      keyLists++;
+    }
+    list = longer;
+  }
+  return list;
+}
+
+export function objectDef(list: KeyList, children: readonly TreeDef[]): TreeDef {
+  const seen = list.recent.find(children);
+  if (seen !== undefined) return seen;
+  const keys = list.sorted;
+  const key = `{${keys.map((k, i) => `${JSON.stringify(k)}:${children[i]?.key}`).join(",")}}`;
+  return list.recent.add(intern(key, () => ({ kind: "object", children, keys })));
+}
+
+const arraysByLength = new Map<number, Recent>();
+
+export function arrayDef(children: readonly TreeDef[]): TreeDef {
+  let recent = arraysByLength.get(children.length);
+  if (recent === undefined) {
+    if (arraysByLength.size >= remembered) arraysByLength.clear();
+    recent = new Recent();
+    arraysByLength.set(children.length, recent);
+  }
+  const seen = recent.find(children);
+  if (seen !== undefined) return seen;
+  const key = `[${children.map((child) => child.key).join(",")}]`;
+  return recent.add(intern(key, () => ({ kind: "array", children })));
+}
+
+export function instanceDef(
+  type: Registered,
+  aux: unknown,
+  children: readonly TreeDef[],
+): TreeDef {
+  const key = `${type.name}#${type.id}(${auxKey(aux)})[${children.map((c) => c.key).join(",")}]`;
+  return intern(key, () => ({ kind: "instance", children, type, aux }));
+}

@@ -1,0 +1,3 @@
+/** `cotangent/optim`: optimizers as pairs of pure functions on pytrees. */
+export * from "./optimizers.ts";
+export * from "./transformation.ts";
