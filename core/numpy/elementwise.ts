@@ -90,7 +90,7 @@ export const floorDivide: Binary = two("floorDivide", (x, y) => {
     // x − mod(x, y) is a multiple of y up to rounding
     const m = mod(x, y);
     const q = a.div(a.sub(x, m), y);
-    return a.round(q);
+    return a.round(q, "toNearestEven");
   }
   const q = a.div(x, y);
   if (x.dtype.startsWith("uint")) return q;
@@ -186,7 +186,7 @@ export const trunc: Unary = rounding("trunc", (x) =>
 );
 export const fix: Unary = trunc;
 /** to the nearest integer, halves to even */
-export const rint: Unary = rounding("rint", a.round);
+export const rint: Unary = rounding("rint", (x) => a.round(x, "toNearestEven"));
 /** to `decimals` places, halves to even */
 export function round(x: ArrayInput, decimals = 0): NDArray {
   const v = toArray("round", x);
@@ -194,11 +194,11 @@ export function round(x: ArrayInput, decimals = 0): NDArray {
     if (decimals >= 0) return v;
     return fail(DTypeError, "round", "negative decimals need a float", String(v.aval), "convert to float32");
   }
-  if (decimals === 0) return a.round(v);
+  if (decimals === 0) return a.round(v, "toNearestEven");
   const factor = like(v, 10 ** Math.abs(decimals));
   return decimals > 0
-    ? a.div(a.round(a.mul(v, factor)), factor)
-    : a.mul(a.round(a.div(v, factor)), factor);
+    ? a.div(a.round(a.mul(v, factor), "toNearestEven"), factor)
+    : a.mul(a.round(a.div(v, factor), "toNearestEven"), factor);
 }
 export const around: typeof round = round;
 

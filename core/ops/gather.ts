@@ -99,32 +99,7 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
       null,
     ];
   },
-  batch: (size, inputs, dims, p) => {
-    const [x, indices] = inputs as [NDArray, NDArray];
-    const [dx, di] = dims as [number | null, number | null];
-    const w = ofGather(p.dimensionNumbers);
-    const go = (u: NDArray, v: NDArray, change: Partial<GatherParams>) => ({
-      outs: [bind1(gatherP, [u, v], { ...p, ...change })],
-      dims: [0],
-    });
-    if (di === null)
-      return go(moveAxis(x, dx as number, 0), indices, {
-        dimensionNumbers: toGather(batchOperand(w)),
-        sliceSizes: [size, ...p.sliceSizes],
-      });
-    const i = moveAxis(indices, di, 0);
-    // windows of several index arrays in one operand may overlap
-    if (dx === null)
-      return go(x, i, {
-        dimensionNumbers: toGather(batchIndices(w)),
-        uniqueIndices: false,
-        indicesAreSorted: false,
-      });
-    return go(moveAxis(x, dx, 0), i, {
-      dimensionNumbers: toGather(batchBoth(w)),
-      sliceSizes: [Math.min(1, size), ...p.sliceSizes],
-    });
-  },
+  batch: (...args) => gatherBatch(...args),
   lower: ([x, indices], [out], { dimensionNumbers, sliceSizes, mode, fillValue }) => {
     const w = ofGather(dimensionNumbers);
     const { shape, dtype, rank } = x as Aval;
@@ -148,6 +123,34 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
     };
   },
 });
+
+/** Batch rule: batched operands gain a window axis, batched indices a batch axis, both an axis that runs together. */
+export const gatherBatch: BatchRule<GatherParams> = (size, inputs, dims, p) => {
+  const [x, indices] = inputs as [NDArray, NDArray];
+  const [dx, di] = dims as [number | null, number | null];
+  const w = ofGather(p.dimensionNumbers);
+  const go = (u: NDArray, v: NDArray, change: Partial<GatherParams>) => ({
+    outs: [bind1(gatherP, [u, v], { ...p, ...change })],
+    dims: [0],
+  });
+  if (di === null)
+    return go(moveAxis(x, dx as number, 0), indices, {
+      dimensionNumbers: toGather(batchOperand(w)),
+      sliceSizes: [size, ...p.sliceSizes],
+    });
+  const i = moveAxis(indices, di, 0);
+  // windows of several index arrays in one operand may overlap
+  if (dx === null)
+    return go(x, i, {
+      dimensionNumbers: toGather(batchIndices(w)),
+      uniqueIndices: false,
+      indicesAreSorted: false,
+    });
+  return go(moveAxis(x, dx, 0), i, {
+    dimensionNumbers: toGather(batchBoth(w)),
+    sliceSizes: [Math.min(1, size), ...p.sliceSizes],
+  });
+};
 
 export interface GatherOptions {
   readonly dimensionNumbers: GatherDimensionNumbers;

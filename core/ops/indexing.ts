@@ -11,14 +11,13 @@ import {
   definePrimitive,
   LinearInput,
   type Primitive,
-  ruleOf,
   type Tangent,
   Zero,
 } from "../primitive.ts";
 import { range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { toInt32 } from "./addressing.ts";
-import { gatherP } from "./gather.ts";
+import { gatherBatch, scatterBatch } from "./gather.ts";
 import { broadcastInDim, full, instantiate, moveAxis, moveBatch, zerosOf } from "./linear.ts";
 import { scatterP } from "./scatter.ts";
 import { concatenate } from "./structural.ts";
@@ -112,7 +111,7 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
       return { outs: [out], dims: [0] };
     }
     const axes = range(sliceSizes.length);
-    return ruleOf(gatherP as unknown as Primitive, "batch")(
+    return gatherBatch(
       size,
       [operand, startVectors(size, starts, startDims)],
       [at, 0],
@@ -165,7 +164,7 @@ const updateBatch: BatchRule<object> = (size, inputs, dims) => {
     return { outs: [dynamicUpdateSlice(operand, block, [0, ...starts])], dims: [0] };
   }
   const axes = range(starts.length);
-  return ruleOf(scatterP as unknown as Primitive, "batch")(
+  return scatterBatch(() => scatterP)(
     size,
     [x, startVectors(size, starts, startDims), update],
     [dx, 0, du],
@@ -220,7 +219,11 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
     const u = (update as NDArray | LinearInput).aval;
     const linear = [x, update].map((v) => v instanceof LinearInput);
     if (ct instanceof Zero)
-      return [linear[0] ? new Zero(ct.aval) : null, linear[1] ? new Zero(u) : null, ...none];
+      return [
+        linear[0] ? new Zero((x as LinearInput).aval) : null,
+        linear[1] ? new Zero(u) : null,
+        ...none,
+      ];
     const c = ct as NDArray;
     const at = starts as NDArray[];
     const erased = (): NDArray =>

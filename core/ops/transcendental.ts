@@ -5,7 +5,7 @@ import * as special from "../kernel/special.ts";
 import type { NDArray } from "../ndarray.ts";
 import { noRule, type Primitive } from "../primitive.ts";
 import { bind1 } from "../trace.ts";
-import { add, div, mul, neg, sub } from "./arithmetic.ts";
+import { add, div, mul, neg, sub } from "./field.ts";
 import { elementwise, type JvpTerm, type Operand, operands } from "./rules.ts";
 
 type Plain = Record<never, never>;

@@ -174,18 +174,23 @@ export class WasmExecutable implements Executable {
       if (!(s instanceof WasmStorage))
         fail(BackendError, "run", "arguments must live on the wasm backend", s.backend.name, "transfer them first");
     }
-    for (let i = 0; i < fresh.length; i++)
-      fresh[i] = heap.create(wasmBackend, (program.buffers[this.#fresh[i] as number] as Program["buffers"][number]).bytes, keep);
-    const arena = program.arenaBytes > 0 ? heap.arena(program.arenaBytes, keep) : 0;
-    // allocation may have evicted; nothing allocates once the first address has been read, except to bring an
-    // argument back, which keeps all the others
-    for (let i = 0; i < n; i++) heap.address(inputs[i] as WasmStorage, keep);
-    const table = heap.i32;
-    const base = tableAddress >> 2;
-    for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).address;
-    for (let i = 0; i < fresh.length; i++) table[base + n + i] = (fresh[i] as WasmStorage).address;
-    table[base + n + fresh.length] = arena;
-    this.#run(tableAddress);
+    try {
+      for (let i = 0; i < fresh.length; i++)
+        fresh[i] = heap.create(wasmBackend, (program.buffers[this.#fresh[i] as number] as Program["buffers"][number]).bytes, keep);
+      const arena = program.arenaBytes > 0 ? heap.arena(program.arenaBytes, keep) : 0;
+      // allocation may have evicted; nothing allocates once the first address has been read, except to bring an
+      // argument back, which keeps all the others
+      for (let i = 0; i < n; i++) heap.address(inputs[i] as WasmStorage, keep);
+      const table = heap.i32;
+      const base = tableAddress >> 2;
+      for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).address;
+      for (let i = 0; i < fresh.length; i++) table[base + n + i] = (fresh[i] as WasmStorage).address;
+      table[base + n + fresh.length] = arena;
+      this.#run(tableAddress);
+    } catch (error) {
+      for (const f of fresh) if (f !== undefined) heap.release(f);
+      throw error;
+    }
     if (donated !== undefined)
       for (let i = 0; i < n; i++)
         if (donated[i] && !this.#results.some((r) => r.input && r.at === i))

@@ -8,7 +8,8 @@ import type { Backend, Storage } from "../backend.ts";
 
 const pageBytes = 65536;
 const maxPages = 65535;
-const align = (n: number): number => Math.max(16, (n + 15) & ~15);
+// 32-bit integer arithmetic would fail from 2 GiB on
+const align = (n: number): number => Math.max(16, Math.ceil(n / 16) * 16);
 
 /** Free blocks by size class: sixteen classes for each doubling, so that at most 1/16 is wasted. */
 function sizeClass(bytes: number): { index: number; size: number } {
@@ -20,6 +21,15 @@ function sizeClass(bytes: number): { index: number; size: number } {
   return { index: 16 + (exponent - 8) * 16 + (parts - 16), size: parts * step };
 }
 
+/** What the finalization registry holds on to: it must not reach a storage whose bytes are out of the heap, or
+ *  those bytes would live until the finalizer runs, which in a synchronous loop is never. */
+interface Claim {
+  /** the storage, while it has a block in the heap */
+  storage: WasmStorage | null;
+  /** arrays that hold it */
+  owners: number;
+}
+
 /** Bytes in the heap (`address` ≥ 0), evicted to the host, or given back. */
 export class WasmStorage implements Storage {
   readonly backend: Backend;
@@ -28,8 +38,7 @@ export class WasmStorage implements Storage {
   /** the bytes, while they are out of the heap */
   host: Uint8Array<ArrayBuffer> | null = null;
   freed = false;
-  /** arrays that hold it */
-  owners = 0;
+  readonly claim: Claim = { storage: this, owners: 0 };
   /** doubly linked in order of use */
   newer: WasmStorage | null = null;
   older: WasmStorage | null = null;
@@ -54,8 +63,8 @@ export class Heap {
   #newest: WasmStorage | null = null;
   #oldest: WasmStorage | null = null;
   #arena = { address: 0, bytes: 0 };
-  readonly #registry = new FinalizationRegistry<WasmStorage>((s) => {
-    if (--s.owners === 0) this.release(s);
+  readonly #registry = new FinalizationRegistry<Claim>((claim) => {
+    if (--claim.owners === 0 && claim.storage !== null) this.release(claim.storage);
   });
 
   constructor(reserved: number, budget: number) {
@@ -178,6 +187,7 @@ export class Heap {
       s.address = this.#allocate(s.bytes, keep);
       this.u8.set(s.host, s.address);
       s.host = null;
+      s.claim.storage = s;
       this.#link(s);
     } else if (s !== this.#newest) {
       this.#unlink(s);
@@ -198,10 +208,11 @@ export class Heap {
       this.#release(s.address, s.bytes);
     }
     s.host = null;
+    s.claim.storage = null;
   }
   own(s: WasmStorage, owner: object): void {
-    s.owners++;
-    this.#registry.register(owner, s);
+    s.claim.owners++;
+    this.#registry.register(owner, s.claim);
   }
 
   #evict(bytes: number, keep: (s: WasmStorage) => boolean): void {
@@ -214,6 +225,7 @@ export class Heap {
         this.#unlink(s);
         this.#release(s.address, s.bytes);
         s.address = -1;
+        s.claim.storage = null;
         gained += sizeClass(s.bytes).size;
       }
       s = next;

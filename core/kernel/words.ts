@@ -1,0 +1,204 @@
+/** The bits of a value as 32-bit words, in kernel expressions.
+ *
+ *  The kernel language casts bits between dtypes of one width only, and has no integers of 16 or 64 bits. Here
+ *  those are words: a value of at most 32 bits is one uint32 with zeros above, a float64 is two, the lower
+ *  one first. Every NaN has the bits of the quiet NaN that the backend gives. */
+import { type DType, dtypes } from "../dtype.ts";
+import {
+  add,
+  binary,
+  bitcast,
+  cast,
+  compare,
+  type Expr,
+  isLit,
+  lit,
+  mul,
+  neg,
+  or,
+  select,
+  sub,
+  unary,
+} from "./expr.ts";
+
+export const word = (value: number): Expr => lit(value >>> 0, "uint32");
+const double = (value: number): Expr => lit(value, "float64");
+const masked = (x: Expr, mask: number): Expr => binary("and", x, word(mask));
+export const shiftUp = (x: Expr, bits: number): Expr =>
+  bits === 0 ? x : binary("shl", x, word(bits));
+export const shiftDown = (x: Expr, bits: number): Expr =>
+  bits === 0 ? x : binary("shrl", x, word(bits));
+
+/** Number of 32-bit words of an element. */
+export const wordCount = (d: DType): 1 | 2 => (dtypes[d].bytes === 8 ? 2 : 1);
+
+/** The bits of `x`. */
+export function toWords(x: Expr): readonly [Expr] | readonly [Expr, Expr] {
+  switch (x.dtype) {
+    case "bool":
+    case "uint8":
+      return [cast(x, "uint32")];
+    case "int8":
+      return [cast(bitcast(x, "uint8"), "uint32")];
+    case "uint32":
+    case "int32":
+    case "float32":
+      return [bitcast(x, "uint32")];
+    case "bfloat16":
+      return [shiftDown(bitcast(cast(x, "float32"), "uint32"), 16)];
+    case "float16": {
+      // 2⁻¹¹² takes the exponent bias 127 to 15; subnormals of one are subnormals of the other
+      const bits = bitcast(mul(cast(x, "float32"), lit(2 ** -112, "float32")), "uint32");
+      return [or(masked(shiftDown(bits, 16), 0x8000), masked(shiftDown(bits, 13), 0x7fff))];
+    }
+    case "float64":
+      return wordsOfDouble(x);
+  }
+}
+
+/** The value with the given bits. Bits above the width of a narrow dtype must be zero. */
+export function fromWords(words: readonly Expr[], d: DType): Expr {
+  const low = words[0] as Expr;
+  switch (d) {
+    case "bool":
+    case "uint8":
+      return cast(low, d);
+    case "int8":
+      return bitcast(cast(low, "uint8"), "int8");
+    case "uint32":
+    case "int32":
+    case "float32":
+      return bitcast(low, d);
+    case "bfloat16":
+      return cast(bitcast(shiftUp(low, 16), "float32"), d);
+    case "float16": {
+      const magnitude = masked(low, 0x7fff);
+      const moved = shiftUp(magnitude, 13);
+      const finite = bitcast(mul(bitcast(moved, "float32"), lit(2 ** 112, "float32")), "uint32");
+      const special = compare("ge", magnitude, word(0x7c00));
+      const bits = select(special, or(moved, word(0x7f800000)), finite);
+      return cast(bitcast(or(bits, shiftUp(masked(low, 0x8000), 16)), "float32"), d);
+    }
+    case "float64":
+      return doubleOfWords(low, words[1] as Expr);
+  }
+}
+
+/** x = ±m·2ᵉ with 1 ≤ m < 2: the exponent is found by halving, every step being exact. */
+function wordsOfDouble(x: Expr): readonly [Expr, Expr] {
+  const a = unary("abs", x);
+  const small = compare("lt", a, double(1));
+  let m = select(small, mul(a, double(2 ** 1022)), a);
+  let exponent = select(small, word(1), word(1023));
+  for (let p = 512; p >= 1; p /= 2) {
+    const large = compare("ge", m, double(2 ** p));
+    m = select(large, mul(m, double(2 ** -p)), m);
+    exponent = select(large, add(exponent, word(p)), exponent);
+  }
+  const subnormal = compare("lt", a, double(2 ** -1022));
+  const fraction = select(
+    subnormal,
+    mul(mul(a, double(2 ** 537)), double(2 ** 537)),
+    mul(sub(m, double(1)), double(2 ** 52)),
+  );
+  const upper = unary("floor", mul(fraction, double(2 ** -32)));
+  const lower = sub(fraction, mul(upper, double(2 ** 32)));
+  const finite = unary("isFinite", x);
+  const field = shiftUp(select(subnormal, word(0), exponent), 20);
+  const special = select(compare("ne", x, x), word(0x7ff80000), word(0x7ff00000));
+  // 1/−0 = −∞ tells the zeros apart
+  const zero = double(0);
+  const negative = or(compare("lt", x, zero), compare("lt", binary("div", double(1), x), zero));
+  const high = select(finite, or(field, cast(upper, "uint32")), special);
+  return [
+    select(finite, cast(lower, "uint32"), word(0)),
+    or(high, select(negative, word(0x80000000), word(0))),
+  ];
+}
+
+/** (2⁵² + fraction)·2^(exponent − 1075), by the binary digits of the exponent. */
+function doubleOfWords(low: Expr, high: Expr): Expr {
+  const exponent = masked(shiftDown(high, 20), 0x7ff);
+  const subnormal = compare("eq", exponent, word(0));
+  const fraction = add(
+    mul(cast(masked(high, 0xfffff), "float64"), double(2 ** 32)),
+    cast(low, "float64"),
+  );
+  const significand = select(subnormal, fraction, add(fraction, double(2 ** 52)));
+  let value = mul(significand, double(2 ** -1074));
+  const steps = select(subnormal, word(0), sub(exponent, word(1)));
+  for (let k = 0; k <= 10; k++) {
+    const scaled =
+      k === 10
+        ? mul(mul(value, double(2 ** 512)), double(2 ** 512))
+        : mul(value, double(2 ** (2 ** k)));
+    value = select(compare("ne", masked(steps, 1 << k), word(0)), scaled, value);
+  }
+  const special = select(
+    compare("eq", fraction, double(0)),
+    double(Number.POSITIVE_INFINITY),
+    double(Number.NaN),
+  );
+  const magnitude = select(compare("eq", exponent, word(0x7ff)), special, value);
+  return select(compare("ge", high, word(0x80000000)), neg(magnitude), magnitude);
+}
+
+/** `x` rounded to the nearest value with `mantissaBits` explicit significand bits (ties to even) and `exponentBits`
+ *  bits of exponent: too large goes to ±∞, what would be subnormal to ±0. NaN stays.
+ *  @source XLA operation semantics, ReducePrecision */
+export function reducePrecision(x: Expr, exponentBits: number, mantissaBits: number): Expr {
+  const { mantissa, bytes } = dtypes[x.dtype];
+  const ownExponent = 8 * bytes - 1 - mantissa;
+  let words: readonly Expr[] = toWords(x);
+  if (mantissaBits < mantissa) words = roundWords(words, mantissa - mantissaBits);
+  if (exponentBits < ownExponent) {
+    const top = words[words.length - 1] as Expr;
+    const below = words.length === 2 ? mantissa - 32 : mantissa;
+    const field = (exponent: number): number => exponent * 2 ** below;
+    const bias = 2 ** (ownExponent - 1) - 1;
+    const reach = 2 ** (exponentBits - 1) - 1;
+    const exponent = masked(top, field(2 ** ownExponent - 1));
+    const over = compare("gt", exponent, word(field(bias + reach)));
+    const under = compare("le", exponent, word(field(bias - reach)));
+    const sign = masked(top, field(2 ** ownExponent));
+    const infinity = or(sign, word(field(2 ** ownExponent - 1)));
+    const clipped = select(over, infinity, select(under, sign, top));
+    words =
+      words.length === 1
+        ? [clipped]
+        : [select(or(over, under), word(0), words[0] as Expr), clipped];
+  }
+  return select(compare("ne", x, x), x, fromWords(words, x.dtype));
+}
+
+/** Drops the last `n` bits of one number, in one or two words, rounding half to even: adds half a unit less one, and
+ *  one more where the last bit that stays is set. */
+function roundWords(words: readonly Expr[], n: number): readonly Expr[] {
+  const half = 2 ** (n - 1) - 1;
+  if (words.length === 1) {
+    const [x] = words as readonly [Expr];
+    const last = masked(shiftDown(x, n), 1);
+    return [masked(add(add(x, last), word(half)), -(2 ** n))];
+  }
+  const [low, high] = words as readonly [Expr, Expr];
+  const last = n < 32 ? masked(shiftDown(low, n), 1) : masked(shiftDown(high, n - 32), 1);
+  const halfLow = n - 1 >= 32 ? 0xffffffff : half;
+  const halfHigh = n - 1 > 32 ? 2 ** (n - 33) - 1 : 0;
+  const first = add(low, word(halfLow));
+  const carry = cast(compare("lt", first, word(halfLow)), "uint32");
+  const second = add(first, last);
+  const carryToo = cast(compare("lt", second, last), "uint32");
+  const top = add(add(add(high, word(halfHigh)), carry), carryToo);
+  return [
+    n >= 32 ? word(0) : masked(second, -(2 ** n)),
+    n > 32 ? masked(top, -(2 ** (n - 32))) : top,
+  ];
+}
+
+/** Word `k` of an element, `k` an int32 expression. */
+export const pickWord = (words: readonly Expr[], k: Expr): Expr => {
+  const [low, high] = words as [Expr, Expr?];
+  if (high === undefined) return low;
+  if (isLit(k)) return k.value === 0 ? low : high;
+  return select(compare("eq", k, lit(0, "int32")), low, high);
+};

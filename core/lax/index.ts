@@ -1,0 +1,142 @@
+/** `lax`: the primitives as functions. Operands must agree in dtype; a number takes the dtype of its neighbour. */
+import type { DType } from "../dtype.ts";
+import type { NDArray } from "../ndarray.ts";
+import { dotGeneral } from "../ops/contract.ts";
+import * as l from "../ops/linear.ts";
+import { range, type Shape } from "../shape.ts";
+
+export {
+  abs,
+  ceil,
+  floor,
+  max,
+  min,
+  mulhi,
+  nextafter,
+  pow,
+  rem,
+  round,
+  sign,
+} from "../ops/arithmetic.ts";
+export {
+  and as bitwiseAnd,
+  clz,
+  eq,
+  ge,
+  gt,
+  isFinite,
+  le,
+  lt,
+  ne,
+  not as bitwiseNot,
+  or as bitwiseOr,
+  populationCount,
+  shiftLeft,
+  shiftRightArithmetic,
+  shiftRightLogical,
+  xor as bitwiseXor,
+} from "../ops/compare.ts";
+export { type DotDimensionNumbers, dotGeneral } from "../ops/contract.ts";
+export { bitcastConvertType, reducePrecision } from "../ops/convert.ts";
+export {
+  conv,
+  convGeneralDilated,
+  convTranspose,
+  convWithGeneralPadding,
+} from "../ops/conv.ts";
+export { cumlogsumexp, cummax, cummin, cumprod, cumsum } from "../ops/cumulative.ts";
+export { add, div, integerPow, mul, neg, reciprocal, square, sub } from "../ops/field.ts";
+export { gather, scatterAdd } from "../ops/gather.ts";
+export { dynamicSlice, dynamicUpdateSlice } from "../ops/indexing.ts";
+export {
+  broadcastInDim,
+  convert as convertElementType,
+  full,
+  reduceSum,
+  reshape,
+  squeeze,
+  transpose,
+} from "../ops/linear.ts";
+export {
+  argmax,
+  argmin,
+  reduceAnd,
+  reduceMax,
+  reduceMin,
+  reduceOr,
+  reduceProd,
+  reduceXor,
+} from "../ops/reduce.ts";
+export { scatter, scatterMax, scatterMin, scatterMul, scatterSub } from "../ops/scatter.ts";
+export { argsort, sort, topK } from "../ops/sort.ts";
+export { digamma, erf, erfc, erfInv, lgamma, polygamma, zeta } from "../ops/special.ts";
+export {
+  broadcastedIota,
+  clamp,
+  concatenate,
+  copy,
+  indexInDim,
+  iota,
+  pad,
+  rev,
+  select,
+  selectN,
+  slice,
+  sliceInDim,
+  split,
+  stack,
+  stopGradient,
+  tile,
+  unstack,
+} from "../ops/structural.ts";
+export {
+  acos,
+  acosh,
+  asin,
+  asinh,
+  atan,
+  atan2,
+  atanh,
+  cbrt,
+  cos,
+  cosh,
+  exp,
+  exp2,
+  expm1,
+  log,
+  log1p,
+  logistic,
+  rsqrt,
+  sin,
+  sinh,
+  sqrt,
+  tan,
+  tanh,
+} from "../ops/transcendental.ts";
+export { reduceWindowMax, reduceWindowMin, reduceWindowSum } from "../ops/window.ts";
+export { bind } from "../trace.ts";
+
+/** New leading axes: shape `[...sizes, ...x.shape]`. */
+export const broadcast = (x: NDArray, sizes: Shape): NDArray =>
+  l.broadcastInDim(x, [...sizes, ...x.shape], range(x.ndim, sizes.length));
+/** An array of one value with the shape (and, by default, the dtype) of another. */
+export const fullLike = (x: NDArray, value: number | boolean, dtype: DType = x.dtype): NDArray =>
+  l.full(x.shape, value, dtype);
+/** Axes `from … to − 1` flattened into one. */
+export const collapse = (x: NDArray, from: number, to: number = x.ndim): NDArray =>
+  l.reshape(x, [
+    ...x.shape.slice(0, from),
+    x.shape.slice(from, to).reduce((n, s) => n * s, 1),
+    ...x.shape.slice(to),
+  ]);
+/** Axes of size 1 at the given positions of the result. */
+export const expandDims = (x: NDArray, dimensions: readonly number[]): NDArray =>
+  l.expandDims(x, dimensions);
+/** Product of vectors and matrices, over the last axis of x and the first of y. */
+export const dot = (x: NDArray, y: NDArray): NDArray =>
+  dotGeneral(x, y, { contract: [[x.ndim - 1], [0]], batch: [[], []] });
+/** Stacked matrix products: [b…, m, k]·[b…, k, n] = [b…, m, n] */
+export const batchMatmul = (x: NDArray, y: NDArray): NDArray => {
+  const batch = range(x.ndim - 2);
+  return dotGeneral(x, y, { contract: [[x.ndim - 1], [y.ndim - 2]], batch: [batch, batch] });
+};

@@ -1,0 +1,200 @@
+/** Comparisons, and operations on bits. */
+import * as K from "../kernel/expr.ts";
+import type { BinaryOp, CompareOp, Expr } from "../kernel/expr.ts";
+import type { NDArray } from "../ndarray.ts";
+import { noRule, type Primitive } from "../primitive.ts";
+import { bind1 } from "../trace.ts";
+import { type DTypeClass, elementwise, type Operand, operands } from "./rules.ts";
+
+type Plain = Record<never, never>;
+type Unary = (x: Operand) => NDArray;
+type Binary = (x: Operand, y: Operand) => NDArray;
+
+const applied =
+  (p: Primitive<Plain>): Unary =>
+  (x) =>
+    bind1(p, operands(p.name, x), {});
+const applied2 =
+  (p: Primitive<Plain>): Binary =>
+  (x, y) =>
+    bind1(p, operands(p.name, x, y), {});
+
+const toBool = noRule("its result is bool, which no cotangent reaches");
+const onBits = noRule("it acts on integers, which no cotangent reaches");
+
+// ---- comparisons: bool, false on NaN except ne ----
+
+function predicate(
+  name: string,
+  at: (x: Expr, y: Expr) => Expr,
+): Primitive<Plain> {
+  return elementwise({
+    name,
+    arity: 2,
+    accepts: "any",
+    result: "bool",
+    jvp: "zero",
+    transpose: toBool,
+    at: ([x, y]) => at(x as Expr, y as Expr),
+  });
+}
+const comparison = (op: CompareOp): Primitive<Plain> =>
+  predicate(op, (x, y) => K.compare(op, x, y));
+
+/** x = y */
+export const eqP = comparison("eq");
+/** x = y; false on NaN @example eq(1, 1) // => true */
+export const eq = applied2(eqP);
+/** x ≠ y */
+export const neP = comparison("ne");
+/** x ≠ y; true on NaN @example ne(1, 1) // => false */
+export const ne = applied2(neP);
+/** x < y */
+export const ltP = comparison("lt");
+/** x < y @example lt(1, 2) // => true */
+export const lt = applied2(ltP);
+/** x ≤ y */
+export const leP = comparison("le");
+/** x ≤ y @example le(2, 2) // => true */
+export const le = applied2(leP);
+/** x > y */
+export const gtP = comparison("gt");
+/** x > y @example gt(1, 2) // => false */
+export const gt = applied2(gtP);
+/** x ≥ y */
+export const geP = comparison("ge");
+/** x ≥ y @example ge(2, 2) // => true */
+export const ge = applied2(geP);
+
+// ---- the total order −∞ < … < −0 < +0 < … < ∞ < NaN; all NaNs are one ----
+
+const isNan = (x: Expr): Expr => K.compare("ne", x, x);
+const one = (x: Expr): Expr => K.lit(1, x.dtype);
+/** Whether equal floats are ordered by the signs of zeros: 1/−0 = −∞ < ∞ = 1/+0, and equal floats that are not
+ *  zero have equal reciprocals. */
+const tie = (op: CompareOp, x: Expr, y: Expr): Expr =>
+  K.and(
+    K.compare("eq", x, y),
+    K.compare(op, K.div(one(x), x), K.div(one(y), y)),
+  );
+const isFloatExpr = (x: Expr): boolean => x.dtype.includes("float");
+
+/** x = y in the total order: −0 ≠ +0, NaN = NaN */
+export const eqToP = predicate("eq_to", (x, y) =>
+  isFloatExpr(x) ? K.or(tie("eq", x, y), K.and(isNan(x), isNan(y))) : K.compare("eq", x, y),
+);
+/** x = y in the total order @example eqTo(0, -0) // => false */
+export const eqTo = applied2(eqToP);
+/** x < y in the total order */
+export const ltToP = predicate("lt_to", (x, y) =>
+  isFloatExpr(x)
+    ? K.or(
+        K.or(K.compare("lt", x, y), tie("lt", x, y)),
+        K.and(K.compare("eq", x, x), isNan(y)),
+      )
+    : K.compare("lt", x, y),
+);
+/** x < y in the total order @example ltTo(-0, 0) // => true */
+export const ltTo = applied2(ltToP);
+/** x ≤ y in the total order */
+export const leToP = predicate("le_to", (x, y) =>
+  isFloatExpr(x)
+    ? K.or(K.or(K.compare("lt", x, y), tie("le", x, y)), isNan(y))
+    : K.compare("le", x, y),
+);
+/** x ≤ y in the total order @example leTo(1, NaN) // => true */
+export const leTo = applied2(leToP);
+
+/** true where x is neither infinite nor NaN */
+export const isFiniteP = elementwise({
+  name: "is_finite",
+  arity: 1,
+  accepts: "float",
+  result: "bool",
+  jvp: "zero",
+  transpose: toBool,
+  at: ([x]) => K.unary("isFinite", x as Expr),
+});
+/** true where x is neither infinite nor NaN @example isFinite(NaN) // => false */
+export const isFinite = applied(isFiniteP);
+
+// ---- bits ----
+
+function bitwise(name: string, op: BinaryOp, accepts: DTypeClass): Primitive<Plain> {
+  return elementwise({
+    name,
+    arity: 2,
+    accepts,
+    jvp: "zero",
+    transpose: onBits,
+    at: ([x, y]) => K.binary(op, x as Expr, y as Expr),
+  });
+}
+function bitwise1(
+  name: string,
+  op: "not" | "popcount" | "clz",
+  accepts: DTypeClass,
+): Primitive<Plain> {
+  return elementwise({
+    name,
+    arity: 1,
+    accepts,
+    jvp: "zero",
+    transpose: onBits,
+    at: ([x]) => K.unary(op, x as Expr),
+  });
+}
+
+/** bitwise and; logical for bool */
+export const andP = bitwise("and", "and", "bits");
+/** bitwise and; logical for bool */
+export const and = applied2(andP);
+/** bitwise or; logical for bool */
+export const orP = bitwise("or", "or", "bits");
+/** bitwise or; logical for bool */
+export const or = applied2(orP);
+/** bitwise exclusive or; ≠ for bool */
+export const xorP = bitwise("xor", "xor", "bits");
+/** bitwise exclusive or; ≠ for bool */
+export const xor = applied2(xorP);
+/** all bits inverted; logical for bool */
+export const notP = bitwise1("not", "not", "bits");
+/** all bits inverted; logical for bool */
+export const not = applied(notP);
+
+/** x·2ʸ modulo 2^width; 0 when y is negative or at least the width */
+export const shiftLeftP = bitwise("shift_left", "shl", "integer");
+/** x·2ʸ modulo 2^width; 0 when y is negative or at least the width */
+export const shiftLeft = applied2(shiftLeftP);
+/** bits moved down by y, copies of the highest one shifted in, in unsigned dtypes too */
+export const shiftRightArithmeticP = elementwise({
+  name: "shift_right_arithmetic",
+  arity: 2,
+  accepts: "integer",
+  jvp: "zero",
+  transpose: onBits,
+  at: ([x, y]) => {
+    const { dtype } = x as Expr;
+    const signed = dtype === "uint32" ? "int32" : dtype === "uint8" ? "int8" : dtype;
+    return K.bitcast(
+      K.binary("shr", K.bitcast(x as Expr, signed), K.bitcast(y as Expr, signed)),
+      dtype,
+    );
+  },
+});
+/** bits moved down by y, copies of the highest one shifted in: ⌊x/2ʸ⌋ for a signed x. A shift by the width or more leaves
+ *  only that bit. */
+export const shiftRightArithmetic = applied2(shiftRightArithmeticP);
+/** bits moved down by y, zeros shifted in */
+export const shiftRightLogicalP = bitwise("shift_right_logical", "shrl", "integer");
+/** bits moved down by y, zeros shifted in */
+export const shiftRightLogical = applied2(shiftRightLogicalP);
+
+/** number of bits that are set */
+export const populationCountP = bitwise1("population_count", "popcount", "integer");
+/** number of bits that are set */
+export const populationCount = applied(populationCountP);
+/** number of zero bits above the highest one that is set */
+export const clzP = bitwise1("clz", "clz", "integer");
+/** number of zero bits above the highest one that is set */
+export const clz = applied(clzP);

@@ -1,0 +1,356 @@
+/** Convolution: the primitive. Its two transposes are convolutions again, with the roles of batch and feature
+ *  axes and of strides and dilations exchanged. */
+import { Aval } from "../aval.ts";
+import type { DType } from "../dtype.ts";
+import { fail, ShapeError } from "../errors.ts";
+import type { NDArray } from "../ndarray.ts";
+import { type BatchRule, definePrimitive, LinearInput, type Primitive, Zero } from "../primitive.ts";
+import { range, type Shape, showShape, stridesOf } from "../shape.ts";
+import { bind1 } from "../trace.ts";
+import { inOneDType, productDType } from "./contract.ts";
+import { addTangents, convert, full, reshape, transpose } from "./linear.ts";
+import { rev } from "./structural.ts";
+
+/** Axes of the operands and of the result by their role. */
+export interface ConvDimensionNumbers {
+  /** batch, feature, then spatial axes of the lhs */
+  readonly lhsSpec: readonly number[];
+  /** output feature, input feature, then spatial axes of the rhs */
+  readonly rhsSpec: readonly number[];
+  /** batch, feature, then spatial axes of the result */
+  readonly outSpec: readonly number[];
+}
+/** Elements added before and after an axis; negative ones are cut off. */
+export type Padding = readonly [low: number, high: number];
+
+export interface ConvParams {
+  readonly windowStrides: readonly number[];
+  readonly padding: readonly Padding[];
+  readonly lhsDilation: readonly number[];
+  readonly rhsDilation: readonly number[];
+  readonly dimensionNumbers: ConvDimensionNumbers;
+  readonly featureGroupCount: number;
+  readonly batchGroupCount: number;
+  readonly preferredElementType: DType | null;
+}
+
+const op = "convGeneralDilated";
+const take = (list: readonly number[], at: readonly number[]): number[] =>
+  at.map((i) => list[i] as number);
+const spatial = (spec: readonly number[]): readonly number[] => spec.slice(2);
+/** Batch and feature axis (or output and input feature axis) exchanged. */
+const exchanged = ([a, b, ...rest]: readonly number[]): number[] => [
+  b as number,
+  a as number,
+  ...rest,
+];
+/** Size of an axis with `by − 1` holes between its elements. */
+export const dilated = (size: number, by: number): number => (size === 0 ? 0 : 1 + by * (size - 1));
+
+// ---- shape ----
+
+function checkParams(lhs: Aval, rhs: Aval, p: ConvParams): void {
+  const bad = (requirement: string, got: string, remedy: string): never =>
+    fail(ShapeError, op, requirement, got, remedy);
+  const { dimensionNumbers: d, featureGroupCount: fg, batchGroupCount: bg } = p;
+  const { rank } = lhs;
+  if (rank < 2 || rank !== rhs.rank)
+    bad(
+      "lhs and rhs must have the same rank, at least 2",
+      `${lhs} and ${rhs}`,
+      "give both a batch, a feature and the same spatial axes",
+    );
+  for (const [name, spec] of Object.entries(d) as [string, readonly number[]][])
+    if (spec.length !== rank || !range(rank).every((i) => spec.includes(i)))
+      bad(
+        `${name} must name each of the ${rank} axes once`,
+        showShape(spec),
+        "see the order of axes in ConvDimensionNumbers",
+      );
+  const counts = [
+    ["windowStrides", p.windowStrides],
+    ["lhsDilation", p.lhsDilation],
+    ["rhsDilation", p.rhsDilation],
+  ] as const;
+  for (const [name, list] of counts)
+    if (list.length !== rank - 2 || list.some((s) => !Number.isInteger(s) || s < 1))
+      bad(
+        `${name} must have a positive integer for each of the ${rank - 2} spatial axes`,
+        `${showShape(list)} for ${lhs}`,
+        "give one number for each spatial axis",
+      );
+  if (p.padding.length !== rank - 2 || p.padding.flat().some((n) => !Number.isInteger(n)))
+    bad(
+      `padding must have a pair of integers for each of the ${rank - 2} spatial axes`,
+      JSON.stringify(p.padding),
+      "give [low, high] for each spatial axis",
+    );
+  for (const [name, n] of [
+    ["featureGroupCount", fg],
+    ["batchGroupCount", bg],
+  ] as const)
+    if (!Number.isInteger(n) || n < 1) bad(`${name} must be a positive integer`, String(n), "use 1");
+  if (fg > 1 && bg > 1)
+    bad(
+      "only one of featureGroupCount and batchGroupCount may be larger than 1",
+      `${fg} and ${bg}`,
+      "set one of them to 1",
+    );
+  const [batch, features] = take(lhs.shape, d.lhsSpec) as [number, number];
+  const [outputs, inputs] = take(rhs.shape, d.rhsSpec) as [number, number];
+  if (features % fg !== 0 || features / fg !== inputs)
+    bad(
+      "the lhs features of a group must match the rhs input features",
+      `lhs ${lhs} axis ${d.lhsSpec[1]} = ${features} in ${fg} group${fg === 1 ? "" : "s"}, rhs ${rhs} axis ${d.rhsSpec[1]} = ${inputs}`,
+      "check dimensionNumbers and featureGroupCount",
+    );
+  if (outputs % (fg * bg) !== 0)
+    bad(
+      "the number of groups must divide the rhs output features",
+      `rhs ${rhs} axis ${d.rhsSpec[0]} = ${outputs}, ${fg * bg} groups`,
+      "change the group count",
+    );
+  if (batch % bg !== 0)
+    bad(
+      "batchGroupCount must divide the lhs batch",
+      `lhs ${lhs} axis ${d.lhsSpec[0]} = ${batch}, ${bg} groups`,
+      "change the group count",
+    );
+}
+
+/** Shape of the result. */
+function convShape(lhs: Aval, rhs: Aval, p: ConvParams): number[] {
+  checkParams(lhs, rhs, p);
+  const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
+  const [batch, , ...input] = take(lhs.shape, lhsSpec) as [number, number, ...number[]];
+  const [features, , ...window] = take(rhs.shape, rhsSpec) as [number, number, ...number[]];
+  const out = input.map((n, i) => {
+    const [low, high] = p.padding[i] as Padding;
+    const size = dilated(n, p.lhsDilation[i] as number) + low + high;
+    if (size < 0)
+      fail(
+        ShapeError,
+        op,
+        "negative padding must not cut off more than there is",
+        `[${low},${high}] for lhs ${lhs} axis ${lhsSpec[i + 2]} = ${n}`,
+        "cut off less",
+      );
+    const reach = dilated(window[i] as number, p.rhsDilation[i] as number);
+    return Math.max(0, Math.floor((size - reach) / (p.windowStrides[i] as number)) + 1);
+  });
+  const canonical = [batch / p.batchGroupCount, features, ...out];
+  const shape = new Array<number>(outSpec.length);
+  outSpec.forEach((axis, i) => {
+    shape[axis] = canonical[i] as number;
+  });
+  return shape;
+}
+
+// ---- axes folded into others ----
+
+/** `x` with axis `from` merged, as the slower part, into axis `into` of the array without it. */
+function foldAxis(x: NDArray, from: number, into: number): NDArray {
+  const rest = range(x.ndim).filter((i) => i !== from);
+  const moved = transpose(x, [...rest.slice(0, into), from, ...rest.slice(into)]);
+  const shape = take(x.shape, rest);
+  shape[into] = (shape[into] as number) * (x.shape[from] as number);
+  return reshape(moved, shape);
+}
+/** `x` with axis `at` split into `outer` and the rest. */
+function splitAxis(x: NDArray, at: number, outer: number): NDArray {
+  const inner = (x.shape[at] as number) / outer;
+  return reshape(x, [...x.shape.slice(0, at), outer, inner, ...x.shape.slice(at + 1)]);
+}
+
+// ---- transposes ----
+
+// without the spatial axes, with m batch, j input features, k output features and g groups:
+//   forward            [m,j] [j,k] -> [m,k]
+//   lhs                [m,k] [k,j] -> [m,j]
+//   rhs                [j,m] [m,k] -> [j,k]
+// feature groups       [m,gj] [j,gk] -> [m,gk]
+//   lhs                [m,gk] [k,gj] -> [m,gj]: feature groups, g moved from the rhs outputs to its inputs
+//   rhs                [gj,m] [m,gk] -> [j,gk]: batch groups
+// batch groups         [gm,j] [j,gk] -> [m,gk]
+//   lhs                [m,gk] [gk,j] -> [gm,j]: feature groups, g moved in the rhs and in the result
+//   rhs                [j,gm] [m,gk] -> [j,gk]: feature groups
+
+/** Spatial sizes with holes: of lhs, rhs and result. */
+function dilatedSizes(lhs: Shape, rhs: Shape, out: Shape, p: ConvParams): number[][] {
+  const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
+  const sizes = (shape: Shape, spec: readonly number[], by: readonly number[]): number[] =>
+    take(shape, spatial(spec)).map((n, i) => dilated(n, by[i] as number));
+  return [
+    sizes(lhs, lhsSpec, p.lhsDilation),
+    sizes(rhs, rhsSpec, p.rhsDilation),
+    sizes(out, outSpec, p.windowStrides),
+  ];
+}
+
+function cotangentOfLhs(ct: NDArray, lhs: Aval, rhs: NDArray, p: ConvParams): NDArray {
+  const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
+  const groups = p.featureGroupCount * p.batchGroupCount;
+  const [outputs, inputs] = rhsSpec as [number, number];
+  let w = rhs;
+  // `inputs` names the axis of the array without the axis of groups
+  if (groups > 1) w = foldAxis(splitAxis(w, outputs, groups), outputs, inputs);
+  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p) as [number[], number[], number[]];
+  const [g, v] = inOneDType(ct, rev(w, spatial(rhsSpec)));
+  const out = bind1(convGeneralDilatedP, [g, v], {
+    windowStrides: p.lhsDilation,
+    padding: p.padding.map(([low], i): Padding => {
+      const before = (r[i] as number) - low - 1;
+      return [before, (l[i] as number) + (r[i] as number) - 1 - (o[i] as number) - before];
+    }),
+    lhsDilation: p.windowStrides,
+    rhsDilation: p.rhsDilation,
+    dimensionNumbers: { lhsSpec: outSpec, rhsSpec: exchanged(rhsSpec), outSpec: lhsSpec },
+    featureGroupCount: groups,
+    batchGroupCount: 1,
+    preferredElementType: null,
+  });
+  const x = convert(out, lhs.dtype);
+  if (p.batchGroupCount === 1) return x;
+  const [batch, features] = lhsSpec as [number, number];
+  return foldAxis(splitAxis(x, features, groups), features, batch);
+}
+
+function cotangentOfRhs(ct: NDArray, lhs: NDArray, rhs: Aval, p: ConvParams): NDArray {
+  const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
+  // a result without elements could need a window of size 0, and there is nothing to sum
+  if (ct.size === 0) return full(rhs.shape, 0, rhs.dtype);
+  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p) as [number[], number[], number[]];
+  const [x, g] = inOneDType(lhs, ct);
+  const out = bind1(convGeneralDilatedP, [x, g], {
+    windowStrides: p.rhsDilation,
+    padding: p.padding.map(([low], i): Padding => [
+      low,
+      (o[i] as number) - (l[i] as number) + (r[i] as number) - low - 1,
+    ]),
+    lhsDilation: p.lhsDilation,
+    rhsDilation: p.windowStrides,
+    dimensionNumbers: {
+      lhsSpec: exchanged(lhsSpec),
+      rhsSpec: exchanged(outSpec),
+      outSpec: exchanged(rhsSpec),
+    },
+    featureGroupCount: p.batchGroupCount,
+    batchGroupCount: p.featureGroupCount,
+    preferredElementType: null,
+  });
+  return convert(out, rhs.dtype);
+}
+
+// ---- batching ----
+
+const convBatch: BatchRule<ConvParams> = (size, [x, y], [dx, dy], p) => {
+  const [lhs, rhs] = [x as NDArray, y as NDArray];
+  const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
+  const [batch, features] = lhsSpec as [number, number];
+  const outputs = rhsSpec[0] as number;
+  const [outBatch, outFeatures] = outSpec as [number, number];
+  const conv = (u: NDArray, v: NDArray, change: Partial<ConvParams> = {}): NDArray =>
+    bind1(convGeneralDilatedP, [u, v], { ...p, ...change });
+  const unbatched = (v: NDArray, d: number | null | undefined): Aval =>
+    v.aval.with({ shape: v.shape.filter((_, i) => i !== d) });
+  if (size === 0) {
+    const [a, b] = [unbatched(lhs, dx), unbatched(rhs, dy)];
+    return {
+      outs: [full([0, ...convShape(a, b, p)], 0, productDType(op, a, b, p.preferredElementType))],
+      dims: [0],
+    };
+  }
+  /** `v` with its axis `at` in the form [groups, mapped axis, rest], the mapped axis coming from `from`. */
+  const foldInside = (v: NDArray, from: number, at: number, groups: number): NDArray => {
+    const split = splitAxis(v, at + (from <= at ? 1 : 0), groups);
+    // the axes are now groups and rest in the place of one, beside the mapped axis
+    const inner = foldAxis(split, from + (at < from ? 1 : 0), at + 1);
+    return foldAxis(inner, at, at);
+  };
+  if (typeof dx === "number" && typeof dy === "number") {
+    // the mapped axis is one more axis of groups, the slowest
+    const w = foldAxis(rhs, dy, outputs);
+    const out =
+      p.batchGroupCount > 1
+        ? conv(foldAxis(lhs, dx, batch), w, { batchGroupCount: p.batchGroupCount * size })
+        : conv(foldAxis(lhs, dx, features), w, { featureGroupCount: p.featureGroupCount * size });
+    return { outs: [splitAxis(out, outFeatures, size)], dims: [outFeatures] };
+  }
+  if (typeof dx === "number") {
+    const u =
+      p.batchGroupCount === 1
+        ? foldAxis(lhs, dx, batch)
+        : foldInside(lhs, dx, batch, p.batchGroupCount);
+    return { outs: [splitAxis(conv(u, rhs), outBatch, size)], dims: [outBatch] };
+  }
+  const groups = p.featureGroupCount * p.batchGroupCount;
+  if (groups === 1) {
+    const out = conv(lhs, foldAxis(rhs, dy as number, outputs));
+    return { outs: [splitAxis(out, outFeatures, size)], dims: [outFeatures] };
+  }
+  const out = conv(lhs, foldInside(rhs, dy as number, outputs, groups));
+  const split = splitAxis(splitAxis(out, outFeatures, groups), outFeatures + 1, size);
+  return { outs: [foldAxis(split, outFeatures, outFeatures + 1)], dims: [outFeatures] };
+};
+
+// ---- the primitive ----
+
+/** out[n,o,p] = Σ_{c,r} lhs[n, c, (p·stride + r·rhsDilation − low) / lhsDilation]·rhs[o, c, r], over the input features c of the
+ *  group of o; positions outside the lhs or between its dilated elements count as zero. */
+export const convGeneralDilatedP: Primitive<ConvParams> = definePrimitive<ConvParams>({
+  name: "conv_general_dilated",
+  shape: ([lhs, rhs], p) => {
+    const [a, b] = [lhs as Aval, rhs as Aval];
+    const dtype = productDType(op, a, b, p.preferredElementType);
+    return [Aval.of(convShape(a, b, p), dtype, a.weakType && b.weakType)];
+  },
+  jvp: ([x, y], [dx, dy], p) => {
+    const conv = (u: NDArray, v: NDArray): NDArray => bind1(convGeneralDilatedP, [u, v], p);
+    const out = conv(x as NDArray, y as NDArray);
+    const zero = new Zero(out.aval);
+    const left = dx instanceof Zero ? zero : conv(dx as NDArray, y as NDArray);
+    const right = dy instanceof Zero ? zero : conv(x as NDArray, dy as NDArray);
+    return { outs: [out], tangents: [addTangents(left, right)] };
+  },
+  transpose: ([ct], [x, y], p) => {
+    if (ct instanceof Zero)
+      return [x, y].map((v) => (v instanceof LinearInput ? new Zero(v.aval) : null));
+    const g = ct as NDArray;
+    return [
+      x instanceof LinearInput ? cotangentOfLhs(g, x.aval, y as NDArray, p) : null,
+      y instanceof LinearInput ? cotangentOfRhs(g, x as NDArray, y.aval, p) : null,
+    ];
+  },
+  batch: convBatch,
+  lower: ([lhs, rhs], [out], p) => {
+    const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
+    const [a, b, c] = [lhs, rhs, out] as [Aval, Aval, Aval];
+    const xs = take(stridesOf(a.shape), lhsSpec);
+    const ws = take(stridesOf(b.shape), rhsSpec);
+    const os = take(stridesOf(c.shape), outSpec);
+    const [batch, , ...input] = take(a.shape, lhsSpec) as [number, number, ...number[]];
+    const [outputs, inputs, ...window] = take(b.shape, rhsSpec) as [number, number, ...number[]];
+    const [, , ...output] = take(c.shape, outSpec);
+    const at = (list: readonly number[], i: number): number => list[i] as number;
+    return {
+      kind: "conv",
+      batch: { size: batch, x: at(xs, 0), out: at(os, 0) },
+      inFeatures: { size: inputs, x: at(xs, 1), w: at(ws, 1) },
+      outFeatures: { size: outputs, w: at(ws, 0), out: at(os, 1) },
+      featureGroups: p.featureGroupCount,
+      batchGroups: p.batchGroupCount,
+      spatial: input.map((n, i) => ({
+        input: n,
+        window: at(window, i),
+        output: at(output, i),
+        stride: at(p.windowStrides, i),
+        low: (p.padding[i] as Padding)[0],
+        inputDilation: at(p.lhsDilation, i),
+        windowDilation: at(p.rhsDilation, i),
+        xStride: at(xs, i + 2),
+        wStride: at(ws, i + 2),
+        outStride: at(os, i + 2),
+      })),
+    };
+  },
+});

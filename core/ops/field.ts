@@ -1,0 +1,156 @@
+/** The operations of a field, and whole powers. */
+import { Aval } from "../aval.ts";
+import { type DType, dtypes, isFloat } from "../dtype.ts";
+import { DTypeError, fail } from "../errors.ts";
+import * as K from "../kernel/expr.ts";
+import type { Expr } from "../kernel/expr.ts";
+import type { NDArray } from "../ndarray.ts";
+import { definePrimitive, LinearInput, noRule, type Primitive, type Tangent, Zero } from "../primitive.ts";
+import { bind1 } from "../trace.ts";
+import { checkClass, elementwise, type Operand, operands, transposeTerms, unbroadcast } from "./rules.ts";
+
+type Plain = Record<never, never>;
+export const nonlinear = noRule("it is not linear");
+
+/** −x */
+export const negP: Primitive<Plain> = elementwise({
+  name: "neg",
+  arity: 1,
+  accepts: "number",
+  jvp: [(t) => neg(t)],
+  transpose: transposeTerms([(ct) => neg(ct)]),
+  at: ([x]) => K.neg(x as Expr),
+});
+/** −x @example neg(1) // => -1 */
+export const neg = (x: Operand): NDArray => bind1(negP, operands("neg", x), {});
+
+/** x + y */
+export const addP = elementwise({
+  name: "add",
+  arity: 2,
+  accepts: "number",
+  jvp: [(t) => t, (t) => t],
+  transpose: transposeTerms([(ct) => ct, (ct) => ct]),
+  at: ([x, y]) => K.add(x as Expr, y as Expr),
+});
+/** x + y @example add(1, 2) // => 3 */
+export const add = (x: Operand, y: Operand): NDArray => bind1(addP, operands("add", x, y), {});
+
+/** x − y */
+export const subP = elementwise({
+  name: "sub",
+  arity: 2,
+  accepts: "number",
+  jvp: [(t) => t, (t) => neg(t)],
+  transpose: transposeTerms([(ct) => ct, (ct) => neg(ct)]),
+  at: ([x, y]) => K.sub(x as Expr, y as Expr),
+});
+/** x − y @example sub(1, 2) // => -1 */
+export const sub = (x: Operand, y: Operand): NDArray => bind1(subP, operands("sub", x, y), {});
+
+/** x · y */
+export const mulP: Primitive<Plain> = elementwise({
+  name: "mul",
+  arity: 2,
+  accepts: "number",
+  jvp: [(t, { x: [, y] }) => mul(t, y as NDArray), (t, { x: [x] }) => mul(x as NDArray, t)],
+  // bilinear: linear in one operand while the other is a value
+  transpose: ([ct], inputs) =>
+    inputs.map((x, i): Tangent | null => {
+      if (!(x instanceof LinearInput)) return null;
+      if (ct instanceof Zero) return new Zero(x.aval);
+      const other = inputs[1 - i] as NDArray;
+      return unbroadcast(mul(ct as NDArray, other), x.aval);
+    }),
+  at: ([x, y]) => K.mul(x as Expr, y as Expr),
+});
+/** x · y @example mul(2, 3) // => 6 */
+export const mul = (x: Operand, y: Operand): NDArray => bind1(mulP, operands("mul", x, y), {});
+
+/** x / y; integers truncate */
+export const divP: Primitive<Plain> = elementwise({
+  name: "div",
+  arity: 2,
+  accepts: "number",
+  jvp: [
+    (t, { x: [, y] }) => div(t, y as NDArray),
+    (t, { x: [x, y] }) => mul(mul(neg(t), x as NDArray), integerPow(y as NDArray, -2)),
+  ],
+  transpose: transposeTerms([(ct, [, y]) => div(ct, y as NDArray), null]),
+  at: ([x, y]) => K.div(x as Expr, y as Expr),
+});
+/** x / y; integers truncate towards zero, and x / 0 has all bits set @example div(6, 3) // => 2 */
+export const div = (x: Operand, y: Operand): NDArray => bind1(divP, operands("div", x, y), {});
+
+// ---- whole powers ----
+
+/** x² */
+export const squareP = elementwise({
+  name: "square",
+  arity: 1,
+  accepts: "number",
+  jvp: [(t, { x: [x] }) => mul(t, mul(2, x as NDArray))],
+  transpose: nonlinear,
+  at: ([x]) => K.mul(x as Expr, x as Expr),
+});
+/** x² @example square(3) // => 9 */
+export const square = (x: Operand): NDArray => bind1(squareP, operands("square", x), {});
+
+export interface IntegerPowParams {
+  readonly y: number;
+}
+/** xʸ as a chain of products by the binary digits of |y|. 16-bit floats are multiplied in float32 and rounded
+ *  once. */
+function chain(x: Expr, y: number): Expr {
+  const narrow = isFloat(x.dtype) && dtypes[x.dtype].bytes === 2;
+  const inner: DType = narrow ? "float32" : x.dtype;
+  const one = K.lit(1, inner);
+  let power = K.cast(x, inner);
+  let product: Expr | null = null;
+  for (let n = Math.abs(y); n > 0; n = Math.floor(n / 2)) {
+    if (n % 2 === 1) product = product === null ? power : K.mul(product, power);
+    if (n > 1) power = K.mul(power, power);
+  }
+  const value = product ?? one;
+  return K.cast(y < 0 ? K.binary("div", one, value) : value, x.dtype);
+}
+/** xʸ for one whole number y, which may be negative for floats; x⁰ = 1 for every x */
+export const integerPowP: Primitive<IntegerPowParams> = definePrimitive<IntegerPowParams>({
+  name: "integer_pow",
+  shape: ([x], { y }) => {
+    const a = x as Aval;
+    checkClass("integerPow", "number", a);
+    if (!Number.isSafeInteger(y))
+      fail(DTypeError, "integerPow", "the exponent must be a whole number", String(y), "use pow");
+    if (y < 0 && !isFloat(a.dtype))
+      fail(
+        DTypeError,
+        "integerPow",
+        "integers cannot be raised to negative powers",
+        `${a} to the power ${y}`,
+        "convert to a float dtype first",
+      );
+    return [a];
+  },
+  jvp: ([x], [t], { y }) => {
+    const out = integerPow(x as NDArray, y);
+    if (t instanceof Zero || y === 0) return { outs: [out], tangents: [new Zero(out.aval)] };
+    const dx = t as NDArray;
+    if (y === 1) return { outs: [out], tangents: [dx] };
+    const lower = y === 2 ? (x as NDArray) : integerPow(x as NDArray, y - 1);
+    return { outs: [out], tangents: [mul(dx, mul(y, lower))] };
+  },
+  transpose: nonlinear,
+  batch: (_size, [x], [d], { y }) => ({ outs: [integerPow(x as NDArray, y)], dims: [d as number] }),
+  lower: (_ins, _outs, { y }) => ({
+    kind: "map",
+    at: (index, read) => [chain(read(0, index), y)],
+  }),
+});
+/** xʸ for a whole number y, exactly the chain of products.
+ *  @throws DTypeError for a negative power of integers
+ *  @example integerPow(2, -2) // => 0.25 */
+export const integerPow = (x: Operand, y: number): NDArray =>
+  bind1(integerPowP, operands("integerPow", x), { y });
+/** 1/x @example reciprocal(4) // => 0.25 */
+export const reciprocal = (x: Operand): NDArray => integerPow(x, -1);

@@ -1,0 +1,337 @@
+/** Reversing, slicing and padding. */
+import { Aval } from "../aval.ts";
+import { DTypeError, fail, ShapeError } from "../errors.ts";
+import { add, and, compare, cond, div, type Expr, int, lit, mul, rem, sub } from "../kernel/expr.ts";
+import { Literal, type NDArray } from "../ndarray.ts";
+import {
+  definePrimitive,
+  LinearInput,
+  type Primitive,
+  type Tangent,
+  type TransposeRule,
+  Zero,
+} from "../primitive.ts";
+import { normalizeAxis, range, type Shape, showShape } from "../shape.ts";
+import { bind1 } from "../trace.ts";
+import {
+  broadcastInDim,
+  full,
+  instantiate,
+  linearJvp,
+  moveBatch,
+  reduceSum,
+  squeeze,
+  zerosOf,
+} from "./linear.ts";
+import { allZero, selectN } from "./select.ts";
+
+/** The cotangent of the only operand; zero stays zero. */
+export const transposed =
+  <P>(apply: (ct: NDArray, x: Aval, params: P) => NDArray): TransposeRule<P> =>
+  ([ct], [x], params) => {
+    const { aval } = x as LinearInput;
+    return [ct instanceof Zero ? new Zero(aval) : apply(ct as NDArray, aval, params)];
+  };
+/** `list` with `value` put in at `at`. */
+export const inserted = <T>(list: readonly T[], at: number, value: T): T[] => [
+  ...list.slice(0, at),
+  value,
+  ...list.slice(at),
+];
+/** The number of an axis once a batch axis has come in at `at`. */
+export const shifted = (axis: number, at: number): number => (axis >= at ? axis + 1 : axis);
+export function wholeNumbers(op: string, what: string, list: readonly number[]): void {
+  if (!list.every(Number.isSafeInteger))
+    fail(ShapeError, op, `${what} must be whole numbers`, showShape(list), "round them");
+}
+const zeroLike = (x: NDArray): NDArray => new Literal(0, x.dtype);
+
+// ---- rev ----
+
+/** Output[…, i, …] = x[…, n − 1 − i, …] along each of `dimensions` */
+export const revP: Primitive<{ readonly dimensions: readonly number[] }> = definePrimitive<{
+  readonly dimensions: readonly number[];
+}>({
+  name: "rev",
+  shape: ([x], { dimensions }) => {
+    const a = x as Aval;
+    if (
+      new Set(dimensions).size !== dimensions.length ||
+      dimensions.some((d) => !Number.isInteger(d) || d < 0 || d >= a.rank)
+    )
+      fail(
+        ShapeError,
+        "rev",
+        `dimensions must be distinct and between 0 and ${a.rank - 1}`,
+        `${showShape(dimensions)} for ${a}`,
+        "choose axes that exist",
+      );
+    return [a];
+  },
+  jvp: linearJvp((x, { dimensions }) => rev(x, dimensions)),
+  transpose: transposed((ct, _x, { dimensions }) => rev(ct, dimensions)),
+  batch: (_size, [x], [d], { dimensions }) => {
+    const at = d as number;
+    const moved = dimensions.map((i) => shifted(i, at));
+    return { outs: [rev(x as NDArray, moved)], dims: [at] };
+  },
+  lower: ([x], _outs, { dimensions }) => ({
+    kind: "map",
+    moves: true,
+    at: (index, read) => [
+      read(
+        0,
+        index.map((e, i) =>
+          dimensions.includes(i) ? sub(int(((x as Aval).shape[i] as number) - 1), e) : e,
+        ),
+      ),
+    ],
+  }),
+});
+/** `x` in reverse order along the given axes.
+ *  @throws ShapeError unless the axes exist and are distinct
+ *  @example rev(iota({ dtype: "int32", shape: [3], dimension: 0 }), [0]) // => [2, 1, 0] */
+export const rev = (x: NDArray, dimensions: readonly number[]): NDArray =>
+  bind1(revP, [x], { dimensions });
+
+// ---- slice ----
+
+export interface SliceParams {
+  readonly startIndices: readonly number[];
+  readonly limitIndices: readonly number[];
+  /** null: all 1 */
+  readonly strides: readonly number[] | null;
+}
+/** x[start₀ : limit₀ : stride₀, …] */
+export const sliceP: Primitive<SliceParams> = definePrimitive<SliceParams>({
+  name: "slice",
+  shape: ([x], { startIndices: start, limitIndices: limit, strides }) => {
+    const a = x as Aval;
+    for (const [what, list] of [
+      ["startIndices", start],
+      ["limitIndices", limit],
+      ["strides", strides ?? start],
+    ] as const) {
+      wholeNumbers("slice", what, list);
+      if (list.length !== a.rank)
+        fail(
+          ShapeError,
+          "slice",
+          `${what} must name each of the ${a.rank} axes once`,
+          `${showShape(list)} for ${a}`,
+          "give one number for each axis",
+        );
+    }
+    const shape = a.shape.map((size, i) => {
+      const [from, to, by] = [start[i] as number, limit[i] as number, strides?.[i] ?? 1];
+      if (from < 0 || to < from || to > size)
+        fail(
+          ShapeError,
+          "slice",
+          "bounds must satisfy 0 ≤ start ≤ limit ≤ size",
+          `start ${from}, limit ${to} on axis ${i} of ${a}`,
+          "clip the bounds",
+        );
+      if (by <= 0)
+        fail(
+          ShapeError,
+          "slice",
+          "strides must be positive",
+          `stride ${by} on axis ${i} of ${a}`,
+          "use rev to go backwards",
+        );
+      return Math.ceil((to - from) / by);
+    });
+    return [a.with({ shape })];
+  },
+  jvp: linearJvp((x, p) => bind1(sliceP, [x], p)),
+  transpose: transposed((ct, x, { startIndices: start, strides }) =>
+    pad(
+      ct,
+      zeroLike(ct),
+      ct.shape.map((size, i) => {
+        const [from, by] = [start[i] as number, strides?.[i] ?? 1];
+        const end = size === 0 ? from : from + (size - 1) * by + 1;
+        return [from, (x.shape[i] as number) - end, by - 1];
+      }),
+    ),
+  ),
+  batch: (size, [x], [d], { startIndices, limitIndices, strides }) => {
+    const at = d as number;
+    const params = {
+      startIndices: inserted(startIndices, at, 0),
+      limitIndices: inserted(limitIndices, at, size),
+      strides: strides === null ? null : inserted(strides, at, 1),
+    };
+    return { outs: [bind1(sliceP, [x as NDArray], params)], dims: [at] };
+  },
+  lower: (_ins, _outs, { startIndices: start, strides }) => ({
+    kind: "map",
+    moves: true,
+    at: (index, read) => [
+      read(
+        0,
+        index.map((e, i) => add(mul(e, int(strides?.[i] ?? 1)), int(start[i] as number))),
+      ),
+    ],
+  }),
+});
+/** x[start : limit : strides], one number for each axis.
+ *  @throws ShapeError unless 0 ≤ start ≤ limit ≤ size and the strides are positive */
+export const slice = (
+  x: NDArray,
+  startIndices: readonly number[],
+  limitIndices: readonly number[],
+  strides?: readonly number[],
+): NDArray => bind1(sliceP, [x], { startIndices, limitIndices, strides: strides ?? null });
+
+/** x[start : limit : stride] along one axis. Negative bounds count from the end; null means the end itself.
+ *  @throws ShapeError where the bounds are outside the array */
+export function sliceInDim(
+  x: NDArray,
+  start: number | null,
+  limit: number | null,
+  stride = 1,
+  axis = 0,
+): NDArray {
+  const at = normalizeAxis("sliceInDim", axis, x.ndim);
+  const size = x.shape[at] as number;
+  const bound = (i: number): number => (i < 0 ? i + size : i);
+  const [from, to] = [bound(start ?? 0), limit === null ? size : bound(limit)];
+  return slice(
+    x,
+    x.shape.map((_, i) => (i === at ? from : 0)),
+    x.shape.map((s, i) => (i === at ? to : s)),
+    stride === 1 ? undefined : x.shape.map((_, i) => (i === at ? stride : 1)),
+  );
+}
+/** x[index] along one axis, which stays with size 1 unless `keepdims` is false. A negative index counts from the end.
+ *  @throws ShapeError where the index is outside the array */
+export function indexInDim(x: NDArray, index: number, axis = 0, keepdims = true): NDArray {
+  const at = normalizeAxis("indexInDim", axis, x.ndim);
+  const size = x.shape[at] as number;
+  if (!Number.isInteger(index) || index < -size || index >= size)
+    fail(
+      ShapeError,
+      "indexInDim",
+      `index must be a whole number between ${-size} and ${size - 1}`,
+      `${index} on axis ${at} of ${x.aval}`,
+      "choose an element that exists",
+    );
+  const i = index < 0 ? index + size : index;
+  const out = sliceInDim(x, i, i + 1, 1, at);
+  return keepdims ? out : squeeze(out, [at]);
+}
+
+// ---- pad ----
+
+/** Elements before, after and between those of one axis. */
+export type PadAxis = readonly [low: number, high: number, interior: number];
+export interface PadParams {
+  readonly paddingConfig: readonly PadAxis[];
+}
+/** The mask of elements that come from an operand of the given shape. */
+const inside = (shape: Shape, config: readonly PadAxis[]): NDArray =>
+  pad(full(shape, true, "bool"), new Literal(false, "bool"), config);
+
+/** `x` with copies of a scalar before, after and between its elements; negative counts take elements away */
+export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
+  name: "pad",
+  shape: ([x, value], { paddingConfig: config }) => {
+    const [a, v] = [x as Aval, value as Aval];
+    if (v.rank !== 0)
+      fail(ShapeError, "pad", "the padding value must be a scalar", String(v), "index it first");
+    if (v.dtype !== a.dtype)
+      fail(
+        DTypeError,
+        "pad",
+        "the operand and the padding value must have one dtype",
+        `${a} and ${v}`,
+        "convert the value",
+      );
+    if (config.length !== a.rank)
+      fail(
+        ShapeError,
+        "pad",
+        `needs [low, high, interior] for each of the ${a.rank} axes`,
+        `${config.length} for ${a}`,
+        "give one triple for each axis",
+      );
+    const shape = a.shape.map((size, i) => {
+      const [low, high, interior] = config[i] as PadAxis;
+      wholeNumbers("pad", "low, high and interior", [low, high, interior]);
+      const out = low + high + size + Math.max(0, size - 1) * interior;
+      if (interior < 0 || out < 0)
+        fail(
+          ShapeError,
+          "pad",
+          interior < 0 ? "interior must not be negative" : "no more can be taken away than there is",
+          `[${low},${high},${interior}] on axis ${i} of ${a}`,
+          interior < 0 ? "use slice with strides" : "check low and high",
+        );
+      return out;
+    });
+    return [Aval.of(shape, a.dtype, a.weakType && v.weakType)];
+  },
+  jvp: ([x, value], tangents, { paddingConfig: config }) => {
+    const out = pad(x as NDArray, value as NDArray, config);
+    if (allZero(tangents))
+      return { outs: [out], tangents: [new Zero(out.aval)] };
+    const [dx, dvalue] = tangents.map(instantiate) as [NDArray, NDArray];
+    return { outs: [out], tangents: [pad(dx, dvalue, config)] };
+  },
+  transpose: ([ct], [x, value], { paddingConfig: config }) => {
+    const { aval } = x as NDArray;
+    const ofOperand = (c: NDArray): NDArray => {
+      const cut = pad(c, zeroLike(c), config.map(([low, high]) => [-low, -high, 0]));
+      if (config.every(([, , interior]) => interior === 0)) return cut;
+      const strides = config.map(([, , interior]) => interior + 1);
+      return slice(cut, config.map(() => 0), cut.shape, strides);
+    };
+    const ofValue = (c: NDArray): NDArray =>
+      reduceSum(selectN(inside(aval.shape, config), [c, zerosOf(c.aval)]), range(c.ndim));
+    return [x, value].map((operand, i): Tangent | null => {
+      if (!(operand instanceof LinearInput)) return null;
+      if (ct instanceof Zero) return new Zero(operand.aval);
+      return i === 0 ? ofOperand(ct as NDArray) : ofValue(ct as NDArray);
+    });
+  },
+  batch: (size, [x, value], [dx, dvalue], { paddingConfig: config }) => {
+    const [a, v] = [x as NDArray, value as NDArray];
+    const at = dx ?? 0;
+    const whole = dx === null ? config : inserted<PadAxis>(config, at as number, [0, 0, 0]);
+    if (dvalue === null) return { outs: [pad(a, v, whole)], dims: [at as number] };
+    // each example has a padding value of its own: the mask says where it goes
+    const parts = [pad(a, zeroLike(a), whole), inside(a.shape, whole)].map((p) =>
+      dx === null ? moveBatch(p, null, 0, size) : p,
+    );
+    const [padded, mask] = parts as [NDArray, NDArray];
+    const fill = broadcastInDim(v, padded.shape, [at as number]);
+    return { outs: [selectN(mask, [fill, padded])], dims: [at as number] };
+  },
+  lower: ([x], _outs, { paddingConfig: config }) => ({
+    kind: "map",
+    moves: true,
+    at: (index, read) => {
+      let test: Expr = lit(true, "bool");
+      const from = index.map((e, i) => {
+        const [low, high, interior] = config[i] as PadAxis;
+        const size = (x as Aval).shape[i] as number;
+        const extent = size + Math.max(0, size - 1) * interior;
+        const position = sub(e, int(low));
+        if (low > 0) test = and(test, compare("ge", position, int(0)));
+        if (high > 0) test = and(test, compare("lt", position, int(extent)));
+        if (interior === 0) return position;
+        test = and(test, compare("eq", rem(position, int(interior + 1)), int(0)));
+        return div(position, int(interior + 1));
+      });
+      return [cond(test, read(0, from), read(1, []))];
+    },
+  }),
+});
+/** `x` with copies of a scalar around and between its elements: [low, high, interior] for each axis, where negative low
+ *  and high take elements away.
+ *  @throws ShapeError, DTypeError unless `value` is a scalar of the dtype of x
+ *  @example pad(x, value, [[1, 0, 1]]) // [a, b] becomes [value, a, value, b] */
+export const pad = (x: NDArray, value: NDArray, paddingConfig: readonly PadAxis[]): NDArray =>
+  bind1(padP, [x, value], { paddingConfig });

@@ -1,0 +1,248 @@
+/** Sorting and the largest elements. NaN comes last, −0 equals +0, equal keys keep their order. */
+import { Aval } from "../aval.ts";
+import { isFloat } from "../dtype.ts";
+import { fail, ShapeError } from "../errors.ts";
+import * as K from "../kernel/expr.ts";
+import { type Expr, KVar } from "../kernel/expr.ts";
+import { type Buf, loop, type RoutineLowering, set, type Stmt, whileLoop } from "../kernel/kernel.ts";
+import type { NDArray } from "../ndarray.ts";
+import { definePrimitive, noRule, type Primitive, type Tangent, Zero } from "../primitive.ts";
+import { shapesEqual } from "../shape.ts";
+import { bind } from "../trace.ts";
+import { gatherAlong } from "./gather.ts";
+import { moveAxis, moveBatch } from "./linear.ts";
+import { allZero } from "./select.ts";
+import { iota } from "./structural.ts";
+
+const nonlinear = noRule("it is not linear");
+
+/** a before b in increasing order: NaN after all numbers. */
+function before(a: Expr, b: Expr): Expr {
+  const less = K.compare("lt", a, b);
+  if (!isFloat(a.dtype)) return less;
+  return K.or(less, K.and(K.compare("ne", b, b), K.compare("eq", a, a)));
+}
+/** a before b in decreasing order: NaN before all numbers. */
+function beforeDown(a: Expr, b: Expr): Expr {
+  const more = K.compare("gt", a, b);
+  if (!isFloat(a.dtype)) return more;
+  return K.or(more, K.and(K.compare("ne", a, a), K.compare("eq", b, b)));
+}
+
+/** Merge sort of a permutation, bottom up. `order` and `spare` hold positions 0 … n − 1 within one slice;
+ *  `goesBefore(p, q)` compares the elements at two positions. The sorted permutation ends in `order`.
+ *  @source Knuth, The Art of Computer Programming 3, 5.2.4 */
+function mergeSort(n: number, order: Buf, spare: Buf, goesBefore: (p: Expr, q: Expr) => Expr): Stmt[] {
+  const v = (name: string): KVar => new KVar("int32", name);
+  const [width, low, middle, high] = [v("width"), v("low"), v("middle"), v("high")];
+  const [i, j, p, q] = [v("i"), v("j"), v("p"), v("q")];
+  const takeLeft = new KVar("bool", "takeLeft");
+  const end = K.int(n);
+  const lt = (a: Expr, b: Expr): Expr => K.compare("lt", a, b);
+  const merge: Stmt[] = [
+    set(middle, K.min(K.add(low, width), end)),
+    set(high, K.min(K.add(middle, width), end)),
+    set(i, low),
+    set(j, middle),
+    loop(
+      high,
+      (at) => [
+        set(p, order.at(K.min(i, K.int(n - 1)))),
+        set(q, order.at(K.min(j, K.int(n - 1)))),
+        // the right one goes first only if it is strictly before: equal keys keep their order
+        set(
+          takeLeft,
+          K.and(lt(i, middle), K.or(K.compare("ge", j, high), K.unary("not", goesBefore(q, p)))),
+        ),
+        spare.store(at, K.select(takeLeft, p, q)),
+        set(i, K.add(i, K.cast(takeLeft, "int32"))),
+        set(j, K.add(j, K.cast(K.unary("not", takeLeft), "int32"))),
+      ],
+      "at",
+      low,
+    ),
+  ];
+  return [
+    loop(n, (at) => [order.store(at, at)]),
+    set(width, K.int(1)),
+    whileLoop(lt(width, end), [
+      set(low, K.int(0)),
+      whileLoop(lt(low, end), [...merge, set(low, high)]),
+      loop(n, (at) => [order.store(at, spare.at(at))]),
+      set(width, K.mul(width, K.int(2))),
+    ]),
+  ];
+}
+
+/** A routine that sorts the slices along an axis and then writes each output from the sorted positions. */
+function sortSlices(
+  shape: readonly number[],
+  axis: number,
+  goesBefore: (inputs: readonly Buf[], p: Expr, q: Expr) => Expr,
+  count: number,
+  write: (inputs: readonly Buf[], outputs: readonly Buf[], from: Expr, position: Expr, to: Expr) => Stmt[],
+): RoutineLowering {
+  const n = shape[axis] as number;
+  const outer = shape.slice(0, axis).reduce((p, s) => p * s, 1);
+  const inner = shape.slice(axis + 1).reduce((p, s) => p * s, 1);
+  const length = Math.max(1, n);
+  return {
+    kind: "routine",
+    temps: [
+      { dtype: "int32", length },
+      { dtype: "int32", length },
+    ],
+    build: (inputs, outputs, [order, spare]) => {
+      if (n === 0 || outer * inner === 0) return [];
+      return [
+        loop(outer, (o) => [
+          loop(inner, (i) => {
+            const place = (position: Expr, size: number): Expr =>
+              K.add(K.mul(K.add(K.mul(o, K.int(size)), position), K.int(inner)), i);
+            const from = new KVar("int32", "from");
+            return [
+              ...mergeSort(n, order as Buf, spare as Buf, (p, q) => goesBefore(inputs, place(p, n), place(q, n))),
+              loop(count, (k) => [
+                set(from, (order as Buf).at(k)),
+                ...write(inputs, outputs, place(from, n), from, place(k, count)),
+              ]),
+            ];
+          }),
+        ]),
+      ];
+    },
+  };
+}
+
+// ---- sort ----
+
+export interface SortParams {
+  readonly dimension: number;
+  readonly isStable: boolean;
+  readonly numKeys: number;
+}
+/** Operands reordered alike along an axis, so that the first `numKeys` of them increase lexicographically. */
+export const sortP: Primitive<SortParams> = definePrimitive<SortParams>({
+  name: "sort",
+  shape: (xs, { dimension, numKeys }) => {
+    const first = xs[0] as Aval;
+    if (dimension < 0 || dimension >= first.rank)
+      fail(ShapeError, "sort", `dimension must be between 0 and ${first.rank - 1}`, `${dimension} for ${first}`, "choose an existing axis");
+    if (numKeys < 1 || numKeys > xs.length)
+      fail(ShapeError, "sort", `numKeys must be between 1 and ${xs.length}`, String(numKeys), "count the key operands");
+    for (const x of xs)
+      if (!shapesEqual(x.shape, first.shape))
+        fail(ShapeError, "sort", "operands must have one shape", xs.join(" and "), "broadcast them");
+    return xs;
+  },
+  jvp: (xs, ts, { dimension, isStable, numKeys }) => {
+    const n = xs.length;
+    if (allZero(ts)) {
+      const outs = sort(xs, { dimension, isStable, numKeys });
+      return { outs, tangents: outs.map((y) => new Zero(y.aval)) };
+    }
+    // where each element came from rides along
+    const positions = iota({ dtype: "int32", shape: (xs[0] as NDArray).shape, dimension });
+    const sorted = sort([...xs, positions], { dimension, isStable, numKeys });
+    const from = sorted[n] as NDArray;
+    return {
+      outs: sorted.slice(0, n),
+      tangents: ts.map((t) => (t instanceof Zero ? t : gatherAlong(t as NDArray, from, dimension))),
+    };
+  },
+  transpose: nonlinear,
+  batch: (size, xs, dims, { dimension, ...rest }) => ({
+    outs: sort(
+      xs.map((x, i) => moveBatch(x, dims[i] as number | null, 0, size)),
+      { dimension: dimension + 1, ...rest },
+    ),
+    dims: xs.map(() => 0),
+  }),
+  lower: (xs, _outs, { dimension, numKeys }) =>
+    sortSlices(
+      (xs[0] as Aval).shape,
+      dimension,
+      (inputs, p, q) => {
+        // lexicographic: the first key that differs decides
+        const go = (key: number): Expr => {
+          const [a, b] = [(inputs[key] as Buf).at(p), (inputs[key] as Buf).at(q)];
+          if (key === numKeys - 1) return before(a, b);
+          return K.or(before(a, b), K.and(K.unary("not", before(b, a)), go(key + 1)));
+        };
+        return go(0);
+      },
+      (xs[0] as Aval).shape[dimension] as number,
+      (inputs, outputs, from, _position, to) =>
+        outputs.map((out, i) => out.store(to, (inputs[i] as Buf).at(from))),
+    ),
+});
+export interface SortOptions {
+  /** axis to sort along (default: the last) */
+  readonly dimension?: number;
+  /** how many operands are keys (default 1) */
+  readonly numKeys?: number;
+  readonly isStable?: boolean;
+}
+export function sort(
+  xs: readonly NDArray[],
+  { dimension = -1, numKeys = 1, isStable = true }: SortOptions = {},
+): NDArray[] {
+  const rank = (xs[0] as NDArray).ndim;
+  const at = dimension < 0 ? dimension + rank : dimension;
+  return [...bind(sortP, xs, { dimension: at, isStable, numKeys })];
+}
+/** Positions (int32) that sort `x` along an axis. */
+export function argsort(x: NDArray, dimension = -1): NDArray {
+  const at = dimension < 0 ? dimension + x.ndim : dimension;
+  const positions = iota({ dtype: "int32", shape: x.shape, dimension: at });
+  return sort([x, positions], { dimension: at })[1] as NDArray;
+}
+
+// ---- top_k ----
+
+export interface TopKParams {
+  readonly k: number;
+}
+/** The k largest elements of the last axis in decreasing order, and where they stood (int32). Of equal elements
+ *  the one that stands first comes first; NaN counts as largest. */
+export const topKP: Primitive<TopKParams> = definePrimitive<TopKParams>({
+  name: "top_k",
+  shape: ([x], { k }) => {
+    const a = x as Aval;
+    if (a.rank === 0) fail(ShapeError, "topK", "needs at least one axis", String(a), "use a vector");
+    const n = a.shape.at(-1) as number;
+    if (!Number.isInteger(k) || k < 0 || k > n)
+      fail(ShapeError, "topK", "k must be between 0 and the size of the last axis", `k = ${k} for ${a}`, "choose a smaller k");
+    const shape = [...a.shape.slice(0, -1), k];
+    return [a.with({ shape }), Aval.of(shape, "int32")];
+  },
+  jvp: ([x], [t], { k }) => {
+    const [values, positions] = topK(x as NDArray, k);
+    const tangent: Tangent =
+      t instanceof Zero || !isFloat(values.dtype)
+        ? new Zero(values.aval)
+        : gatherAlong(t as NDArray, positions, values.ndim - 1);
+    return { outs: [values, positions], tangents: [tangent, new Zero(positions.aval)] };
+  },
+  transpose: nonlinear,
+  batch: (_size, [x], [d], { k }) => ({
+    outs: topK(moveAxis(x as NDArray, d as number, 0), k),
+    dims: [0, 0],
+  }),
+  lower: ([x], _outs, { k }) => {
+    const { shape } = x as Aval;
+    return sortSlices(
+      shape,
+      shape.length - 1,
+      ([input], p, q) => beforeDown((input as Buf).at(p), (input as Buf).at(q)),
+      k,
+      ([input], [values, positions], from, position, to) => [
+        (values as Buf).store(to, (input as Buf).at(from)),
+        (positions as Buf).store(to, position),
+      ],
+    );
+  },
+});
+export const topK = (x: NDArray, k: number): [NDArray, NDArray] =>
+  bind(topKP, [x], { k }) as unknown as [NDArray, NDArray];
+

@@ -1,0 +1,69 @@
+/** np against JAX: the expressions of golden/npcases.py, their values and gradients; printing against NumPy; where we
+ *  differ on purpose, and why. */
+import { describe, expect, it } from "vitest";
+import { np, slice, withBackend } from "../index.ts";
+import { check, golden, type Encoded, arrayOf } from "./numpy.golden.ts";
+
+const groups = ["creation", "elementwise", "reductions", "manipulation", "selection", "products", "indexing"] as const;
+for (const group of groups)
+  describe(group, () => {
+    it.each(golden[group].map((c) => [c.js, c] as const))("%s", (_js, c) => check(c));
+  });
+
+describe("every function of np occurs", () => {
+  /** covered below or by other suites */
+  const elsewhere = ["arrayRepr", "arrayStr", "finfo", "iinfo", "resultType", "slice"];
+  const text = groups.flatMap((g) => golden[g].map((c) => c.js)).join("\n");
+  const functions = Object.entries(np).flatMap(([name, f]) =>
+    typeof f === "function" && /^[a-z]/.test(name) && !elsewhere.includes(name) ? [name] : [],
+  );
+  it.each(functions)("%s", (name) => {
+    expect(text).toMatch(new RegExp(`np\\.${name}\\(`));
+  });
+});
+
+describe("promotion", () => {
+  const operand = (d: string) => (d === "number" ? 1 : d === "boolean" ? true : np.ones([2], { dtype: d as np.DType }));
+  /** where the wider integer of JAX's lattice does not exist here, int32 takes its place */
+  const ours: { readonly [dtype: string]: string } = { int16: "int32", int64: "int32" };
+  it.each(golden.promotion.map((p) => [p.x, p.y, p.dtype] as const))("%s with %s is %s", (x, y, dtype) => {
+    expect(np.add(operand(x), operand(y)).dtype).toBe(ours[dtype] ?? dtype);
+    if (x !== "number" && y !== "number" && x !== "boolean" && y !== "boolean")
+      expect(np.resultType(x as np.DType, y as np.DType)).toBe(ours[dtype] ?? dtype);
+  });
+});
+
+describe("printing", () => {
+  it.each(golden.printing.map((p, i) => [i, p] as const))("array %i", (_i, { x, text }) => {
+    expect(np.arrayStr(arrayOf(x as Encoded))).toBe(text);
+  });
+  it("repr names the dtype", () => {
+    expect(np.arrayRepr(np.array([1, 2.5]))).toBe("NDArray([1. , 2.5], dtype=float32)");
+    expect(np.arrayRepr(np.zeros([0, 2]))).toBe("NDArray([], shape=[0, 2], dtype=float32)");
+  });
+});
+
+describe("where we differ from JAX on purpose", () => {
+  it("a number is a weak float32: JavaScript does not tell 1 from 1.0", () => {
+    const x = np.array([1, 2], { dtype: "int32" });
+    expect(np.add(x, 1).dtype).toBe("float32");
+    expect(np.array([1, 2]).dtype).toBe("float32");
+  });
+  it("int8 meets uint8 in int32: there is no int16", () => {
+    expect(np.resultType("int8", "uint8")).toBe("int32");
+  });
+  it("a static index out of range is an error, where JAX clamps it", () => {
+    expect(() => np.arange(3).get(3)).toThrow(/between -3 and 2/);
+    expect(() => np.arange(3).at(-4).set(0)).toThrow(/between -3 and 2/);
+  });
+  it("float64 needs no flag", () => {
+    expect(np.array([0.1], { dtype: "float64" }).item()).toBe(0.1);
+  });
+});
+
+describe("the reference backend agrees", () => {
+  it("on a composite", () => {
+    const f = () => np.einsum("ij,jk->ik", np.arange(6).reshape(2, 3), np.eye(3)).get(slice(null), slice(null, null, -1)).toArray();
+    expect(withBackend("reference", f)).toEqual(f());
+  });
+});
