@@ -5,3 +5,11 @@ export * from "./init.ts";
 export * as initializers from "./initializers.ts";
 export type { Initializer } from "./initializers.ts";
 export * from "./losses.ts";
+export {
+  decodeSafetensors,
+  encodeSafetensors,
+  loadParams,
+  saveParams,
+  type TensorBytes,
+  type Tensors,
+} from "./safetensors.ts";

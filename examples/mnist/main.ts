@@ -51,7 +51,7 @@ function minibatch(order: Int32Array, from: number): [NDArray, NDArray] {
   return [np.array(images, { shape: [batch, 784] }), np.array(labels)];
 }
 
-const testImages = np.array(Float32Array.from(test.images, (p) => p / 255), { shape: [test.count, 784] });
+const testImages = np.array(Float32Array.from(test.images, (p: number) => p / 255), { shape: [test.count, 784] });
 const testLabels = Int32Array.from(test.labels);
 function evaluate(params: Params): { accuracy: number; predictions: Int32Array } {
   const predictions = predict(params, testImages).dataSync() as Int32Array;
@@ -59,7 +59,7 @@ function evaluate(params: Params): { accuracy: number; predictions: Int32Array }
   return { accuracy: right / test.count, predictions };
 }
 
-const [initKey, shuffleKey] = random.split(random.key(0)) as unknown as Iterable<NDArray> as [NDArray, NDArray];
+const [initKey, shuffleKey] = [...random.split(random.key(0))] as [NDArray, NDArray];
 let params: Params = nn.initialize(nn.mlpInit(sizes), initKey);
 let state = optimizer.init(params);
 const losses: number[] = [];
