@@ -122,7 +122,7 @@ export const roundP = elementwise<RoundParams>({
 });
 /** The nearest whole number. JAX's two defaults differ: `lax.round` sends halves away from zero, `numpy.round` to the even
  *  neighbour; here one says which.
- *  @example round(2.5, "toNearestEven") // => 2 */
+ *  @example lax.round(2.5, "toNearestEven") // => 2 */
 export const round = (x: Operand, roundingMethod: RoundingMethod): NDArray =>
   bind1(roundP, operands("round", x), { roundingMethod });
 
@@ -168,11 +168,11 @@ const extreme = (name: "max" | "min"): Primitive<Plain> =>
   });
 /** the larger of x and y; NaN if either is; at a tie each has derivative ½ */
 export const maxP = extreme("max");
-/** the larger of x and y; NaN if either is @example max(1, 2) // => 2 */
+/** the larger of x and y; NaN if either is @example lax.max(1, 2) // => 2 */
 export const max = (x: Operand, y: Operand): NDArray => bind1(maxP, operands("max", x, y), {});
 /** the smaller of x and y; NaN if either is; at a tie each has derivative ½ */
 export const minP = extreme("min");
-/** the smaller of x and y; NaN if either is @example min(1, 2) // => 1 */
+/** the smaller of x and y; NaN if either is @example lax.min(1, 2) // => 1 */
 export const min = (x: Operand, y: Operand): NDArray => bind1(minP, operands("min", x, y), {});
 
 // ---- power ----
@@ -239,7 +239,7 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
 });
 /** xʸ. A number as exponent is a float.
  *  @throws DTypeError unless x is a float and y of its dtype or an integer
- *  @example pow(2, 0.5) // => 1.4142135 */
+ *  @example pow(4, 0.5) // => 2 */
 export const pow = (x: Operand, y: Operand): NDArray => bind1(powP, operands("pow", x, y), {});
 
 // ---- neighbours, upper halves ----
@@ -265,7 +265,7 @@ export const nextafterP: Primitive<Plain> = definePrimitive<Plain>({
     },
   }),
 });
-/** the float next to x in the direction of y @example nextafter(1, 2) // => 1.0000001 */
+/** the float next to x in the direction of y @example nextafter(1, 2) // => 1.0000001192092896 */
 export const nextafter = (x: Operand, y: Operand): NDArray =>
   bind1(nextafterP, operands("nextafter", x, y), {});
 

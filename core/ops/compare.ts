@@ -83,7 +83,7 @@ const isFloatExpr = (x: Expr): boolean => x.dtype.includes("float");
 export const eqToP = predicate("eq_to", (x, y) =>
   isFloatExpr(x) ? K.or(tie("eq", x, y), K.and(isNan(x), isNan(y))) : K.compare("eq", x, y),
 );
-/** x = y in the total order @example eqTo(0, -0) // => false */
+/** x = y in the total order */
 export const eqTo = applied2(eqToP);
 /** x < y in the total order */
 export const ltToP = predicate("lt_to", (x, y) =>
@@ -94,7 +94,7 @@ export const ltToP = predicate("lt_to", (x, y) =>
       )
     : K.compare("lt", x, y),
 );
-/** x < y in the total order @example ltTo(-0, 0) // => true */
+/** x < y in the total order */
 export const ltTo = applied2(ltToP);
 /** x ≤ y in the total order */
 export const leToP = predicate("le_to", (x, y) =>
@@ -102,7 +102,7 @@ export const leToP = predicate("le_to", (x, y) =>
     ? K.or(K.or(K.compare("lt", x, y), tie("le", x, y)), isNan(y))
     : K.compare("le", x, y),
 );
-/** x ≤ y in the total order @example leTo(1, NaN) // => true */
+/** x ≤ y in the total order */
 export const leTo = applied2(leToP);
 
 /** true where x is neither infinite nor NaN */

@@ -105,7 +105,7 @@ export const bitcastConvertTypeP: Primitive<BitcastParams> = definePrimitive<Bit
 /** The bits of `x` as another dtype. From a wider to a narrower one the result has one axis more, the parts of each
  *  element from its lowest bits up; the other way it has one less. All NaNs have the same bits.
  *  @throws DTypeError for bool, ShapeError where the last axis is not one element's parts
- *  @example bitcastConvertType(ones, "int32") // => 1065353216 for float32 1 */
+ *  @example lax.bitcastConvertType(np.ones([]), "int32") // => 1065353216 */
 export const bitcastConvertType = (x: NDArray, newDtype: DType): NDArray =>
   bind1(bitcastConvertTypeP, [x], { newDtype });
 

@@ -100,7 +100,7 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
     ];
   },
   batch: (...args) => gatherBatch(...args),
-  lower: ([x, indices], [out], { dimensionNumbers, sliceSizes, mode, fillValue }) => {
+  lower: ([x], [out], { dimensionNumbers, sliceSizes, mode, fillValue }) => {
     const w = ofGather(dimensionNumbers);
     const { shape, dtype, rank } = x as Aval;
     const kept = keptAxes(rank, w);

@@ -204,7 +204,7 @@ export interface ElementwiseSpec<P extends Params> {
   /** dtype of the result; that of the operands by default */
   readonly result?: DType;
   /** one term per operand, or "zero" */
-  readonly jvp: readonly (JvpTerm<P> | null)[] | "zero";
+  readonly jvp: readonly (JvpTerm<P> | null)[] | JvpRule<P> | "zero";
   readonly transpose: TransposeRule<P> | NoRule;
   /** the scalar function */
   readonly at: (x: readonly Expr[], params: P) => Expr;
@@ -237,7 +237,12 @@ export function elementwise<P extends Params = Record<never, never>>(
         ),
       ];
     },
-    jvp: spec.jvp === "zero" ? zeroJvp(get) : jvpTerms(get, spec.jvp),
+    jvp:
+      spec.jvp === "zero"
+        ? zeroJvp(get)
+        : typeof spec.jvp === "function"
+          ? spec.jvp
+          : jvpTerms(get, spec.jvp),
     transpose: spec.transpose,
     batch: elementwiseBatch(get),
     lower: (ins, [out], params) => {

@@ -81,7 +81,8 @@ function accuracyPanel({ accuracies }: Report, x0: number, y0: number, w: number
     text(x0 + w / 2, y0 + h + 36, "epoch", 11, faint, `text-anchor="middle"`),
     text(
       +last[0].toFixed(1),
-      +(last[1] - 10).toFixed(1),
+      // on the side where the line is not
+      +(last[1] + ((points.at(-2)?.[1] ?? 0) < last[1] ? 20 : -10)).toFixed(1),
       `${((accuracies.at(-1) as number) * 100).toFixed(2)} %`,
       12,
       green,

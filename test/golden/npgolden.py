@@ -1,6 +1,6 @@
 """Writes numpy.json: what JAX, optax and flax answer to the expressions of test/numpy.test.ts and its neighbours.
 
-Run with a Python that has jax, optax and flax:  python test/golden/npgolden.py
+Run with a Python that has jax, optax and flax:  python test/golden/npgolden.py [group ...]
 
 An expression is JavaScript. `python_of` turns it into Python (names to snake case, option objects to keywords), so that one
 line states both sides; where the two differ on purpose, the Python side is written out beside it.
@@ -8,13 +8,14 @@ line states both sides; where the two differ on purpose, the Python side is writ
 import json
 import os
 import re
+import sys
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 import jax
 import jax.numpy as jnp
 import numpy as onp
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "numpy.json")
 rng = onp.random.RandomState(7)
 normal = lambda *s: rng.standard_normal(s).astype("float32")
 nan, inf = float("nan"), float("inf")
@@ -191,7 +192,7 @@ def write(**groups):
     groups["arrays"] = {k: encode(a) for k, a in ARRAYS.items()}
     with jax.enable_x64(True):
         groups["arrays"] |= {k: encode(a) for k, a in FLOAT64.items()}
-    with open(os.path.join(HERE, "numpy.json"), "w") as f:
+    with open(OUT, "w") as f:
         f.write("{\n")
         f.write(",\n".join(f"{json.dumps(k)}: " + rows(v) for k, v in groups.items()))
         f.write("\n}\n")
@@ -209,6 +210,9 @@ if __name__ == "__main__":
     import npcases
     import npgolden
 
-    write(**npcases.groups())
+    # renew the named groups, or all
+    named = sys.argv[1:] or list(npcases.GROUPS)
+    old = json.load(open(OUT)) if sys.argv[1:] else {}
+    write(**{g: npcases.GROUPS[g]() if g in named else old[g] for g in npcases.GROUPS})
     if npgolden.failures:
         raise SystemExit("\n".join(npgolden.failures))

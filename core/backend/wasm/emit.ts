@@ -223,8 +223,9 @@ class Emitter {
         visit(s.value);
       }
     }
-    const pointers = new Map<string, { local: number; constant: number; step: number }>();
+    const pointers = new Map<string, { local: number; constant: number }>();
     const found: [buffer: number, index: Expr, Pointer][] = [];
+    const moving: { local: number; step: number }[] = [];
     for (const { buffer, index } of accesses) {
       const form = this.#forms.of(index);
       if (!this.#steady(form, loop.v, assigned)) continue;
@@ -241,7 +242,8 @@ class Emitter {
       this.code.get(buffer);
       this.#fresh([index], () => this.expr(index));
       this.code.i32(width).op(0x6c, 0x6a).set(local);
-      pointers.set(key, { local, constant: form.constant, step: (form.terms.get(loop.v) ?? 0) * width });
+      pointers.set(key, { local, constant: form.constant });
+      moving.push({ local, step: (form.terms.get(loop.v) ?? 0) * width });
       found.push([buffer, index, { local, offset: 0 }]);
     }
     for (const [buffer, index, pointer] of found) {
@@ -249,7 +251,7 @@ class Emitter {
       if (ofBuffer === undefined) this.#pointers.set(buffer, new Map([[index, pointer]]));
       else ofBuffer.set(index, pointer);
     }
-    return [...pointers.values()];
+    return moving;
   }
   /** True for an affine form whose atoms, but for the loop variable, stay the same during the loop. */
   #steady(form: Affine, v: KVar, assigned: ReadonlySet<KVar>): boolean {
