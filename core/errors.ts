@@ -43,7 +43,13 @@ export function fail(
 }
 
 /** The first stack frame outside the library, as `file:line:column`, or "" where the engine gives no stack. */
-export function userFrame(stack: string | undefined = new Error().stack): string {
+export function userFrame(): string {
+  // nested transforms are deeper than the usual ten frames
+  const engine = Error as { stackTraceLimit?: number };
+  const limit = engine.stackTraceLimit;
+  engine.stackTraceLimit = 100;
+  const { stack } = new Error();
+  if (limit !== undefined) engine.stackTraceLimit = limit;
   if (stack === undefined) return "";
   const here = import.meta.url.replace(/core\/errors\.[jt]s.*$/, "");
   const inside = ["core/", "transforms/", "nn/", "optim/", "index."].map((folder) => here + folder);

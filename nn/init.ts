@@ -11,7 +11,7 @@ import type { Initializer } from "./initializers.ts";
 export type Init<A> = S.State<NDArray, A>;
 
 /** One parameter array. Takes one key.
- *  @example initialize(param(zeros, [2]), random.key(0)).shape  // => [2] */
+ *  @example initialize(param(initializers.zeros, [2]), random.key(0)).shape  // => [2] */
 export const param =
   (initializer: Initializer, shape: Shape, dtype: DType = "float32"): Init<NDArray> =>
   (key) => {
@@ -43,5 +43,5 @@ export const list = <A>(items: readonly Init<A>[]): Init<A[]> =>
   S.sequenceArray(items) as unknown as Init<A[]>;
 
 /** The parameters that a description gives for a key.
- *  @example initialize(struct({ w: param(ones, [2]), b: param(zeros, []) }), random.key(0)).w.toArray()  // => [1, 1] */
+ *  @example initialize(struct({ w: param(initializers.ones, [2]), b: param(initializers.zeros, []) }), random.key(0)).w.toArray()  // => [1, 1] */
 export const initialize = <A>(init: Init<A>, key: NDArray): A => init(key)[0];

@@ -46,13 +46,18 @@ const scope: { readonly [name: string]: unknown } = {
   optim,
   nn,
 };
-const names = Object.keys(scope).filter((n) => /^[A-Za-z_$][\w$]*$/.test(n) && n !== "var" && n !== "default");
+const usable = (n: string): boolean => /^[A-Za-z_$][\w$]*$/.test(n) && n !== "var" && n !== "default";
 
-/** An expression of the examples, with type annotations of parameters taken off. */
-const run = (code: string): unknown =>
-  new Function(...names, `"use strict"; return (${code.replace(/(\w)\s*: (?:NDArray|Params|number)(?=[,)])/g, "$1")});`)(
-    ...names.map((n) => scope[n]),
+/** An expression of the examples, with type annotations of parameters taken off; names of the file that it
+ *  stands in come first. */
+async function run(code: string, file: string): Promise<unknown> {
+  const own = (await import(join(root, file))) as { readonly [name: string]: unknown };
+  const names = [...new Set([...Object.keys(own), ...Object.keys(scope)])].filter(usable);
+  const plainCode = code.replace(/(\w)\s*: (?:NDArray|Params|number)(?=[,)])/g, "$1");
+  return new Function(...names, `"use strict"; return (${plainCode});`)(
+    ...names.map((n) => own[n] ?? scope[n]),
   );
+}
 const plain = (x: unknown): unknown => (x instanceof cotangent.NDArray ? x.toArray() : x);
 
 test("there are examples", () => {
@@ -60,7 +65,8 @@ test("there are examples", () => {
 });
 describe("examples in docstrings", () => {
   for (const { where, code, value } of examples)
-    test(`${where} ${code}`, () => {
-      expect(plain(run(code))).toEqual(plain(run(value)));
+    test(`${where} ${code}`, async () => {
+      const file = where.replace(/:\d+$/, "");
+      expect(plain(await run(code, file))).toEqual(plain(await run(value, file)));
     });
 });

@@ -86,7 +86,7 @@ export function compare(got: unknown, want: Encoded, { ulp = 0, terms = 0, scale
       ? []
       : [`[${k}] ${o} instead of ${t}${allowed > 0 ? ` ± ${allowed}` : ""}`];
   });
-  expect(bad).toEqual([]);
+  expect(bad.join("\n")).toBe("");
 }
 
 export function check(c: Case): void {

@@ -138,6 +138,8 @@ export function checkSameTypes(
 /** A checked argument number. */
 export function checkArgnum(op: string, n: number, count: number): number {
   if (Number.isInteger(n) && n >= 0 && n < count) return n;
+  if (count === 0)
+    return fail(ShapeError, op, "the function takes at least one argument", "none", "pass the argument");
   return fail(
     ShapeError,
     op,

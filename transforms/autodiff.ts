@@ -1,4 +1,5 @@
 /** `jvp`, `linearize`, `vjp`, `grad` and `valueAndGrad` as users call them. */
+import { describe } from "../core/array.ts";
 import type { Aval } from "../core/aval.ts";
 import { evalClosed } from "../core/eval.ts";
 import { fail, TreeError } from "../core/errors.ts";
@@ -281,7 +282,7 @@ function differentiate(
         TreeError,
         op,
         "with hasAux the function must return [loss, aux]",
-        Array.isArray(result) ? `a list of ${result.length}` : "something else",
+        describe(result),
         "return a pair",
       );
     const aux = flattenArrays(op, "aux", result[1]);
@@ -371,7 +372,7 @@ export function checkFunction(op: string, f: unknown): void {
       TreeError,
       op,
       "takes a function",
-      f === null ? "null" : typeof f,
+      describe(f),
       `pass the function itself, as in ${op}(f)(x)`,
     );
 }

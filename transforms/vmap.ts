@@ -1,4 +1,5 @@
 /** `vmap` as users call it. */
+import { describe } from "../core/array.ts";
 import type { Aval } from "../core/aval.ts";
 import { fail, ShapeError, TreeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
@@ -100,7 +101,7 @@ function axesOf(op: string, axes: Axes, value: unknown): (number | null)[] {
   const list = broadcastPrefix(op, axes, value, { isLeaf }) as unknown[];
   return list.map((a) => {
     if (a === null || (typeof a === "number" && Number.isInteger(a))) return a as number | null;
-    return fail(TreeError, op, "every axis must be an integer or null", String(a), "name an axis by its number");
+    return fail(TreeError, op, "every axis must be an integer or null", describe(a), "name an axis by its number");
   });
 }
 

@@ -8,7 +8,7 @@ import { convert } from "../ops/linear.ts";
 import { broadcastShapes } from "../shape.ts";
 import { selectN } from "../ops/structural.ts";
 import * as t from "../ops/transcendental.ts";
-import { type ArrayInput, broadcastTo, promote, promoteFloat, toArray } from "./promote.ts";
+import { type ArrayInput, broadcastTo, promote, promoteFloat, toArray, toBool } from "./promote.ts";
 
 type Unary = (x: ArrayInput) => NDArray;
 type Binary = (x: ArrayInput, y: ArrayInput) => NDArray;
@@ -36,6 +36,12 @@ const twoFloat =
     return f(p as NDArray, q as NDArray);
   };
 const like = (x: NDArray, value: number): NDArray => new Literal(value, x.dtype, x.weakType);
+/** x where the test holds, y elsewhere, all three broadcast; x and y are of one dtype. */
+function pick(test: NDArray, x: NDArray, y: NDArray): NDArray {
+  const shape = broadcastShapes("where", test.shape, x.shape, y.shape);
+  const which = test.ndim === 0 ? test : broadcastTo(test, shape);
+  return selectN(which, [broadcastTo(y, shape), broadcastTo(x, shape)]);
+}
 /** bool arithmetic, as NumPy has it: + is or, · is and */
 const boolOr =
   (logic: (x: NDArray, y: NDArray) => NDArray, f: (x: NDArray, y: NDArray) => NDArray) =>
@@ -76,12 +82,12 @@ export const minimum: Binary = two("minimum", a.min);
 /** larger of x and y, NaN counting as missing */
 export const fmax: Binary = two("fmax", (x, y) => {
   if (!isFloat(x.dtype)) return a.max(x, y);
-  return selectN(c.or(c.gt(x, y), c.ne(y, y)), [y, x]);
+  return pick(c.or(c.gt(x, y), c.ne(y, y)), x, y);
 });
 /** smaller of x and y, NaN counting as missing */
 export const fmin: Binary = two("fmin", (x, y) => {
   if (!isFloat(x.dtype)) return a.min(x, y);
-  return selectN(c.or(c.lt(x, y), c.ne(y, y)), [y, x]);
+  return pick(c.or(c.lt(x, y), c.ne(y, y)), x, y);
 });
 /** ⌊x / y⌋ */
 export const floorDivide: Binary = two("floorDivide", (x, y) => {
@@ -140,7 +146,7 @@ function integerPower(x: NDArray, y: NDArray): NDArray {
   for (let bit = 0; bit < 6; bit++) {
     const odd = c.ne(c.and(c.shiftRightLogical(y, like(y, bit)), like(y, 1)), like(y, 0));
     const next: NDArray = result === null ? base : a.mul(result, base);
-    result = selectN(odd, [result ?? a.add(a.mul(x, like(x, 0)), one), next]);
+    result = pick(odd, next, result ?? one);
     base = a.mul(base, base);
   }
   return result as NDArray;
@@ -151,13 +157,13 @@ export const hypot: Binary = twoFloat("hypot", (x, y) => {
   const big = a.max(u, v);
   const small = a.min(u, v);
   const none = c.eq(big, like(big, 0));
-  const ratio = a.div(small, selectN(none, [big, like(big, 1)]));
-  return selectN(none, [a.mul(big, t.sqrt(a.add(like(big, 1), a.square(ratio)))), big]);
+  const ratio = a.div(small, pick(none, like(big, 1), big));
+  return pick(none, big, a.mul(big, t.sqrt(a.add(like(big, 1), a.square(ratio)))));
 });
 /** magnitude of x, sign of y */
 export const copysign: Binary = twoFloat("copysign", (x, y) => {
   const m = a.abs(x);
-  return selectN(signbit(y), [m, a.neg(m)]);
+  return pick(signbit(y), a.neg(m), m);
 });
 /** true where the sign bit is set: −0 and negative NaN too */
 export const signbit: Unary = (x) => {
@@ -170,7 +176,7 @@ export const signbit: Unary = (x) => {
 export const heaviside: Binary = twoFloat("heaviside", (x, h) => {
   const zero = like(x, 0);
   const step = convert(c.gt(x, zero), x.dtype);
-  return selectN(c.ne(x, x), [selectN(c.eq(x, zero), [step, h]), x]);
+  return pick(c.ne(x, x), x, pick(c.eq(x, zero), h, step));
 });
 export const nextafter: Binary = twoFloat("nextafter", a.nextafter);
 
@@ -242,8 +248,8 @@ export const degrees: Unary = rad2deg;
 /** sin(πx)/(πx), 1 at 0 */
 export const sinc: Unary = float("sinc", (x) => {
   const zero = c.eq(x, like(x, 0));
-  const y = a.mul(selectN(zero, [x, like(x, 1)]), like(x, Math.PI));
-  return selectN(zero, [a.div(t.sin(y), y), like(x, 1)]);
+  const y = a.mul(pick(zero, like(x, 1), x), like(x, Math.PI));
+  return pick(zero, like(x, 1), a.div(t.sin(y), y));
 });
 /** log(eˣ + eʸ) */
 export const logaddexp: Binary = twoFloat("logaddexp", (x, y) => {
@@ -270,8 +276,6 @@ export const lessEqual: Binary = two("lessEqual", c.le);
 export const greater: Binary = two("greater", c.gt);
 export const greaterEqual: Binary = two("greaterEqual", c.ge);
 
-/** x ≠ 0 */
-export const toBool = (x: NDArray): NDArray => (x.dtype === "bool" ? x : c.ne(x, like(x, 0)));
 const logical = (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary =>
   two(op, (x, y) => f(toBool(x), toBool(y)));
 export const logicalAnd: Binary = logical("logicalAnd", c.and);
@@ -300,8 +304,9 @@ export const rightShift: Binary = shift("rightShift", (x, n) =>
 );
 export const bitwiseLeftShift: Binary = leftShift;
 export const bitwiseRightShift: Binary = rightShift;
+/** number of ones in |x|, uint8 */
 export const bitwiseCount: Unary = number("bitwiseCount", (x) =>
-  convert(c.populationCount(x), "uint8"),
+  convert(c.populationCount(dtypes[x.dtype].kind === "int" ? a.abs(x) : x), "uint8"),
 );
 
 const never = (x: NDArray): NDArray => c.ne(x, x);
@@ -324,10 +329,7 @@ export const isneginf: Unary = number("isneginf", (x) =>
 /** x where the condition holds, y elsewhere. The gradient of the side that is not taken is zero, NaN or not. */
 export function where(condition: ArrayInput, x: ArrayInput, y: ArrayInput): NDArray {
   const [p, q] = promote("where", x, y) as [NDArray, NDArray];
-  const test = toBool(toArray("where", condition));
-  const shape = broadcastShapes("where", test.shape, p.shape, q.shape);
-  const which = test.ndim === 0 ? test : broadcastTo(test, shape);
-  return selectN(which, [broadcastTo(q, shape), broadcastTo(p, shape)]);
+  return pick(toBool(toArray("where", condition)), p, q);
 }
 /** x limited to [min, max]; either bound may be null. NaN stays. */
 export function clip(x: ArrayInput, min: ArrayInput | null = null, max: ArrayInput | null = null): NDArray {

@@ -83,12 +83,18 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
   const bad = (requirement: string, remedy: string): never =>
     fail(ShapeError, "index", requirement, `[${indices.map(describeIndex).join(", ")}] for ${x.aval}`, remedy);
   const items: (Item | "...")[] = [];
+  // a mask stands for as many axes as it has; "..." for those that nobody names
+  const axesOf = (i: Index): number =>
+    i === null || i === "..." ? 0 : i instanceof NDArray && i.dtype === "bool" ? i.ndim : 1;
+  const named = indices.reduce<number>((n, i) => n + axesOf(i), 0);
   let consumed = 0;
+  let hidden = 0;
   for (const i of indices) {
     if (i === null) items.push({ kind: "new" });
     else if (i === "...") {
       if (items.includes("...")) bad("'...' may stand once", "remove one");
       items.push("...");
+      hidden = Math.max(0, x.ndim - named);
     } else if (i instanceof Slice) {
       items.push({ kind: "slice", slice: i });
       consumed++;
@@ -101,7 +107,7 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
         i instanceof NDArray ? i : toArray("index", i, i.length === 0 ? { dtype: "int32" } : {});
       if (given.dtype === "bool") {
         for (let axis = 0; axis < given.ndim; axis++)
-          if (given.shape[axis] !== x.shape[consumed + axis])
+          if (given.shape[axis] !== x.shape[hidden + consumed + axis])
             bad("a mask must have the shape of the axes that it indexes", `give it the shape ${showShape(x.shape)}`);
         for (const column of maskPositions(given)) items.push({ kind: "array", array: column });
         consumed += given.ndim;
@@ -307,7 +313,9 @@ function update(x: NDArray, indices: readonly Index[], value: ArrayInput, how: C
     },
     mode: "fill",
     ...(options.indicesAreSorted === undefined ? {} : { indicesAreSorted: options.indicesAreSorted }),
-    ...(options.uniqueIndices === undefined ? {} : { uniqueIndices: options.uniqueIndices }),
+    // only integer arrays can address an element twice
+    uniqueIndices:
+      options.uniqueIndices ?? !indices.some((i) => Array.isArray(i) || (i instanceof NDArray && i.dtype !== "bool")),
   };
   const out = scatters[how](l.reshape(x, [size]), l.reshape(at, [n, 1]), updates, settings);
   return l.reshape(out, x.shape);

@@ -52,8 +52,7 @@ function scientific(x: number, dtype: DType): [string, string] {
 /** One formatter for all printed elements, so that columns line up. */
 function formatter(values: readonly number[], dtype: DType): (x: number) => string {
   if (dtype === "bool") {
-    const width = values.some((x) => x === 0) ? 5 : 4;
-    return (x) => (x ? "True" : "False").padStart(width);
+    return (x) => (x ? " True" : "False");
   }
   if (!isFloat(dtype)) {
     const width = Math.max(0, ...values.map((x) => String(x).length));
@@ -117,8 +116,9 @@ function body(values: ArrayLike<number>, shape: Shape, dtype: DType, separator: 
       at.forEach((i, k) => {
         const item = i < 0 ? "..." : format(values[offset + i * step] as number);
         const piece = k < at.length - 1 ? item + separator.trimEnd() : item;
-        if (line !== "" && pad + line.length + 1 + piece.length > lineWidth) {
-          lines.push(line);
+        // room is left for the closing brackets, one of them beside the last element
+        if (line !== "" && pad + line.length + 1 + item.length > lineWidth - axis - 1) {
+          lines.push(line.trimEnd());
           line = piece;
         } else line = line === "" ? piece : `${line} ${piece}`;
       });
@@ -128,7 +128,7 @@ function body(values: ArrayLike<number>, shape: Shape, dtype: DType, separator: 
     const gap = `${separator.trimEnd()}${"\n".repeat(shape.length - 1 - axis)}${" ".repeat(pad)}`;
     return `[${at.map((i) => (i < 0 ? "..." : level(axis + 1, offset + i * step, pad + 1))).join(gap)}]`;
   };
-  if (shape.length === 0) return format(values[0] as number).trim();
+  if (shape.length === 0) return scalar(values[0] as number, dtype);
   return level(0, 0, indent + 1);
 }
 

@@ -10,6 +10,7 @@ import { iota, pad, selectN, sliceInDim } from "../ops/structural.ts";
 import { broadcastShapes, normalizeAxes, normalizeAxis, range } from "../shape.ts";
 import { ravel } from "./manipulation.ts";
 import { type ArrayInput, broadcastTo, promote, toArray } from "./promote.ts";
+import { sum } from "./reductions.ts";
 
 /** Operands in one dtype, shapes as they are. */
 function pair(op: string, x: ArrayInput, y: ArrayInput): [NDArray, NDArray] {
@@ -140,8 +141,7 @@ export function diagonal(x: ArrayInput, offset = 0, { axis1 = 0, axis2 = 1 }: { 
 }
 /** Σ of a diagonal. */
 export function trace(x: ArrayInput, offset = 0, options?: { axis1?: number; axis2?: number }): NDArray {
-  const d = diagonal(x, offset, options);
-  return l.reduceSum(d.dtype === "bool" ? l.convert(d, "int32") : d, [d.ndim - 1]);
+  return sum(diagonal(x, offset, options), -1);
 }
 /** The diagonal of a matrix, or the matrix with a vector on its diagonal. */
 export function diag(x: ArrayInput, k = 0): NDArray {

@@ -4,6 +4,7 @@ import { Aval } from "../aval.ts";
 import { type DType, dtypes, isFloat, promoteTypes } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { Literal, NDArray } from "../ndarray.ts";
+import { ne } from "../ops/compare.ts";
 import { broadcastInDim, convert } from "../ops/linear.ts";
 import { checkShape, range, type Shape, showShape, sizeOf } from "../shape.ts";
 
@@ -153,6 +154,10 @@ export function promote(op: string, ...inputs: readonly ArrayInput[]): NDArray[]
 export function promoteFloat(op: string, ...inputs: readonly ArrayInput[]): NDArray[] {
   return promote(op, ...inputs).map((x) => (isFloat(x.dtype) ? x : convert(x, "float32", x.weakType)));
 }
+
+/** x ≠ 0 */
+export const toBool = (x: NDArray): NDArray =>
+  x.dtype === "bool" ? x : ne(x, new Literal(0, x.dtype, x.weakType));
 
 function checkBroadcast(op: string, xs: readonly NDArray[]): void {
   const rank = Math.max(...xs.map((x) => x.ndim));

@@ -13,9 +13,9 @@ import { sliceInDim, stopGradient } from "../ops/structural.ts";
 import * as t from "../ops/transcendental.ts";
 import { normalizeAxes, normalizeAxis, range, sizeOf } from "../shape.ts";
 import { eye } from "./creation.ts";
-import { abs, isnan, square, toBool, where } from "./elementwise.ts";
+import { abs, isnan, logicalAnd, square, where } from "./elementwise.ts";
 import { ravel, reshape, stack } from "./manipulation.ts";
-import { type ArrayInput, broadcastTo, promote, promoteFloat, toArray } from "./promote.ts";
+import { type ArrayInput, broadcastTo, promote, promoteFloat, toArray, toBool } from "./promote.ts";
 
 export type AxisArg = number | readonly number[] | null;
 export interface ReduceOptions {
@@ -149,7 +149,7 @@ export interface VarOptions extends ReduceOptions {
   readonly correction?: number;
 }
 /** Mean of (x − mean)², divided by n − ddof. */
-export function variance(x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray {
+function variance(x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray {
   const { v, axes, count, finish } = over("var", asFloat("var", x), axis, options.keepdims);
   const shared = options.where === undefined ? {} : { where: options.where };
   const center = mean(v, axes, { ...shared, keepdims: true });
@@ -171,6 +171,7 @@ function orderAxis(op: string, x: ArrayInput, axis: AxisArg | undefined): { v: N
   const n = sizeOf(axes.map((i) => v.shape[i] as number));
   return { v: l.reshape(moved, [...shape, n]), at: shape.length, axes, kept };
 }
+/** between the two neighbouring elements; "nearest" takes the lower of two that are equally near */
 export type Interpolation = "linear" | "lower" | "higher" | "midpoint" | "nearest";
 export interface QuantileOptions {
   readonly keepdims?: boolean;
@@ -199,7 +200,6 @@ export function quantile(
     const low = Math.floor(position);
     const high = Math.ceil(position);
     const rest = position - low;
-    const half = low % 2 === 0 ? low : high;
     const weight =
       method === "linear"
         ? rest
@@ -211,11 +211,9 @@ export function quantile(
               ? high > low
                 ? 0.5
                 : 0
-              : rest === 0.5
-                ? half === low
-                  ? 0
-                  : 1
-                : Math.round(rest);
+              : rest > 0.5
+                ? 1
+                : 0;
     const value =
       weight === 0
         ? element(low)
@@ -245,7 +243,11 @@ const dropNaN = (op: string, x: ArrayInput, neutral: number): NDArray => {
   const v = toArray(op, x);
   return isFloat(v.dtype) ? where(isnan(v), new Literal(neutral, v.dtype, true), v) : v;
 };
-const present = (x: ArrayInput): NDArray => c.not(isnan(x));
+/** The elements that count: those of the mask that are not NaN. */
+const present = (x: ArrayInput, mask: ArrayInput | undefined): NDArray => {
+  const there = c.not(isnan(x));
+  return mask === undefined ? there : logicalAnd(there, mask);
+};
 export const nansum = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
   sum(dropNaN("nansum", x, 0), axis, options);
 export const nanprod = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
@@ -264,9 +266,9 @@ export const nanmax = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {
 export const nanmin = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
   nanExtremum("min", x, axis, options);
 export const nanmean = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
-  mean(dropNaN("nanmean", x, 0), axis, { ...options, where: present(x) });
+  mean(dropNaN("nanmean", x, 0), axis, { ...options, where: present(x, options.where) });
 export const nanvar = (x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray =>
-  variance(dropNaN("nanvar", x, 0), axis, { ...options, where: present(x) });
+  variance(dropNaN("nanvar", x, 0), axis, { ...options, where: present(x, options.where) });
 export const nanstd = (x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray =>
   t.sqrt(nanvar(x, axis, options));
 

@@ -9,9 +9,10 @@ import * as l from "../ops/linear.ts";
 import { sort as sortOperands, topK as topKOf } from "../ops/sort.ts";
 import { iota, rev, selectN } from "../ops/structural.ts";
 import { broadcastShapes, normalizeAxis, range } from "../shape.ts";
-import { toBool, where } from "./elementwise.ts";
+import { resultType } from "./creation.ts";
+import { where } from "./elementwise.ts";
 import { ravel } from "./manipulation.ts";
-import { type ArrayInput, broadcastTo, promote, toArray } from "./promote.ts";
+import { type ArrayInput, broadcastTo, promote, toArray, toBool } from "./promote.ts";
 
 /** What to do with an index that is out of range. */
 export type TakeMode = "fill" | "clip" | "wrap";
@@ -31,7 +32,8 @@ function inRange(index: NDArray, n: number, mode: TakeMode): NDArray {
 }
 
 /** Elements (or slices along `axis`) at the given indices; negative ones count from the end.
- *  @param mode out of range: "fill" with NaN (default; the smallest value for integers), "clip", "wrap"
+ *  @param mode out of range: "fill" with NaN (default; the smallest value of signed, the largest of unsigned integers), "clip" (where
+ *    negative ones become 0), "wrap"
  *  @example np.take(np.array([10, 20, 30]), [2, 0]).toArray()  // => [30, 10] */
 export function take(
   x: ArrayInput,
@@ -41,7 +43,8 @@ export function take(
 ): NDArray {
   const v = axis === undefined ? ravel(x) : toArray("take", x);
   const at = normalizeAxis("take", axis ?? 0, v.ndim);
-  const index = inRange(intIndices("take", indices), v.shape[at] as number, mode);
+  const given = intIndices("take", indices);
+  const index = mode === "clip" ? given : inRange(given, v.shape[at] as number, mode);
   const kept = range(v.ndim).filter((i) => i !== at);
   return gather(v, l.expandDims(index, [index.ndim]), {
     dimensionNumbers: {
@@ -109,17 +112,17 @@ export function topK(x: ArrayInput, k: number): [NDArray, NDArray] {
   return topKOf(toArray("topK", x), k) as [NDArray, NDArray];
 }
 
-/** The choice of the first condition that holds, else `fallback`. */
+/** The choice of the first condition that holds, else `fallback` (zero in the dtype of the choices). */
 export function select(
   conditions: readonly ArrayInput[],
   choices: readonly ArrayInput[],
-  fallback: ArrayInput = 0,
+  fallback?: ArrayInput,
 ): NDArray {
   if (conditions.length !== choices.length || conditions.length === 0)
     fail(ShapeError, "select", "needs one choice for each condition", `${conditions.length} conditions, ${choices.length} choices`, "pair them up");
   return conditions.reduceRight<NDArray>(
     (rest, condition, i) => where(condition, choices[i] as ArrayInput, rest),
-    toArray("select", fallback),
+    fallback === undefined ? new Literal(0, resultType(...choices)) : toArray("select", fallback),
   );
 }
 
@@ -128,7 +131,12 @@ export function searchsorted(x: ArrayInput, v: ArrayInput, { side = "left" }: { 
   const [sorted, values] = [toArray("searchsorted", x), toArray("searchsorted", v)];
   if (sorted.ndim !== 1) fail(ShapeError, "searchsorted", "needs a sorted vector", String(sorted.aval), "flatten it");
   const [s, q] = promote("searchsorted", sorted, l.reshape(values, [values.size, 1])) as [NDArray, NDArray];
-  const below = (side === "left" ? c.lt : c.le)(s, q);
+  // NaN stands after everything else, as in a sorted vector
+  const missing = c.ne(q, q);
+  const below =
+    side === "left"
+      ? c.or(c.lt(s, q), c.and(missing, c.eq(s, s)))
+      : c.or(c.le(s, q), missing);
   return l.reshape(l.reduceSum(l.convert(below, "int32"), [1]), values.shape);
 }
 

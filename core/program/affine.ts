@@ -113,7 +113,7 @@ export class AffineForms {
 
 /** The form of an int32 expression over variables alone, or null if it has none (it loads, selects, or
  *  divides by what does not cancel).
- *  @example affine(add(mul(i, int(5)), j))  // => { constant: 0, terms: Map { i => 5, j => 1 } } */
+ *  For 5·i + j it is { constant: 0, terms: Map { i => 5, j => 1 } }. */
 export function affine(e: Expr, forms: AffineForms = new AffineForms()): Affine<KVar> | null {
   if (e.dtype !== "int32") return null;
   const form = forms.of(e);

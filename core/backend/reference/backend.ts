@@ -205,7 +205,7 @@ function compile(program: Program): Executable {
  *  Floats are computed in double and rounded after each operation, contractions and convolutions in double
  *  and rounded once.
  *  @throws BackendError when storage is used after it was freed or donated
- *  @example referenceBackend.readSync(referenceBackend.write(new Uint8Array([1, 2])))  // => Uint8Array [1, 2] */
+ *  For example referenceBackend.readSync(referenceBackend.write(new Uint8Array([1, 2]))) gives Uint8Array [1, 2] */
 export const referenceBackend: Backend = {
   name: "reference",
   compile,
