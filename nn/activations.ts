@@ -18,8 +18,11 @@ export const relu = (x: ArrayInput): NDArray => {
   const v = np.array(x);
   return np.where(v.lessEqual(0), 0, v);
 };
-/** min(max(x, 0), 6) */
-export const relu6 = (x: ArrayInput): NDArray => np.minimum(np.maximum(float(x), 0), 6);
+/** min(max(x, 0), 6), with derivative 0 at 0 and at 6 */
+export const relu6 = (x: ArrayInput): NDArray => {
+  const v = float(x);
+  return np.where(v.lessEqual(0), 0, np.where(v.greaterEqual(6), 6, v));
+};
 /** 1/(1 + e⁻ˣ) */
 export const sigmoid = (x: ArrayInput): NDArray => logistic(float(x));
 export const tanh = (x: ArrayInput): NDArray => tanhOf(float(x));
@@ -61,7 +64,10 @@ export const celu = (x: ArrayInput, alpha = 1): NDArray => {
 export const selu = (x: ArrayInput): NDArray => elu(x, 1.6732632423543772).mul(1.0507009873554805);
 /** x·Φ(x); by default Φ is approximated with tanh
  *  @source Hendrycks and Gimpel 2016, arXiv:1606.08415 */
-export const gelu = (x: ArrayInput, { approximate = true }: { readonly approximate?: boolean } = {}): NDArray => {
+export const gelu = (
+  x: ArrayInput,
+  { approximate = true }: { readonly approximate?: boolean } = {},
+): NDArray => {
   const v = float(x);
   if (!approximate) return v.mul(erf(v.div(Math.SQRT2)).add(1)).mul(0.5);
   const inner = v.add(v.pow(3).mul(0.044715)).mul(Math.sqrt(2 / Math.PI));
@@ -105,7 +111,11 @@ export const logSoftmax = (x: ArrayInput, axis: AxisArg = -1): NDArray => {
   return shifted.sub(shifted.exp().sum(axis, { keepdims: true }).log());
 };
 /** (x − mean)/√(var + ε) along an axis */
-export const standardize = (x: ArrayInput, axis: AxisArg = -1, { epsilon = 1e-5 } = {}): NDArray => {
+export const standardize = (
+  x: ArrayInput,
+  axis: AxisArg = -1,
+  { epsilon = 1e-5 } = {},
+): NDArray => {
   const v = float(x);
   const d = v.sub(v.mean(axis, { keepdims: true }));
   return d.div(d.square().mean(axis, { keepdims: true }).add(epsilon).sqrt());

@@ -47,7 +47,13 @@ export const varianceScaling =
   ): Initializer =>
   (key, shape, dtype = "float32") => {
     if (shape.length < 2)
-      fail(ShapeError, "varianceScaling", "the shape needs at least two axes", `[${shape.join(",")}]`, "use normal or zeros for vectors");
+      fail(
+        ShapeError,
+        "varianceScaling",
+        "the shape needs at least two axes",
+        `[${shape.join(",")}]`,
+        "use normal or zeros for vectors",
+      );
     const size = (axis: number): number => shape.at(axis) as number;
     // axes that are neither input nor output are a receptive field
     const field = shape.reduce((n, s) => n * s, 1) / (size(inAxis) * size(outAxis));
@@ -58,7 +64,8 @@ export const varianceScaling =
       const bound = Math.sqrt(3 * variance);
       return random.uniform(key, shape, { dtype, minval: -1, maxval: 1 }).mul(bound);
     }
-    if (distribution === "normal") return random.normal(key, shape, { dtype }).mul(Math.sqrt(variance));
+    if (distribution === "normal")
+      return random.normal(key, shape, { dtype }).mul(Math.sqrt(variance));
     // standard deviation of a normal cut off at ±2
     const cut = 0.87962566103423978;
     return random.truncatedNormal(key, -2, 2, shape, { dtype }).mul(Math.sqrt(variance) / cut);

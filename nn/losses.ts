@@ -15,17 +15,19 @@ export const softmaxCrossEntropy = (logits: ArrayInput, labels: ArrayInput): NDA
  *  @param logits `[..., classes]`
  *  @param labels whole numbers `[...]`
  *  @example softmaxCrossEntropyWithIntegerLabels([[0, 0]], np.array([1], { dtype: "int32" })).shape  // => [1] */
-export const softmaxCrossEntropyWithIntegerLabels = (logits: ArrayInput, labels: ArrayInput): NDArray =>
-  np
-    .takeAlongAxis(logSoftmax(logits), np.expandDims(labels, -1), -1)
-    .squeeze(-1)
-    .neg();
+export const softmaxCrossEntropyWithIntegerLabels = (
+  logits: ArrayInput,
+  labels: ArrayInput,
+): NDArray => np.takeAlongAxis(logSoftmax(logits), np.expandDims(labels, -1), -1).squeeze(-1).neg();
 
 /** −y·log σ(x) − (1 − y)·log(1 − σ(x)) */
 export const sigmoidBinaryCrossEntropy = (logits: ArrayInput, labels: ArrayInput): NDArray => {
   const [x, y] = [np.array(logits), np.array(labels)];
   // log(1 − σ(x)) = log σ(−x)
-  return y.mul(logSigmoid(x)).add(np.subtract(1, y).mul(logSigmoid(x.neg()))).neg();
+  return y
+    .mul(logSigmoid(x))
+    .add(np.subtract(1, y).mul(logSigmoid(x.neg())))
+    .neg();
 };
 
 /** (prediction − target)² */

@@ -44,7 +44,9 @@ export function encodeSafetensors(tensors: Tensors): Uint8Array<ArrayBuffer> {
   }
   const text = JSON.stringify(header);
   // spaces make the data start at a multiple of 8
-  const json = new TextEncoder().encode(text + " ".repeat((8 - (new TextEncoder().encode(text).length % 8)) % 8));
+  const json = new TextEncoder().encode(
+    text + " ".repeat((8 - (new TextEncoder().encode(text).length % 8)) % 8),
+  );
   const out = new Uint8Array(8 + json.length + at);
   new DataView(out.buffer).setBigUint64(0, BigInt(json.length), true);
   out.set(json, 8);
@@ -56,16 +58,23 @@ export function encodeSafetensors(tensors: Tensors): Uint8Array<ArrayBuffer> {
   return out;
 }
 
-const bad = (requirement: string, got: string, remedy = "check that the file is complete"): E.Either<string, never> =>
-  E.left(`safetensors: ${requirement}; got ${got}; ${remedy}.`);
+const bad = (
+  requirement: string,
+  got: string,
+  remedy = "check that the file is complete",
+): E.Either<string, never> => E.left(`safetensors: ${requirement}; got ${got}; ${remedy}.`);
 
 /** The arrays of a file, or what is wrong with it. */
 export function decodeSafetensors(file: Uint8Array): E.Either<string, Tensors> {
-  if (file.byteLength < 8) return bad("a file starts with an 8-byte length", `${file.byteLength} bytes`);
+  if (file.byteLength < 8)
+    return bad("a file starts with an 8-byte length", `${file.byteLength} bytes`);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const length = view.getBigUint64(0, true);
   if (length > BigInt(maxHeader) || Number(length) > file.byteLength - 8)
-    return bad("the header must fit into the file", `a header of ${length} bytes in ${file.byteLength}`);
+    return bad(
+      "the header must fit into the file",
+      `a header of ${length} bytes in ${file.byteLength}`,
+    );
   const body = 8 + Number(length);
   let header: unknown;
   try {
@@ -80,17 +89,26 @@ export function decodeSafetensors(file: Uint8Array): E.Either<string, Tensors> {
   const spans: [number, number, string][] = [];
   for (const [name, entry] of Object.entries(header)) {
     if (name === "__metadata__") continue;
-    const { dtype: code, shape, data_offsets: span } = (entry ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
+    const {
+      dtype: code,
+      shape,
+      data_offsets: span,
+    } = (entry ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
     const dtype = typeof code === "string" ? byCode.get(code) : undefined;
     if (dtype === undefined)
-      return bad(`the dtype must be one of ${[...byCode.keys()].join(", ")}`, `${JSON.stringify(code)} at ${name}`, "convert the file");
+      return bad(
+        `the dtype must be one of ${[...byCode.keys()].join(", ")}`,
+        `${JSON.stringify(code)} at ${name}`,
+        "convert the file",
+      );
     const whole = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
     if (!Array.isArray(shape) || !shape.every(whole))
       return bad("a shape must be a list of sizes", `${JSON.stringify(shape)} at ${name}`);
     if (!Array.isArray(span) || span.length !== 2 || !span.every(whole))
       return bad("data_offsets must be two positions", `${JSON.stringify(span)} at ${name}`);
     const [from, to] = span as [number, number];
-    if (to < from || to > size) return bad("data must lie in the file", `bytes ${from} to ${to} of ${size} at ${name}`);
+    if (to < from || to > size)
+      return bad("data must lie in the file", `bytes ${from} to ${to} of ${size} at ${name}`);
     const want = sizeOf(shape) * dtypes[dtype].bytes;
     if (to - from !== want)
       return bad(`${code}${showShape(shape)} takes ${want} bytes`, `${to - from} at ${name}`);
@@ -101,7 +119,8 @@ export function decodeSafetensors(file: Uint8Array): E.Either<string, Tensors> {
   let end = 0;
   for (const [from, to, name] of spans) {
     if (from < end) return bad("arrays must not overlap", `byte ${from} at ${name}, after ${end}`);
-    if (from > end) return bad("arrays must leave no gap", `bytes ${end} to ${from} before ${name}`);
+    if (from > end)
+      return bad("arrays must leave no gap", `bytes ${end} to ${from} before ${name}`);
     end = to;
   }
   if (end !== size) return bad("the file must end with its last array", `${size - end} more bytes`);
@@ -113,7 +132,12 @@ export function decodeSafetensors(file: Uint8Array): E.Either<string, Tensors> {
 export function saveParams(params: unknown): Uint8Array<ArrayBuffer> {
   const leaves = tree.leavesWithPath(params) as [string, NDArray][];
   return encodeSafetensors(
-    new Map(leaves.map(([path, x]) => [path, { dtype: x.dtype, shape: x.shape, bytes: bytesSync(x, "saveParams") }])),
+    new Map(
+      leaves.map(([path, x]) => [
+        path,
+        { dtype: x.dtype, shape: x.shape, bytes: bytesSync(x, "saveParams") },
+      ]),
+    ),
   );
 }
 

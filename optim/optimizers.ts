@@ -80,7 +80,10 @@ export const scaleByAdam = ({
   update: (updates, state) => {
     const decay = (old: unknown, by: number, f: (g: NDArray) => NDArray): typeof updates =>
       mapArrays(
-        (g, m) => f(g as NDArray).mul(1 - by).add((m as NDArray).mul(by)),
+        (g, m) =>
+          f(g as NDArray)
+            .mul(1 - by)
+            .add((m as NDArray).mul(by)),
         updates,
         old,
       );

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import { type DType, dtypes, isFloat } from "../core/dtype.ts";
-import { grad, NDArray, np, slice } from "../index.ts";
+import { grad, jit, NDArray, np, slice } from "../index.ts";
 import * as nn from "../nn/index.ts";
 
 export interface Encoded {
@@ -40,13 +40,23 @@ interface Rest {
     readonly runs: readonly { readonly js: string; readonly steps: readonly Step[] }[];
   };
 }
-type Groups = "creation" | "elementwise" | "reductions" | "manipulation" | "selection" | "products" | "indexing" | "nn";
+type Groups =
+  | "creation"
+  | "elementwise"
+  | "reductions"
+  | "manipulation"
+  | "selection"
+  | "products"
+  | "indexing"
+  | "nn";
 export const golden = JSON.parse(
   readFileSync(new URL("./golden/numpy.json", import.meta.url), "utf8"),
 ) as Rest & { readonly [G in Groups]: Golden[string] };
 
 const numbersOf = (x: Encoded): number[] =>
-  x.values.map((v) => (v === "inf" ? Number.POSITIVE_INFINITY : v === "-inf" ? Number.NEGATIVE_INFINITY : Number(v)));
+  x.values.map((v) =>
+    v === "inf" ? Number.POSITIVE_INFINITY : v === "-inf" ? Number.NEGATIVE_INFINITY : Number(v),
+  );
 export function arrayOf(x: Encoded): NDArray {
   const flat = np.array(numbersOf(x), { dtype: x.dtype });
   return x.shape.length === 0 ? flat.reshape([]) : flat.reshape(x.shape);
@@ -57,7 +67,13 @@ const operands = new Map(Object.entries(golden.arrays).map(([name, x]) => [name,
 const functionOf = (js: string, ...names: string[]): ((...xs: NDArray[]) => unknown) => {
   const rest = [...operands.keys()].filter((n) => !names.includes(n));
   const scope = [np, nn, slice, ...rest.map((n) => operands.get(n))];
-  const build = new Function("np", "nn", "slice", ...rest, `return (${names.join(",")}) => (${js})`);
+  const build = new Function(
+    "np",
+    "nn",
+    "slice",
+    ...rest,
+    `return (${names.join(",")}) => (${js})`,
+  );
   return build(...scope) as (...xs: NDArray[]) => unknown;
 };
 const listOf = (x: unknown): NDArray[] => (Array.isArray(x) ? (x as NDArray[]) : [x as NDArray]);
@@ -72,7 +88,11 @@ const spacing = (x: number, d: DType): number => {
   return eps * 2 ** Math.floor(Math.log2(Math.max(Math.abs(x), tiny)));
 };
 
-export function compare(got: unknown, want: Encoded, { ulp = 0, terms = 0, scale = 0 }: Partial<Case>): void {
+export function compare(
+  got: unknown,
+  want: Encoded,
+  { ulp = 0, terms = 0, scale = 0 }: Partial<Case>,
+): void {
   expect(got).toBeInstanceOf(NDArray);
   const x = got as NDArray;
   expect(`${x.dtype}[${x.shape}]`).toBe(`${want.dtype}[${want.shape}]`);
@@ -80,9 +100,13 @@ export function compare(got: unknown, want: Encoded, { ulp = 0, terms = 0, scale
   const bad = theirs.flatMap((t, k) => {
     const o = ours[k] as number;
     if (Object.is(o, t)) return [];
-    const allowed = isFloat(want.dtype) ? Math.max(ulp * spacing(t, want.dtype), terms * spacing(scale, want.dtype)) : 0;
+    const allowed = isFloat(want.dtype)
+      ? Math.max(ulp * spacing(t, want.dtype), terms * spacing(scale, want.dtype))
+      : 0;
     // −0 and 0 differ only where nothing is rounded
-    return Number.isFinite(t) && Number.isFinite(o) && (o === t ? allowed > 0 : Math.abs(o - t) <= allowed)
+    return Number.isFinite(t) &&
+      Number.isFinite(o) &&
+      (o === t ? allowed > 0 : Math.abs(o - t) <= allowed)
       ? []
       : [`[${k}] ${o} instead of ${t}${allowed > 0 ? ` ± ${allowed}` : ""}`];
   });
@@ -93,14 +117,19 @@ export function check(c: Case): void {
   const want = Array.isArray(c.expected) ? (c.expected as Encoded[]) : [c.expected as Encoded];
   const got = listOf(functionOf(c.js)());
   expect(got.length).toBe(want.length);
-  want.forEach((w, i) => compare(got[i], w, c));
+  for (const [i, w] of want.entries()) compare(got[i], w, c);
   for (const [name, g] of Object.entries(c.grads ?? {})) {
     const f = functionOf(c.js, name);
+    const compiled = listOf(jit((x: NDArray) => listOf(f(x)))(operands.get(name) as NDArray));
+    for (const [i, w] of want.entries()) compare(compiled[i], w, c);
     const total = (x: NDArray): NDArray =>
       listOf(f(x))
         .filter((r) => isFloat(r.dtype))
         .reduce<NDArray>((sum, r) => {
-          const weights = np.array(Array.from({ length: r.size }, (_, k) => weightOf(k)), { dtype: r.dtype });
+          const weights = np.array(
+            Array.from({ length: r.size }, (_, k) => weightOf(k)),
+            { dtype: r.dtype },
+          );
           return sum.add(np.sum(np.multiply(r.reshape(-1 * -r.size), weights)));
         }, np.array(0));
     const ours = (grad(total) as (x: NDArray) => NDArray)(operands.get(name) as NDArray);

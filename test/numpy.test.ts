@@ -1,17 +1,24 @@
 /** np against JAX: the expressions of golden/npcases.py, their values and gradients; printing against NumPy; where we
  *  differ on purpose, and why. */
 import { describe, expect, it } from "vitest";
-import { np, slice, withBackend } from "../index.ts";
+import { grad, type NDArray, np, slice, withBackend } from "../index.ts";
 import { check, golden, type Encoded, arrayOf } from "./numpy.golden.ts";
 
-const groups = ["creation", "elementwise", "reductions", "manipulation", "selection", "products", "indexing"] as const;
+const groups = [
+  "creation",
+  "elementwise",
+  "reductions",
+  "manipulation",
+  "selection",
+  "products",
+  "indexing",
+] as const;
 for (const group of groups)
   describe(group, () => {
     it.each(golden[group].map((c) => [c.js, c] as const))("%s", (_js, c) => check(c));
   });
 
 describe("every function of np occurs", () => {
-  /** covered below or by other suites */
   const elsewhere = ["arrayRepr", "arrayStr", "finfo", "iinfo", "resultType", "slice"];
   const text = groups.flatMap((g) => golden[g].map((c) => c.js)).join("\n");
   const functions = Object.entries(np).flatMap(([name, f]) =>
@@ -23,14 +30,18 @@ describe("every function of np occurs", () => {
 });
 
 describe("promotion", () => {
-  const operand = (d: string) => (d === "number" ? 1 : d === "boolean" ? true : np.ones([2], { dtype: d as np.DType }));
+  const operand = (d: string) =>
+    d === "number" ? 1 : d === "boolean" ? true : np.ones([2], { dtype: d as np.DType });
   /** where the wider integer of JAX's lattice does not exist here, int32 takes its place */
   const ours: { readonly [dtype: string]: string } = { int16: "int32", int64: "int32" };
-  it.each(golden.promotion.map((p) => [p.x, p.y, p.dtype] as const))("%s with %s is %s", (x, y, dtype) => {
-    expect(np.add(operand(x), operand(y)).dtype).toBe(ours[dtype] ?? dtype);
-    if (x !== "number" && y !== "number" && x !== "boolean" && y !== "boolean")
-      expect(np.resultType(x as np.DType, y as np.DType)).toBe(ours[dtype] ?? dtype);
-  });
+  it.each(golden.promotion.map((p) => [p.x, p.y, p.dtype] as const))(
+    "%s with %s is %s",
+    (x, y, dtype) => {
+      expect(np.add(operand(x), operand(y)).dtype).toBe(ours[dtype] ?? dtype);
+      if (x !== "number" && y !== "number" && x !== "boolean" && y !== "boolean")
+        expect(np.resultType(x as np.DType, y as np.DType)).toBe(ours[dtype] ?? dtype);
+    },
+  );
 });
 
 describe("printing", () => {
@@ -56,14 +67,42 @@ describe("where we differ from JAX on purpose", () => {
     expect(() => np.arange(3).get(3)).toThrow(/between -3 and 2/);
     expect(() => np.arange(3).at(-4).set(0)).toThrow(/between -3 and 2/);
   });
+  it("an index array's entry out of range reads the nearest element, and that element has the gradient; JAX drops it", () => {
+    const x = np.array([1, 2, 3]);
+    const index = np.array([5, 0, -9], { dtype: "int32" });
+    const f = (v: NDArray) => v.get(index).sum();
+    expect(x.get(index).toArray()).toEqual([3, 1, 1]);
+    expect((grad(f) as (v: NDArray) => NDArray)(x).toArray()).toEqual([2, 0, 1]);
+  });
   it("float64 needs no flag", () => {
     expect(np.array([0.1], { dtype: "float64" }).item()).toBe(0.1);
   });
 });
 
+describe("finfo and iinfo", () => {
+  it("are IEEE's and two's complement's", () => {
+    expect(np.finfo("float16")).toEqual({
+      min: -65504,
+      max: 65504,
+      eps: 2 ** -10,
+      tiny: 2 ** -14,
+      bits: 16,
+    });
+    expect(np.finfo("bfloat16").eps).toBe(2 ** -7);
+    expect(np.finfo("float64")).toMatchObject({ max: Number.MAX_VALUE, eps: Number.EPSILON });
+    expect(np.iinfo("uint8")).toEqual({ min: 0, max: 255, bits: 8 });
+    expect(() => np.finfo("int32")).toThrow(/needs a float dtype/);
+    expect(() => np.iinfo("bool")).toThrow(/needs an integer dtype/);
+  });
+});
+
 describe("the reference backend agrees", () => {
   it("on a composite", () => {
-    const f = () => np.einsum("ij,jk->ik", np.arange(6).reshape(2, 3), np.eye(3)).get(slice(null), slice(null, null, -1)).toArray();
+    const f = () =>
+      np
+        .einsum("ij,jk->ik", np.arange(6).reshape(2, 3), np.eye(3))
+        .get(slice(null), slice(null, null, -1))
+        .toArray();
     expect(withBackend("reference", f)).toEqual(f());
   });
 });

@@ -15,17 +15,17 @@ const treeOf = (xs: readonly Encoded[]): Params => {
 const flat = (p: Params): NDArray[] => [p.w, ...p.b];
 const schedule = (n: NDArray): NDArray => np.divide(0.1, np.add(1, n));
 
-/** Each step is a chain of at most 8 roundings on the update, and the parameters add one for each step; Adam's quotient
- *  of two running means carries the errors of both, and 1 − bᵗ loses the digits that bᵗ has lost. */
+/** Each step is a chain of at most 8 roundings on the update, and the parameters add one for each step; in Adam,
+ *  one unit in the last place of bᵗ is 1/(1 − b) of them in 1 − bᵗ, and the root halves that. */
 const roundings = 8;
 const cancellation = 1 / (1 - 0.999);
 
 describe("optimizers", () => {
   const makers = new Map(
     golden.optim.runs.map(({ js }) => {
-      const names = Object.keys(optim);
+      const [names, values] = [Object.keys(optim), Object.values(optim)];
       const build = new Function(...names, "schedule", `return ${js}`);
-      return [js, build(...names.map((n) => optim[n as keyof typeof optim]), schedule) as optim.GradientTransformation];
+      return [js, build(...values, schedule) as optim.GradientTransformation];
     }),
   );
   it.each(golden.optim.runs.map((r) => [r.js, r] as const))("%s", (js, run) => {
@@ -38,15 +38,19 @@ describe("optimizers", () => {
         state = next;
         params = optim.applyUpdates(params, updates);
         const ulp = roundings + (/adam/i.test(js) ? cancellation / 2 : 0);
-        flat(updates).forEach((u, i) => compare(u, want.updates[i] as Encoded, { ulp }));
+        for (const [i, u] of flat(updates).entries())
+          compare(u, want.updates[i] as Encoded, { ulp });
         // the parameters are of the order of 1
-        flat(params).forEach((p, i) => compare(p, want.params[i] as Encoded, { terms: roundings * (k + 1), scale: 1 }));
+        for (const [i, p] of flat(params).entries())
+          compare(p, want.params[i] as Encoded, { terms: roundings * (k + 1), scale: 1 });
       });
     }
   });
   it("globalNorm", () => {
     const norm = optim.globalNorm(treeOf(golden.optim.grads[0] as Encoded[])).item() as number;
     // 17 squares are summed
-    expect(Math.abs(norm - golden.optim.norm)).toBeLessThanOrEqual(17 * 2 ** -23 * golden.optim.norm);
+    expect(Math.abs(norm - golden.optim.norm)).toBeLessThanOrEqual(
+      17 * 2 ** -23 * golden.optim.norm,
+    );
   });
 });

@@ -24,7 +24,10 @@ const stackLeading = (xs: NDArray[]): NDArray =>
  *  @throws ShapeError for ragged lists or a typed array that does not fit; DTypeError for strings and the like
  *  @example np.array([[1, 2], [3, 4]]).shape  // => [2, 2]
  *  @example np.array([1, 2], { dtype: "int32" }).dtype  // => "int32" */
-export function array(values: ArrayInput, { dtype, shape }: DTypeOption & { readonly shape?: Shape } = {}): NDArray {
+export function array(
+  values: ArrayInput,
+  { dtype, shape }: DTypeOption & { readonly shape?: Shape } = {},
+): NDArray {
   if (dtype !== undefined) checkDType("array", dtype);
   const x = toArray("array", values, { dtype, shape, stack: stackLeading });
   // a number given on purpose is an array of its own, not a weak constant
@@ -51,10 +54,19 @@ export const ones = (shape: Shape | number, options?: DTypeOption): NDArray =>
 export const empty: typeof zeros = zeros;
 /** An array of one value.
  *  @example np.full([2], 7, { dtype: "int32" }).toArray()  // => [7, 7] */
-export function full(shape: Shape | number, value: ArrayInput, { dtype }: DTypeOption = {}): NDArray {
+export function full(
+  shape: Shape | number,
+  value: ArrayInput,
+  { dtype }: DTypeOption = {},
+): NDArray {
   const want = checkShape("full", shape);
   if (typeof value === "number" || typeof value === "boolean") {
-    const d = dtype === undefined ? (typeof value === "boolean" ? "bool" : "float32") : checkDType("full", dtype);
+    const d =
+      dtype === undefined
+        ? typeof value === "boolean"
+          ? "bool"
+          : "float32"
+        : checkDType("full", dtype);
     return fill(want, value, d);
   }
   const v = toArray("full", value);
@@ -74,7 +86,12 @@ export const emptyLike: typeof zerosLike = zerosLike;
 /** start, start + step, … below stop. `arange(n)` counts from 0. Integers come with `dtype: "int32"`.
  *  @example np.arange(3).toArray()  // => [0, 1, 2]
  *  @example np.arange(1, 6, 2).toArray()  // => [1, 3, 5] */
-export function arange(start: number, stop?: number, step = 1, { dtype = "float32" }: DTypeOption = {}): NDArray {
+export function arange(
+  start: number,
+  stop?: number,
+  step = 1,
+  { dtype = "float32" }: DTypeOption = {},
+): NDArray {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   if (![from, to, step].every(Number.isFinite) || step === 0)
     fail(
@@ -97,14 +114,20 @@ export function linspace(
   start: ArrayInput,
   stop: ArrayInput,
   num = 50,
-  { endpoint = true, dtype = "float32", axis = 0 }: DTypeOption & { endpoint?: boolean; axis?: number } = {},
+  {
+    endpoint = true,
+    dtype = "float32",
+    axis = 0,
+  }: DTypeOption & { endpoint?: boolean; axis?: number } = {},
 ): NDArray {
   const [n] = checkShape("linspace", [num]) as [number];
   const [from, to] = promote("linspace", start, stop).map((x) =>
     isFloat(x.dtype) ? x : convert(x, "float32"),
   ) as [NDArray, NDArray];
   const shape = a.add(from, to).shape;
-  const [u, v] = [broadcastTo(from, shape), broadcastTo(to, shape)].map((x) => convert(x, x.dtype)) as [NDArray, NDArray];
+  const [u, v] = [broadcastTo(from, shape), broadcastTo(to, shape)].map((x) =>
+    convert(x, x.dtype),
+  ) as [NDArray, NDArray];
   const parts = endpoint ? n - 1 : n;
   const steps = broadcastInDim(
     iota({ dtype: u.dtype, shape: [n], dimension: 0 }),
@@ -119,7 +142,10 @@ export function linspace(
   const last = c.eq(steps, new Literal(n - 1, u.dtype));
   const out =
     endpoint && n > 1
-      ? selectN(broadcastTo(last, [n, ...shape]), [mixed, broadcastTo(expandDims(v, [0]), [n, ...shape])])
+      ? selectN(broadcastTo(last, [n, ...shape]), [
+          mixed,
+          broadcastTo(expandDims(v, [0]), [n, ...shape]),
+        ])
       : mixed;
   return convert(
     moveAxis(out, 0, normalizeAxis("linspace", axis, out.ndim)),
@@ -132,7 +158,11 @@ export function logspace(
   start: ArrayInput,
   stop: ArrayInput,
   num = 50,
-  { base = 10, dtype = "float32", endpoint = true }: DTypeOption & { base?: number; endpoint?: boolean } = {},
+  {
+    base = 10,
+    dtype = "float32",
+    endpoint = true,
+  }: DTypeOption & { base?: number; endpoint?: boolean } = {},
 ): NDArray {
   const e = linspace(start, stop, num, { endpoint });
   return convert(a.pow(new Literal(base, e.dtype), e), dtype);
@@ -140,7 +170,11 @@ export function logspace(
 
 /** Ones on diagonal `k`, zeros elsewhere.
  *  @example np.eye(2).toArray()  // => [[1, 0], [0, 1]] */
-export function eye(n: number, m: number = n, { k = 0, dtype = "float32" }: DTypeOption & { k?: number } = {}): NDArray {
+export function eye(
+  n: number,
+  m: number = n,
+  { k = 0, dtype = "float32" }: DTypeOption & { k?: number } = {},
+): NDArray {
   const shape = checkShape("eye", [n, m]);
   const row = iota({ dtype: "int32", shape, dimension: 0 });
   const column = iota({ dtype: "int32", shape, dimension: 1 });
@@ -150,7 +184,11 @@ export function eye(n: number, m: number = n, { k = 0, dtype = "float32" }: DTyp
 export const identity = (n: number, options?: DTypeOption): NDArray => eye(n, n, options);
 
 /** Ones on and below diagonal `k`. */
-export function tri(n: number, m: number = n, { k = 0, dtype = "float32" }: DTypeOption & { k?: number } = {}): NDArray {
+export function tri(
+  n: number,
+  m: number = n,
+  { k = 0, dtype = "float32" }: DTypeOption & { k?: number } = {},
+): NDArray {
   return convert(below(checkShape("tri", [n, m]), k), checkDType("tri", dtype));
 }
 /** column ≤ row + k, over the last two axes */
@@ -177,13 +215,23 @@ export const triu = (x: ArrayInput, k = 0): NDArray => triangle("triu", x, k, fa
 
 /** Coordinate arrays of a grid.
  *  @param indexing "xy" (default) swaps the first two axes, "ij" does not */
-export function meshgrid(xs: readonly ArrayInput[], { indexing = "xy" }: { indexing?: "xy" | "ij" } = {}): NDArray[] {
+export function meshgrid(
+  xs: readonly ArrayInput[],
+  { indexing = "xy" }: { indexing?: "xy" | "ij" } = {},
+): NDArray[] {
   const arrays = xs.map((x) => toArray("meshgrid", x));
   const order = range(arrays.length);
   if (indexing === "xy" && arrays.length >= 2) [order[0], order[1]] = [1, 0];
   const shape = new Array<number>(arrays.length).fill(1);
   arrays.forEach((x, i) => {
-    if (x.ndim > 1) fail(ShapeError, "meshgrid", "needs vectors", String(x.aval), "pass one vector for each axis");
+    if (x.ndim > 1)
+      fail(
+        ShapeError,
+        "meshgrid",
+        "needs vectors",
+        String(x.aval),
+        "pass one vector for each axis",
+      );
     shape[order[i] as number] = x.size;
   });
   return arrays.map((x, i) =>
@@ -192,12 +240,12 @@ export function meshgrid(xs: readonly ArrayInput[], { indexing = "xy" }: { index
 }
 
 /** Values f(i, j, …) on the grid of indices, given as int32 arrays. */
-export function fromFunction(
-  f: (...indices: NDArray[]) => NDArray,
-  shape: Shape,
-): NDArray {
+export function fromFunction(f: (...indices: NDArray[]) => NDArray, shape: Shape): NDArray {
   const want = checkShape("fromFunction", shape);
-  return broadcastTo(f(...want.map((_, dimension) => iota({ dtype: "int32", shape: want, dimension }))), want);
+  return broadcastTo(
+    f(...want.map((_, dimension) => iota({ dtype: "int32", shape: want, dimension }))),
+    want,
+  );
 }
 
 /** One array per axis with the index along it: [rank, …shape]. */
@@ -215,7 +263,9 @@ export function resultType(...xs: readonly (ArrayInput | DType)[]): DType {
   return promoteTypes(
     "resultType",
     xs.map((x) =>
-      typeof x === "string" ? { dtype: checkDType("resultType", x), weakType: false } : toArray("resultType", x),
+      typeof x === "string"
+        ? { dtype: checkDType("resultType", x), weakType: false }
+        : toArray("resultType", x),
     ),
   ).dtype;
 }

@@ -158,7 +158,9 @@ export const hypot: Binary = twoFloat("hypot", (x, y) => {
   const small = a.min(u, v);
   const none = c.eq(big, like(big, 0));
   const ratio = a.div(small, pick(none, like(big, 1), big));
-  return pick(none, big, a.mul(big, t.sqrt(a.add(like(big, 1), a.square(ratio)))));
+  const length = pick(none, big, a.mul(big, t.sqrt(a.add(like(big, 1), a.square(ratio)))));
+  const infinity = like(u, Number.POSITIVE_INFINITY);
+  return pick(c.or(c.eq(u, infinity), c.eq(v, infinity)), infinity, length);
 });
 /** magnitude of x, sign of y */
 export const copysign: Binary = twoFloat("copysign", (x, y) => {
@@ -198,7 +200,13 @@ export function round(x: ArrayInput, decimals = 0): NDArray {
   const v = toArray("round", x);
   if (!isFloat(v.dtype)) {
     if (decimals >= 0) return v;
-    return fail(DTypeError, "round", "negative decimals need a float", String(v.aval), "convert to float32");
+    return fail(
+      DTypeError,
+      "round",
+      "negative decimals need a float",
+      String(v.aval),
+      "convert to float32",
+    );
   }
   if (decimals === 0) return a.round(v, "toNearestEven");
   const factor = like(v, 10 ** Math.abs(decimals));
@@ -251,21 +259,26 @@ export const sinc: Unary = float("sinc", (x) => {
   const y = a.mul(pick(zero, like(x, 1), x), like(x, Math.PI));
   return pick(zero, like(x, 1), a.div(t.sin(y), y));
 });
+/** max + rest(−|x − y|), differentiable to every order where x = y too, which max and |·| are not. */
+const addExponents =
+  (rest: (d: NDArray) => NDArray) =>
+  (x: NDArray, y: NDArray): NDArray => {
+    const first = c.ge(x, y);
+    const d = a.sub(x, y);
+    const undefinedGap = c.ne(d, d); // ∞ − ∞, or NaN
+    const gap = pick(undefinedGap, like(d, 0), pick(first, a.sub(y, x), d));
+    return pick(undefinedGap, a.add(x, y), a.add(pick(first, x, y), rest(gap)));
+  };
 /** log(eˣ + eʸ) */
-export const logaddexp: Binary = twoFloat("logaddexp", (x, y) => {
-  const big = a.max(x, y);
-  const d = a.sub(x, y);
-  const same = c.ne(d, d); // ∞ − ∞, or NaN
-  return selectN(same, [a.add(big, t.log1p(t.exp(a.neg(a.abs(d))))), a.add(x, y)]);
-});
+export const logaddexp: Binary = twoFloat(
+  "logaddexp",
+  addExponents((d) => t.log1p(t.exp(d))),
+);
 /** log₂(2ˣ + 2ʸ) */
-export const logaddexp2: Binary = twoFloat("logaddexp2", (x, y) => {
-  const big = a.max(x, y);
-  const d = a.sub(x, y);
-  const same = c.ne(d, d);
-  const rest = a.div(t.log1p(t.exp2(a.neg(a.abs(d)))), like(x, Math.LN2));
-  return selectN(same, [a.add(big, rest), a.add(x, y)]);
-});
+export const logaddexp2: Binary = twoFloat(
+  "logaddexp2",
+  addExponents((d) => a.div(t.log1p(t.exp2(d)), like(d, Math.LN2))),
+);
 
 // ---- comparisons and logic ----
 
@@ -332,7 +345,11 @@ export function where(condition: ArrayInput, x: ArrayInput, y: ArrayInput): NDAr
   return pick(toBool(toArray("where", condition)), p, q);
 }
 /** x limited to [min, max]; either bound may be null. NaN stays. */
-export function clip(x: ArrayInput, min: ArrayInput | null = null, max: ArrayInput | null = null): NDArray {
+export function clip(
+  x: ArrayInput,
+  min: ArrayInput | null = null,
+  max: ArrayInput | null = null,
+): NDArray {
   let v = toArray("clip", x);
   if (min !== null) v = maximum(min, v);
   if (max !== null) v = minimum(max, v);
@@ -350,4 +367,3 @@ export function nanToNum(
   out = where(isposinf(v), like(v, posinf ?? max), out);
   return where(isneginf(v), like(v, neginf ?? min), out);
 }
-

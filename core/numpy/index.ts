@@ -1,7 +1,7 @@
 /** `np`: NumPy's functions on immutable arrays, with JAX's conventions. */
 import "./methods.ts";
 
-export { type DType, type HostArray } from "../dtype.ts";
+export type { DType, HostArray } from "../dtype.ts";
 export { NDArray } from "../ndarray.ts";
 export { arrayRepr, arrayStr } from "./print.ts";
 export * from "./creation.ts";

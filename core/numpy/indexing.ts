@@ -43,7 +43,13 @@ export function slice(start: number | null = null, stop?: number | null, step = 
   const [from, to] = stop === undefined ? [null, start] : [start, stop];
   for (const p of [from, to, step])
     if (p !== null && !Number.isInteger(p))
-      fail(ShapeError, "slice", "start, stop and step must be whole numbers or null", String(p), "round them");
+      fail(
+        ShapeError,
+        "slice",
+        "start, stop and step must be whole numbers or null",
+        String(p),
+        "round them",
+      );
   if (step === 0) fail(ShapeError, "slice", "step must not be 0", "0", "use 1 or −1");
   return new Slice(from, to, step);
 }
@@ -79,9 +85,19 @@ function maskPositions(mask: NDArray): NDArray[] {
 
 function parse(x: NDArray, indices: readonly Index[]): Item[] {
   const describeIndex = (i: unknown): string =>
-    i instanceof NDArray ? String(i.aval) : i instanceof Slice ? String(i) : JSON.stringify(i) ?? String(i);
+    i instanceof NDArray
+      ? String(i.aval)
+      : i instanceof Slice
+        ? String(i)
+        : (JSON.stringify(i) ?? String(i));
   const bad = (requirement: string, remedy: string): never =>
-    fail(ShapeError, "index", requirement, `[${indices.map(describeIndex).join(", ")}] for ${x.aval}`, remedy);
+    fail(
+      ShapeError,
+      "index",
+      requirement,
+      `[${indices.map(describeIndex).join(", ")}] for ${x.aval}`,
+      remedy,
+    );
   const items: (Item | "...")[] = [];
   // a mask stands for as many axes as it has; "..." for those that nobody names
   const axesOf = (i: Index): number =>
@@ -108,12 +124,17 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
       if (given.dtype === "bool") {
         for (let axis = 0; axis < given.ndim; axis++)
           if (given.shape[axis] !== x.shape[hidden + consumed + axis])
-            bad("a mask must have the shape of the axes that it indexes", `give it the shape ${showShape(x.shape)}`);
+            bad(
+              "a mask must have the shape of the axes that it indexes",
+              `give it the shape ${showShape(x.shape)}`,
+            );
         for (const column of maskPositions(given)) items.push({ kind: "array", array: column });
         consumed += given.ndim;
       } else {
         const whole =
-          i instanceof NDArray ? given : wholeNumbers(given, () => bad("an index must be a whole number", "round it"));
+          i instanceof NDArray
+            ? given
+            : wholeNumbers(given, () => bad("an index must be a whole number", "round it"));
         if (!isInteger(whole.dtype))
           return fail(
             DTypeError,
@@ -125,12 +146,17 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
         items.push({ kind: "array", array: l.convert(whole, "int32") });
         consumed++;
       }
-    } else bad("an index is a number, slice(…), null, '...', an integer array or a mask", "see slice");
+    } else
+      bad("an index is a number, slice(…), null, '...', an integer array or a mask", "see slice");
   }
   if (consumed > x.ndim) bad(`at most ${x.ndim} axes can be indexed`, "remove an index");
-  const rest = range(x.ndim - consumed).map((): Item => ({ kind: "slice", slice: new Slice(null, null, 1) }));
+  const rest = range(x.ndim - consumed).map(
+    (): Item => ({ kind: "slice", slice: new Slice(null, null, 1) }),
+  );
   const at = items.indexOf("...");
-  return (at < 0 ? [...items, ...rest] : [...items.slice(0, at), ...rest, ...items.slice(at + 1)]) as Item[];
+  return (
+    at < 0 ? [...items, ...rest] : [...items.slice(0, at), ...rest, ...items.slice(at + 1)]
+  ) as Item[];
 }
 function wholeNumbers(x: NDArray, bad: () => never): NDArray {
   if (!isFloat(x.dtype)) return x;
@@ -140,8 +166,12 @@ function wholeNumbers(x: NDArray, bad: () => never): NDArray {
 }
 
 /** Bounds of a slice on an axis of size n: first, count and step. */
-function resolve({ start, stop, step }: Slice, n: number): { first: number; count: number; step: number } {
-  const clamp = (i: number, low: number, high: number): number => Math.min(high, Math.max(low, i < 0 ? i + n : i));
+function resolve(
+  { start, stop, step }: Slice,
+  n: number,
+): { first: number; count: number; step: number } {
+  const clamp = (i: number, low: number, high: number): number =>
+    Math.min(high, Math.max(low, i < 0 ? i + n : i));
   const [low, high] = step > 0 ? [0, n] : [-1, n - 1];
   const first = start === null ? (step > 0 ? 0 : n - 1) : clamp(start, low, high);
   const last = stop === null ? (step > 0 ? n : -1) : clamp(stop, low, high);
@@ -154,7 +184,9 @@ function checkNumber(x: NDArray, axis: number, at: number): number {
   return fail(
     ShapeError,
     "index",
-    n === 0 ? "an axis of size 0 has no elements" : `an index into axis ${axis} must lie between ${-n} and ${n - 1}`,
+    n === 0
+      ? "an axis of size 0 has no elements"
+      : `an index into axis ${axis} must lie between ${-n} and ${n - 1}`,
     `${at} for ${x.aval}`,
     "check the bounds",
   );
@@ -202,9 +234,15 @@ export function getIndex(x: NDArray, indices: readonly Index[], options: GetOpti
     axis++;
   }
   const whole = start.every((s, i) => s === 0 && limit[i] === x.shape[i] && strides[i] === 1);
-  let out = whole ? x : sliceP(x, start, limit, strides.every((s) => s === 1) ? undefined : strides);
+  let out = whole
+    ? x
+    : sliceP(x, start, limit, strides.every((s) => s === 1) ? undefined : strides);
   if (flipped.length > 0) out = rev(out, flipped);
-  if (!advanced) return insertNew(l.squeeze(out, dropped), items.filter((i) => i.kind !== "number"));
+  if (!advanced)
+    return insertNew(
+      l.squeeze(out, dropped),
+      items.filter((i) => i.kind !== "number"),
+    );
   return gatherItems(out, items, options);
 }
 
@@ -214,7 +252,11 @@ function insertNew(x: NDArray, items: readonly Item[]): NDArray {
   return positions.length === 0 ? x : l.expandDims(x, positions);
 }
 
-function gatherItems(x: NDArray, items: readonly Item[], { mode = "clip", fillValue }: GetOptions): NDArray {
+function gatherItems(
+  x: NDArray,
+  items: readonly Item[],
+  { mode = "clip", fillValue }: GetOptions,
+): NDArray {
   // numbers beside arrays are index arrays of rank 0
   const axes: number[] = [];
   const arrays: NDArray[] = [];
@@ -226,7 +268,9 @@ function gatherItems(x: NDArray, items: readonly Item[], { mode = "clip", fillVa
       axes.push(axis);
       standing.push(position);
       arrays.push(
-        item.kind === "array" ? fromEnd(item.array, x.shape[axis] as number) : new Literal(checkNumber(x, axis, item.at), "int32"),
+        item.kind === "array"
+          ? fromEnd(item.array, x.shape[axis] as number)
+          : new Literal(checkNumber(x, axis, item.at), "int32"),
       );
     }
     axis++;
@@ -251,7 +295,9 @@ function gatherItems(x: NDArray, items: readonly Item[], { mode = "clip", fillVa
   const layout: ("new" | "axis")[] = [];
   const slots = items.filter((i) => i.kind === "new" || i.kind === "slice");
   const first = items.findIndex((i) => i.kind === "array" || i.kind === "number");
-  const slotsBefore = adjacent ? items.slice(0, first).filter((i) => i.kind !== "array" && i.kind !== "number").length : 0;
+  const slotsBefore = adjacent
+    ? items.slice(0, first).filter((i) => i.kind !== "array" && i.kind !== "number").length
+    : 0;
   slots.forEach((slot, k) => {
     if (k === slotsBefore) layout.push(...batch.map(() => "axis" as const));
     layout.push(slot.kind === "new" ? "new" : "axis");
@@ -282,14 +328,31 @@ const scatters = {
 } as const;
 
 /** `x` with the elements at an index replaced by, or combined with, `value`. */
-function update(x: NDArray, indices: readonly Index[], value: ArrayInput, how: Combine, options: UpdateOptions): NDArray {
+function update(
+  x: NDArray,
+  indices: readonly Index[],
+  value: ArrayInput,
+  how: Combine,
+  options: UpdateOptions,
+): NDArray {
   const v = l.convert(toArray(how, value), x.dtype);
-  const mask = indices.length === 1 && indices[0] instanceof NDArray && indices[0].dtype === "bool" ? indices[0] : null;
+  const mask =
+    indices.length === 1 && indices[0] instanceof NDArray && indices[0].dtype === "bool"
+      ? indices[0]
+      : null;
   // a mask of the whole array needs no positions, so it works under jit
   if (mask !== null && v.ndim === 0 && mask.ndim <= x.ndim) {
     const full = l.broadcastInDim(mask, x.shape, range(mask.ndim));
     const combined =
-      how === "set" ? v : how === "add" ? a.add(x, v) : how === "mul" ? a.mul(x, v) : how === "min" ? a.min(x, v) : a.max(x, v);
+      how === "set"
+        ? v
+        : how === "add"
+          ? a.add(x, v)
+          : how === "mul"
+            ? a.mul(x, v)
+            : how === "min"
+              ? a.min(x, v)
+              : a.max(x, v);
     return where(full, combined, x);
   }
   const block = how === "set" ? staticBlock(x, indices) : null;
@@ -302,7 +365,11 @@ function update(x: NDArray, indices: readonly Index[], value: ArrayInput, how: C
   // where each addressed element stands in the flattened array
   const size = sizeOf(x.shape);
   const places = l.reshape(iota({ dtype: "int32", shape: [size], dimension: 0 }), x.shape);
-  const at = getIndex(places, indices, options.mode === "clip" ? {} : { mode: "fill", fillValue: size });
+  const at = getIndex(
+    places,
+    indices,
+    options.mode === "clip" ? {} : { mode: "fill", fillValue: size },
+  );
   const n = at.size;
   const updates = l.reshape(broadcastTo(v, checkedShape(how, v, at.shape)), [n]);
   const settings: ScatterOptions = {
@@ -312,10 +379,13 @@ function update(x: NDArray, indices: readonly Index[], value: ArrayInput, how: C
       scatterDimsToOperandDims: [0],
     },
     mode: "fill",
-    ...(options.indicesAreSorted === undefined ? {} : { indicesAreSorted: options.indicesAreSorted }),
+    ...(options.indicesAreSorted === undefined
+      ? {}
+      : { indicesAreSorted: options.indicesAreSorted }),
     // only integer arrays can address an element twice
     uniqueIndices:
-      options.uniqueIndices ?? !indices.some((i) => Array.isArray(i) || (i instanceof NDArray && i.dtype !== "bool")),
+      options.uniqueIndices ??
+      !indices.some((i) => Array.isArray(i) || (i instanceof NDArray && i.dtype !== "bool")),
   };
   const out = scatters[how](l.reshape(x, [size]), l.reshape(at, [n, 1]), updates, settings);
   return l.reshape(out, x.shape);
@@ -333,7 +403,10 @@ function checkedShape(how: string, v: NDArray, shape: Shape): Shape {
   return shape;
 }
 /** The box that an index of numbers and unit slices addresses, or null. */
-function staticBlock(x: NDArray, indices: readonly Index[]): { start: number[]; sizes: number[]; shape: number[] } | null {
+function staticBlock(
+  x: NDArray,
+  indices: readonly Index[],
+): { start: number[]; sizes: number[]; shape: number[] } | null {
   if (indices.some((i) => i instanceof NDArray || Array.isArray(i))) return null;
   const start: number[] = [];
   const sizes: number[] = [];

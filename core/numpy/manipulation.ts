@@ -80,7 +80,9 @@ export function moveaxis(
       "pair them up",
     );
   const order = range(v.ndim).filter((i) => !from.includes(i));
-  for (const [t, f] of to.map((t, i) => [t, from[i] as number] as const).sort((p, q) => p[0] - q[0]))
+  for (const [t, f] of to
+    .map((t, i) => [t, from[i] as number] as const)
+    .sort((p, q) => p[0] - q[0]))
     order.splice(t, 0, f);
   return l.transpose(v, order);
 }
@@ -140,8 +142,17 @@ export function concatenate(xs: readonly ArrayInput[], axis = 0): NDArray {
   const arrays = operandsOf("concatenate", xs);
   const first = arrays[0] as NDArray;
   if (first.ndim === 0)
-    fail(ShapeError, "concatenate", "scalars cannot be concatenated", String(first.aval), "use stack");
-  return s.concatenate(sameDType("concatenate", arrays), normalizeAxis("concatenate", axis, first.ndim));
+    fail(
+      ShapeError,
+      "concatenate",
+      "scalars cannot be concatenated",
+      String(first.aval),
+      "use stack",
+    );
+  return s.concatenate(
+    sameDType("concatenate", arrays),
+    normalizeAxis("concatenate", axis, first.ndim),
+  );
 }
 export const concat: typeof concatenate = concatenate;
 /** Arrays of one shape joined along a new axis.
@@ -229,7 +240,11 @@ export function arraySplit(x: ArrayInput, parts: number | readonly number[], axi
 }
 function cut(v: NDArray, positions: readonly number[], axis: number): NDArray[] {
   const size = v.shape[axis] as number;
-  const bounds = [0, ...positions.map((p) => Math.min(size, Math.max(0, p < 0 ? p + size : p))), size];
+  const bounds = [
+    0,
+    ...positions.map((p) => Math.min(size, Math.max(0, p < 0 ? p + size : p))),
+    size,
+  ];
   return range(bounds.length - 1).map((i) => {
     const from = bounds[i] as number;
     return s.sliceInDim(v, from, Math.max(from, bounds[i + 1] as number), 1, axis);
@@ -275,7 +290,11 @@ export function repeat(x: ArrayInput, repeats: number | readonly number[], axis?
   const size = v.shape[at] as number;
   if (typeof repeats === "number") {
     const open = l.expandDims(v, [at + 1]);
-    const shape = [...v.shape.slice(0, at + 1), ...checkShape("repeat", [repeats]), ...v.shape.slice(at + 1)];
+    const shape = [
+      ...v.shape.slice(0, at + 1),
+      ...checkShape("repeat", [repeats]),
+      ...v.shape.slice(at + 1),
+    ];
     return l.reshape(
       l.broadcastInDim(open, shape, range(shape.length)),
       v.shape.map((n, i) => (i === at ? n * repeats : n)),
@@ -293,9 +312,7 @@ export function repeat(x: ArrayInput, repeats: number | readonly number[], axis?
   const pieces = counts.flatMap((n, i) =>
     n === 0 ? [] : [repeat(s.sliceInDim(v, i, i + 1, 1, at), n, at)],
   );
-  return pieces.length === 0
-    ? s.sliceInDim(v, 0, 0, 1, at)
-    : s.concatenate(pieces, at);
+  return pieces.length === 0 ? s.sliceInDim(v, 0, 0, 1, at) : s.concatenate(pieces, at);
 }
 /** Elements shifted around an axis (around the flattened array without one). */
 export function roll(
@@ -308,7 +325,13 @@ export function roll(
   const axes = typeof axis === "number" ? [axis] : axis;
   const shifts = typeof shift === "number" ? axes.map(() => shift) : shift;
   if (axes.length !== shifts.length)
-    fail(ShapeError, "roll", "there must be one shift for each axis", `${shifts.length} for ${axes.length}`, "pair them up");
+    fail(
+      ShapeError,
+      "roll",
+      "there must be one shift for each axis",
+      `${shifts.length} for ${axes.length}`,
+      "pair them up",
+    );
   let out = v;
   axes.forEach((a, i) => {
     const at = normalizeAxis("roll", a, v.ndim);
@@ -331,7 +354,11 @@ export function flip(x: ArrayInput, axis?: number | readonly number[]): NDArray 
 export const fliplr = (x: ArrayInput): NDArray => flip(x, 1);
 export const flipud = (x: ArrayInput): NDArray => flip(x, 0);
 /** Turned by 90° `k` times in the plane of two axes. */
-export function rot90(x: ArrayInput, k = 1, { axes = [0, 1] }: { axes?: readonly [number, number] } = {}): NDArray {
+export function rot90(
+  x: ArrayInput,
+  k = 1,
+  { axes = [0, 1] }: { axes?: readonly [number, number] } = {},
+): NDArray {
   const v = toArray("rot90", x);
   const [a, b] = axes;
   switch (((k % 4) + 4) % 4) {
@@ -379,7 +406,13 @@ export function pad(
       return mode === "symmetric" && k >= n ? period - 1 - k : k;
     };
     if (n === 0)
-      fail(ShapeError, "pad", `mode ${mode} needs elements to copy`, String(v.aval), "pad with a constant");
+      fail(
+        ShapeError,
+        "pad",
+        `mode ${mode} needs elements to copy`,
+        String(v.aval),
+        "pad with a constant",
+      );
     const pieces = (from: number, to: number): NDArray[] =>
       range(to - from, from).map((i) => s.sliceInDim(out, position(i), position(i) + 1, 1, axis));
     const parts = [...pieces(-low, 0), out, ...pieces(n, n + high)];
@@ -402,8 +435,12 @@ function padPairs(width: PadWidth, rank: number): (readonly [number, number])[] 
       : typeof width[0] === "number"
         ? range(rank).map(() => width as readonly [number, number])
         : (width as readonly (readonly [number, number])[]).slice();
-  if (pairs.length === 1 && rank > 1) for (let i = 1; i < rank; i++) pairs.push(pairs[0] as readonly [number, number]);
-  if (pairs.length !== rank || !pairs.every((p) => p.length === 2 && p.every((n) => Number.isInteger(n) && n >= 0)))
+  if (pairs.length === 1 && rank > 1)
+    for (let i = 1; i < rank; i++) pairs.push(pairs[0] as readonly [number, number]);
+  if (
+    pairs.length !== rank ||
+    !pairs.every((p) => p.length === 2 && p.every((n) => Number.isInteger(n) && n >= 0))
+  )
     bad();
   return pairs;
 }

@@ -104,7 +104,13 @@ declare module "../ndarray.ts" {
 
 function item(x: NDArray): number | boolean {
   if (x.size !== 1)
-    fail(ShapeError, "item", "the array must have exactly one element", String(x.aval), "index it first, or use toArray");
+    fail(
+      ShapeError,
+      "item",
+      "the array must have exactly one element",
+      String(x.aval),
+      "index it first, or use toArray",
+    );
   const value = x instanceof Literal ? x.value : (dataSync(x, "item")[0] as number);
   return x.dtype === "bool" ? value !== 0 : value;
 }
@@ -123,7 +129,13 @@ function toNested(x: NDArray): Nested {
 
 function* slices(x: NDArray): IterableIterator<NDArray> {
   if (x.ndim === 0)
-    fail(ShapeError, "iterate", "a scalar has no axis to iterate over", String(x.aval), "use item()");
+    fail(
+      ShapeError,
+      "iterate",
+      "a scalar has no axis to iterate over",
+      String(x.aval),
+      "use item()",
+    );
   for (let i = 0; i < (x.shape[0] as number); i++) yield getIndex(x, [i]);
 }
 
@@ -245,4 +257,3 @@ if (typeof Symbol.dispose === "symbol")
       this.dispose();
     },
   });
-

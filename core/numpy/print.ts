@@ -41,12 +41,32 @@ function decimals(x: number, dtype: DType): [string, string] {
 }
 
 function scientific(x: number, dtype: DType): [string, string] {
-  const [mantissa = "0", exponent = "+0"] = Number(shortest(Math.abs(x), dtype)).toExponential().split("e");
+  const [mantissa = "0", exponent = "+0"] = Number(shortest(Math.abs(x), dtype))
+    .toExponential()
+    .split("e");
   const fraction = mantissa.split(".")[1] ?? "";
   const digits =
-    fraction.length > precision ? Math.abs(x).toExponential(precision).split("e")[0] as string : mantissa;
+    fraction.length > precision
+      ? (Math.abs(x).toExponential(precision).split("e")[0] as string)
+      : mantissa;
   const sign = exponent.startsWith("-") ? "-" : "+";
   return [digits, `${sign}${exponent.replace(/[+-]/, "").padStart(2, "0")}`];
+}
+
+/** A single element: a float as Python writes it, with ".0" where it is whole, with an exponent where the shortest digits and
+ *  the dtype's precision leave gaps. */
+function scalar(x: number, dtype: DType): string {
+  if (!isFloat(dtype) || !Number.isFinite(x)) return formatter([x], dtype)(x).trim();
+  const sign = x < 0 || Object.is(x, -0) ? "-" : "";
+  const size = Math.abs(x);
+  // NumPy: float64 until 1e16, the narrower ones as long as all digits before the point count
+  const limit = dtype === "float64" ? 1e16 : dtype === "float32" ? 1e6 : 1e3;
+  if (size === 0 || (size >= 1e-4 && size < limit)) {
+    const text = shortest(size, dtype);
+    return sign + (text.includes(".") ? text : `${text}.0`);
+  }
+  const [digits, exponent] = scientific(x, dtype);
+  return `${sign}${digits.replace(/\.$/, "")}e${exponent}`;
 }
 
 /** One formatter for all printed elements, so that columns line up. */
@@ -65,13 +85,19 @@ function formatter(values: readonly number[], dtype: DType): (x: number) => stri
   const sign = (x: number): string => (x < 0 || Object.is(x, -0) ? "-" : "");
   const special = (x: number): string => (Number.isNaN(x) ? "nan" : x < 0 ? "-inf" : "inf");
   if (exponential) {
-    const places = Math.max(0, ...finite.map((x) => (scientific(x, dtype)[0].split(".")[1] ?? "").length));
+    const places = Math.max(
+      0,
+      ...finite.map((x) => (scientific(x, dtype)[0].split(".")[1] ?? "").length),
+    );
     const show = (x: number): string => {
       const [digits, exponent] = scientific(x, dtype);
       const [whole, fraction = ""] = digits.split(".");
       return `${sign(x)}${whole}.${fraction.padEnd(places, "0")}e${exponent}`;
     };
-    const width = Math.max(0, ...values.map((x) => (Number.isFinite(x) ? show(x) : special(x)).length));
+    const width = Math.max(
+      0,
+      ...values.map((x) => (Number.isFinite(x) ? show(x) : special(x)).length),
+    );
     return (x) => (Number.isFinite(x) ? show(x) : special(x)).padStart(width);
   }
   const right = Math.max(0, ...finite.map((x) => decimals(x, dtype)[1].length));
@@ -93,7 +119,13 @@ const shown = (n: number, short: boolean): number[] =>
     ? [...Array(edge).keys(), -1, ...Array.from({ length: edge }, (_, i) => n - edge + i)]
     : [...Array(n).keys()];
 
-function body(values: ArrayLike<number>, shape: Shape, dtype: DType, separator: string, indent: number): string {
+function body(
+  values: ArrayLike<number>,
+  shape: Shape,
+  dtype: DType,
+  separator: string,
+  indent: number,
+): string {
   const strides = stridesOf(shape);
   const short = values.length > threshold;
   const printed: number[] = [];

@@ -15,13 +15,23 @@ import { sum } from "./reductions.ts";
 /** Operands in one dtype, shapes as they are. */
 function pair(op: string, x: ArrayInput, y: ArrayInput): [NDArray, NDArray] {
   const [u, v] = [toArray(op, x), toArray(op, y)];
-  const [p] = promote(op, l.full([], 0, u.dtype, u.weakType), l.full([], 0, v.dtype, v.weakType)) as [NDArray];
+  const [p] = promote(
+    op,
+    l.full([], 0, u.dtype, u.weakType),
+    l.full([], 0, v.dtype, v.weakType),
+  ) as [NDArray];
   return [l.convert(u, p.dtype, p.weakType), l.convert(v, p.dtype, p.weakType)];
 }
 function needAxes(op: string, ...xs: readonly NDArray[]): void {
   for (const x of xs)
     if (x.ndim === 0)
-      fail(ShapeError, op, "operands must have at least one axis", xs.map((v) => v.aval).join(" and "), "use multiply for scalars");
+      fail(
+        ShapeError,
+        op,
+        "operands must have at least one axis",
+        xs.map((v) => v.aval).join(" and "),
+        "use multiply for scalars",
+      );
 }
 
 /** Matrix product over the last two axes, broadcasting the others; vectors are rows on the left, columns on
@@ -67,15 +77,17 @@ export function dot(x: ArrayInput, y: ArrayInput): NDArray {
 }
 /** Inner product of the flattened arrays. */
 export const vdot = (x: ArrayInput, y: ArrayInput): NDArray => dot(ravel(x), ravel(y));
-/** Σ x·y along an axis, broadcasting the others. */
+/** Σ x·y along an axis, counted in each operand, broadcasting the others. */
 export function vecdot(x: ArrayInput, y: ArrayInput, axis = -1): NDArray {
   const [u, v] = pair("vecdot", x, y);
   needAxes("vecdot", u, v);
-  const shape = broadcastShapes("vecdot", u.shape, v.shape);
-  const [p, q] = [broadcastTo(u, shape), broadcastTo(v, shape)];
-  const at = normalizeAxis("vecdot", axis, shape.length);
-  const batch = range(shape.length).filter((i) => i !== at);
-  return dotGeneral(p, q, { contract: [[at], [at]], batch: [batch, batch] });
+  const last = (z: NDArray): NDArray =>
+    l.moveAxis(z, normalizeAxis("vecdot", axis, z.ndim), z.ndim - 1);
+  const [p, q] = [last(u), last(v)];
+  const shape = broadcastShapes("vecdot", p.shape.slice(0, -1), q.shape.slice(0, -1));
+  const n = shape.length;
+  const full = (z: NDArray): NDArray => broadcastTo(z, [...shape, z.shape.at(-1) as number]);
+  return dotGeneral(full(p), full(q), { contract: [[n], [n]], batch: [range(n), range(n)] });
 }
 /** Σ over the last axes of both. */
 export function inner(x: ArrayInput, y: ArrayInput): NDArray {
@@ -95,10 +107,19 @@ export function kron(x: ArrayInput, y: ArrayInput): NDArray {
   const lift = (z: NDArray): NDArray => l.expandDims(z, range(rank - z.ndim));
   const [p, q] = [lift(u), lift(v)];
   const product = a.mul(
-    l.expandDims(p, range(rank).map((i) => 2 * i + 1)),
-    l.expandDims(q, range(rank).map((i) => 2 * i)),
+    l.expandDims(
+      p,
+      range(rank).map((i) => 2 * i + 1),
+    ),
+    l.expandDims(
+      q,
+      range(rank).map((i) => 2 * i),
+    ),
   );
-  return l.reshape(product, p.shape.map((n, i) => n * (q.shape[i] as number)));
+  return l.reshape(
+    product,
+    p.shape.map((n, i) => n * (q.shape[i] as number)),
+  );
 }
 /** Σ over pairs of axes: the last n of x with the first n of y, or the named ones. */
 export function tensordot(
@@ -111,7 +132,13 @@ export function tensordot(
   let right: number[];
   if (typeof axes === "number") {
     if (!Number.isInteger(axes) || axes < 0 || axes > Math.min(u.ndim, v.ndim))
-      fail(ShapeError, "tensordot", "axes must be at most the rank of both operands", `${axes} for ${u.aval} and ${v.aval}`, "contract fewer axes");
+      fail(
+        ShapeError,
+        "tensordot",
+        "axes must be at most the rank of both operands",
+        `${axes} for ${u.aval} and ${v.aval}`,
+        "contract fewer axes",
+      );
     left = range(axes, u.ndim - axes);
     right = range(axes);
   } else {
@@ -124,10 +151,18 @@ export function tensordot(
 // ---- diagonals ----
 
 /** Elements x[i, i + offset] along a new last axis. */
-export function diagonal(x: ArrayInput, offset = 0, { axis1 = 0, axis2 = 1 }: { axis1?: number; axis2?: number } = {}): NDArray {
+export function diagonal(
+  x: ArrayInput,
+  offset = 0,
+  { axis1 = 0, axis2 = 1 }: { axis1?: number; axis2?: number } = {},
+): NDArray {
   const v = toArray("diagonal", x);
-  if (v.ndim < 2) fail(ShapeError, "diagonal", "needs at least two axes", String(v.aval), "reshape to a matrix");
-  const [i, j] = [normalizeAxis("diagonal", axis1, v.ndim), normalizeAxis("diagonal", axis2, v.ndim)];
+  if (v.ndim < 2)
+    fail(ShapeError, "diagonal", "needs at least two axes", String(v.aval), "reshape to a matrix");
+  const [i, j] = [
+    normalizeAxis("diagonal", axis1, v.ndim),
+    normalizeAxis("diagonal", axis2, v.ndim),
+  ];
   const rest = range(v.ndim).filter((k) => k !== i && k !== j);
   const moved = l.transpose(v, [...rest, i, j]);
   const [rows, columns] = [v.shape[i] as number, v.shape[j] as number];
@@ -140,21 +175,29 @@ export function diagonal(x: ArrayInput, offset = 0, { axis1 = 0, axis2 = 1 }: { 
   return sliceInDim(matrix, first, last, columns + 1, at);
 }
 /** Σ of a diagonal. */
-export function trace(x: ArrayInput, offset = 0, options?: { axis1?: number; axis2?: number }): NDArray {
+export function trace(
+  x: ArrayInput,
+  offset = 0,
+  options?: { axis1?: number; axis2?: number },
+): NDArray {
   return sum(diagonal(x, offset, options), -1);
 }
 /** The diagonal of a matrix, or the matrix with a vector on its diagonal. */
 export function diag(x: ArrayInput, k = 0): NDArray {
   const v = toArray("diag", x);
   if (v.ndim === 2) return diagonal(v, k);
-  if (v.ndim !== 1) fail(ShapeError, "diag", "needs a vector or a matrix", String(v.aval), "use diagonal");
+  if (v.ndim !== 1)
+    fail(ShapeError, "diag", "needs a vector or a matrix", String(v.aval), "use diagonal");
   const n = (v.shape[0] as number) + Math.abs(k);
   const row = iota({ dtype: "int32", shape: [n, n], dimension: 0 });
   const column = iota({ dtype: "int32", shape: [n, n], dimension: 1 });
   const on = c.eq(a.add(row, k), column);
   const zero = l.full([], 0, v.dtype);
   const padded = pad(v, zero, [k > 0 ? [0, k, 0] : [-k, 0, 0]]);
-  return selectN(on, [l.full([n, n], 0, v.dtype, v.weakType), broadcastTo(l.expandDims(padded, [1]), [n, n])]);
+  return selectN(on, [
+    l.full([n, n], 0, v.dtype, v.weakType),
+    broadcastTo(l.expandDims(padded, [1]), [n, n]),
+  ]);
 }
 export const diagflat = (x: ArrayInput, k = 0): NDArray => diag(ravel(x), k);
 
@@ -176,19 +219,32 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
   const text = subscripts.replaceAll(" ", "");
   const [left, right, ...more] = text.split("->") as [string, string | undefined];
   if (more.length > 0 || !/^[A-Za-z.,]*$/.test(left) || !/^[A-Za-z.]*$/.test(right ?? ""))
-    bad("subscripts are letters, commas, '...' and one '->'", `"${subscripts}"`, "see numpy.einsum");
+    bad(
+      "subscripts are letters, commas, '...' and one '->'",
+      `"${subscripts}"`,
+      "see numpy.einsum",
+    );
   const inputs = left.split(",");
   if (inputs.length !== arrays.length)
-    bad("there must be one subscript for each operand", `${inputs.length} in "${subscripts}" for ${arrays.length}`, "separate them by commas");
+    bad(
+      "there must be one subscript for each operand",
+      `${inputs.length} in "${subscripts}" for ${arrays.length}`,
+      "separate them by commas",
+    );
   // axes under "..." get labels of their own, counted from the right
   let dots = 0;
   const split = inputs.map((s, i) => {
     const x = arrays[i] as NDArray;
     const letters = s.replace("...", "");
-    if (letters.includes(".")) bad("'...' may stand once in each subscript", `"${s}"`, "remove the dots");
+    if (letters.includes("."))
+      bad("'...' may stand once in each subscript", `"${s}"`, "remove the dots");
     const free = x.ndim - letters.length;
     if (s.includes("...") ? free < 0 : free !== 0)
-      bad("a subscript must name each axis of its operand", `"${s}" for ${x.aval}`, "add or remove letters, or use '...'");
+      bad(
+        "a subscript must name each axis of its operand",
+        `"${s}" for ${x.aval}`,
+        "add or remove letters, or use '...'",
+      );
     if (s.includes("...")) dots = Math.max(dots, free);
     return { s, free, x };
   });
@@ -205,25 +261,40 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
       const known = sizes.get(name);
       if (known === undefined || known === 1) sizes.set(name, size);
       else if (size !== known && size !== 1)
-        bad(`axes with one label must have one size`, `label "${name}" of size ${known} and ${size} (${x.aval})`, "check the subscripts");
+        bad(
+          `axes with one label must have one size`,
+          `label "${name}" of size ${known} and ${size} (${x.aval})`,
+          "check the subscripts",
+        );
     });
     return { x, labels };
   });
   const counted = inputs.join("").replaceAll("...", "");
   const output =
     right === undefined
-      ? [...ellipsis(dots), ...[...new Set(counted)].filter((ch) => counted.split(ch).length === 2).sort()]
+      ? [
+          ...ellipsis(dots),
+          ...[...new Set(counted)].filter((ch) => counted.split(ch).length === 2).sort(),
+        ]
       : label(right, dots);
   for (const name of output)
-    if (!sizes.has(name)) bad("output labels must occur in an input", `"${name}" in "${subscripts}"`, "name an input axis");
-  if (new Set(output).size !== output.length) bad("output labels must be distinct", `"${subscripts}"`, "name each once");
+    if (!sizes.has(name))
+      bad(
+        "output labels must occur in an input",
+        `"${name}" in "${subscripts}"`,
+        "name an input axis",
+      );
+  if (new Set(output).size !== output.length)
+    bad("output labels must be distinct", `"${subscripts}"`, "name each once");
 
   const common = promoteAll(terms.map((t) => t.x));
   terms = terms.map(({ labels }, i) => {
     let x = common[i] as NDArray;
     let names = [...labels];
     // axes of size 1 that broadcast are dropped, repeated labels become diagonals
-    const ones = names.flatMap((name, axis) => (x.shape[axis] === 1 && sizes.get(name) !== 1 ? [axis] : []));
+    const ones = names.flatMap((name, axis) =>
+      x.shape[axis] === 1 && sizes.get(name) !== 1 ? [axis] : [],
+    );
     x = l.squeeze(x, ones);
     names = names.filter((_, axis) => !ones.includes(axis));
     for (let k = 0; k < names.length; k++) {
@@ -258,7 +329,10 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
   labels = labels.filter((name) => output.includes(name));
   // labels that only occur with size 1 elsewhere are repeated
   const present = output.filter((name) => labels.includes(name));
-  x = l.transpose(x, present.map((name) => labels.indexOf(name)));
+  x = l.transpose(
+    x,
+    present.map((name) => labels.indexOf(name)),
+  );
   return l.broadcastInDim(
     x,
     output.map((name) => sizes.get(name) as number),

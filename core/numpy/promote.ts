@@ -30,7 +30,13 @@ function listShape(op: string, list: NestedList): number[] {
     if (x instanceof NDArray) return [...x.shape];
     if (!isNested(x)) {
       if (typeof x === "number" || typeof x === "boolean") return [];
-      return fail(DTypeError, op, "lists must hold numbers or booleans", `${describe(x)} at ${path}`, "convert it first");
+      return fail(
+        DTypeError,
+        op,
+        "lists must hold numbers or booleans",
+        `${describe(x)} at ${path}`,
+        "convert it first",
+      );
     }
     let shape: number[] | null = null;
     x.forEach((v, i) => {
@@ -152,7 +158,9 @@ export function promote(op: string, ...inputs: readonly ArrayInput[]): NDArray[]
 
 /** `promote`, then to a float dtype: integers and bools become float32. */
 export function promoteFloat(op: string, ...inputs: readonly ArrayInput[]): NDArray[] {
-  return promote(op, ...inputs).map((x) => (isFloat(x.dtype) ? x : convert(x, "float32", x.weakType)));
+  return promote(op, ...inputs).map((x) =>
+    isFloat(x.dtype) ? x : convert(x, "float32", x.weakType),
+  );
 }
 
 /** x ≠ 0 */
@@ -181,7 +189,9 @@ function checkBroadcast(op: string, xs: readonly NDArray[]): void {
 
 /** Largest finite value, smallest, and spacing at 1, of a float dtype.
  *  @example finfo("float32").eps  // => 1.1920928955078125e-7 */
-export const finfo = (d: DType): { min: number; max: number; eps: number; tiny: number; bits: number } => {
+export const finfo = (
+  d: DType,
+): { min: number; max: number; eps: number; tiny: number; bits: number } => {
   const { min, max, eps, tiny, bytes } = dtypes[d];
   if (!isFloat(d)) fail(DTypeError, "finfo", "needs a float dtype", d, "use iinfo");
   return { min, max, eps, tiny, bits: bytes * 8 };
@@ -190,6 +200,7 @@ export const finfo = (d: DType): { min: number; max: number; eps: number; tiny: 
  *  @example iinfo("int8").max  // => 127 */
 export const iinfo = (d: DType): { min: number; max: number; bits: number } => {
   const { min, max, bytes, kind } = dtypes[d];
-  if (kind !== "int" && kind !== "uint") fail(DTypeError, "iinfo", "needs an integer dtype", d, "use finfo");
+  if (kind !== "int" && kind !== "uint")
+    fail(DTypeError, "iinfo", "needs an integer dtype", d, "use finfo");
   return { min, max, bits: bytes * 8 };
 };

@@ -35,7 +35,12 @@ function over(op: string, x: ArrayInput, axis: AxisArg | undefined, keepdims: bo
   const axes = normalizeAxes(op, axis, v.ndim);
   const count = sizeOf(axes.map((i) => v.shape[i] as number));
   const finish = (y: NDArray): NDArray =>
-    keepdims ? l.expandDims(y, [...axes].sort((p, q) => p - q)) : y;
+    keepdims
+      ? l.expandDims(
+          y,
+          [...axes].sort((p, q) => p - q),
+        )
+      : y;
   return { v, axes, count, finish };
 }
 /** Elements that do not count replaced by a neutral value. */
@@ -81,7 +86,10 @@ function extremum(
     ? { min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE_INFINITY }
     : dtypes[v.dtype];
   const neutral = op === "max" ? min : max;
-  const reduced = (op === "max" ? r.reduceMax : r.reduceMin)(masked(v, options.where, neutral), axes);
+  const reduced = (op === "max" ? r.reduceMax : r.reduceMin)(
+    masked(v, options.where, neutral),
+    axes,
+  );
   const pair = op === "max" ? a.max : a.min;
   return finish(options.initial === undefined ? reduced : pair(reduced, options.initial));
 }
@@ -122,7 +130,10 @@ function population(
   mask: ArrayInput | undefined,
 ): NDArray {
   if (mask === undefined) return new Literal(count, v.dtype, true);
-  return l.convert(l.reduceSum(l.convert(broadcastTo(toBool(toArray("where", mask)), v.shape), "int32"), axes), v.dtype);
+  return l.convert(
+    l.reduceSum(l.convert(broadcastTo(toBool(toArray("where", mask)), v.shape), "int32"), axes),
+    v.dtype,
+  );
 }
 /** Arithmetic mean, in float; 16-bit floats are summed in float32. */
 export function mean(x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray {
@@ -154,7 +165,10 @@ function variance(x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDAr
   const shared = options.where === undefined ? {} : { where: options.where };
   const center = mean(v, axes, { ...shared, keepdims: true });
   const deviation = masked(square(a.sub(v, center)), options.where, 0);
-  const n = a.sub(population(v, axes, count, options.where), options.ddof ?? options.correction ?? 0);
+  const n = a.sub(
+    population(v, axes, count, options.where),
+    options.ddof ?? options.correction ?? 0,
+  );
   return finish(a.div(l.reduceSum(deviation, axes), n));
 }
 export { variance as var };
@@ -162,7 +176,11 @@ export { variance as var };
 export const std = (x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray =>
   t.sqrt(variance(x, axis, options));
 
-function orderAxis(op: string, x: ArrayInput, axis: AxisArg | undefined): { v: NDArray; at: number; axes: number[]; kept: number[] } {
+function orderAxis(
+  op: string,
+  x: ArrayInput,
+  axis: AxisArg | undefined,
+): { v: NDArray; at: number; axes: number[]; kept: number[] } {
   const v = asFloat(op, x);
   const axes = normalizeAxes(op, axis, v.ndim);
   const kept = range(v.ndim).filter((i) => !axes.includes(i));
@@ -188,7 +206,13 @@ export function quantile(
   const list = typeof q === "number" ? [q] : q;
   for (const p of list)
     if (!(p >= 0 && p <= 1))
-      fail(ShapeError, "quantile", "q must lie between 0 and 1", String(p), "use percentile for percents");
+      fail(
+        ShapeError,
+        "quantile",
+        "q must lie between 0 and 1",
+        String(p),
+        "use percentile for percents",
+      );
   const { v, at, axes } = orderAxis("quantile", x, axis);
   const n = v.shape[at] as number;
   if (n === 0) fail(ShapeError, "quantile", "needs elements", String(v.aval), "check the axis");
@@ -222,7 +246,13 @@ export function quantile(
           : a.add(a.mul(element(low), 1 - weight), a.mul(element(high), weight));
     return where(anyNaN, new Literal(Number.NaN, v.dtype, true), value);
   });
-  const finish = (y: NDArray): NDArray => (keepdims ? l.expandDims(y, [...axes].sort((i, j) => i - j)) : y);
+  const finish = (y: NDArray): NDArray =>
+    keepdims
+      ? l.expandDims(
+          y,
+          [...axes].sort((i, j) => i - j),
+        )
+      : y;
   if (typeof q === "number") return finish(results[0] as NDArray);
   return stack(results.map(finish));
 }
@@ -252,7 +282,12 @@ export const nansum = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {
   sum(dropNaN("nansum", x, 0), axis, options);
 export const nanprod = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
   prod(dropNaN("nanprod", x, 1), axis, options);
-function nanExtremum(op: "max" | "min", x: ArrayInput, axis: AxisArg | undefined, options: ReduceOptions): NDArray {
+function nanExtremum(
+  op: "max" | "min",
+  x: ArrayInput,
+  axis: AxisArg | undefined,
+  options: ReduceOptions,
+): NDArray {
   const v = toArray(`nan${op}`, x);
   if (!isFloat(v.dtype)) return extremum(op, v, axis, options);
   const neutral = op === "max" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
@@ -275,15 +310,31 @@ export const nanstd = (x: ArrayInput, axis?: AxisArg, options: VarOptions = {}):
 // ---- positions of extrema ----
 
 type ArgOptions = { readonly keepdims?: boolean };
-function argExtremum(op: "argmax" | "argmin", x: ArrayInput, axis: number | undefined, { keepdims = false }: ArgOptions): NDArray {
+function argExtremum(
+  op: "argmax" | "argmin",
+  x: ArrayInput,
+  axis: number | undefined,
+  { keepdims = false }: ArgOptions,
+): NDArray {
   const v = toArray(op, x);
   const flat = axis === undefined ? ravel(v) : v;
   const at = normalizeAxis(op, axis ?? 0, flat.ndim);
   if (flat.shape[at] === 0)
-    fail(ShapeError, op, "an empty axis has no extremum", String(v.aval), "check that there are elements");
+    fail(
+      ShapeError,
+      op,
+      "an empty axis has no extremum",
+      String(v.aval),
+      "check that there are elements",
+    );
   const found = (op === "argmax" ? r.argmax : r.argmin)(flat, at, "int32");
   if (!keepdims) return found;
-  return axis === undefined ? reshape(found, v.shape.map(() => 1)) : l.expandDims(found, [at]);
+  return axis === undefined
+    ? reshape(
+        found,
+        v.shape.map(() => 1),
+      )
+    : l.expandDims(found, [at]);
 }
 /** Index of the first largest element (NaN counts as largest), int32; over the flattened array without axis. */
 export const argmax = (x: ArrayInput, axis?: number, options: ArgOptions = {}): NDArray =>
@@ -291,7 +342,12 @@ export const argmax = (x: ArrayInput, axis?: number, options: ArgOptions = {}): 
 /** Index of the first smallest element (NaN counts as smallest), int32. */
 export const argmin = (x: ArrayInput, axis?: number, options: ArgOptions = {}): NDArray =>
   argExtremum("argmin", x, axis, options);
-const nanArg = (op: "argmax" | "argmin", x: ArrayInput, axis: number | undefined, options: ArgOptions): NDArray => {
+const nanArg = (
+  op: "argmax" | "argmin",
+  x: ArrayInput,
+  axis: number | undefined,
+  options: ArgOptions,
+): NDArray => {
   const neutral = op === "argmax" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
   return where(
     all(isnan(x), axis ?? null, options),
@@ -320,8 +376,16 @@ const widenBool = (x: NDArray): NDArray => (x.dtype === "bool" ? l.convert(x, "i
 export const cumsum = cumulative("cumsum", (x, axis) => cum.cumsum(x, { axis }), widenBool);
 /** out[i] = Π_{j ≤ i} x[j] */
 export const cumprod = cumulative("cumprod", (x, axis) => cum.cumprod(x, { axis }), widenBool);
-export const nancumsum = cumulative("nancumsum", (x, axis) => cum.cumsum(x, { axis }), (x) => dropNaN("nancumsum", widenBool(x), 0));
-export const nancumprod = cumulative("nancumprod", (x, axis) => cum.cumprod(x, { axis }), (x) => dropNaN("nancumprod", widenBool(x), 1));
+export const nancumsum = cumulative(
+  "nancumsum",
+  (x, axis) => cum.cumsum(x, { axis }),
+  (x) => dropNaN("nancumsum", widenBool(x), 0),
+);
+export const nancumprod = cumulative(
+  "nancumprod",
+  (x, axis) => cum.cumprod(x, { axis }),
+  (x) => dropNaN("nancumprod", widenBool(x), 1),
+);
 
 /** n-th differences along an axis. */
 export function diff(x: ArrayInput, n = 1, axis = -1): NDArray {
@@ -339,9 +403,19 @@ export function diff(x: ArrayInput, n = 1, axis = -1): NDArray {
 }
 
 /** Covariance matrix of variables in rows (`rowvar`) and observations in columns. */
-export function cov(x: ArrayInput, { rowvar = true, ddof = 1 }: { rowvar?: boolean; ddof?: number } = {}): NDArray {
+export function cov(
+  x: ArrayInput,
+  { rowvar = true, ddof = 1 }: { rowvar?: boolean; ddof?: number } = {},
+): NDArray {
   let v = asFloat("cov", x);
-  if (v.ndim > 2) fail(ShapeError, "cov", "needs at most two axes", String(v.aval), "reshape to [variables, observations]");
+  if (v.ndim > 2)
+    fail(
+      ShapeError,
+      "cov",
+      "needs at most two axes",
+      String(v.aval),
+      "reshape to [variables, observations]",
+    );
   if (v.ndim < 2) v = reshape(v, [1, v.size]);
   else if (!rowvar) v = l.transpose(v, [1, 0]);
   const n = v.shape[1] as number;
@@ -387,7 +461,11 @@ export function isclose(
 export const allclose = (x: ArrayInput, y: ArrayInput, options: CloseOptions = {}): NDArray =>
   all(isclose(x, y, options));
 /** True when shapes and all elements are equal. */
-export function arrayEqual(x: ArrayInput, y: ArrayInput, { equalNan = false }: { equalNan?: boolean } = {}): NDArray {
+export function arrayEqual(
+  x: ArrayInput,
+  y: ArrayInput,
+  { equalNan = false }: { equalNan?: boolean } = {},
+): NDArray {
   const [u, v] = [toArray("arrayEqual", x), toArray("arrayEqual", y)];
   if (u.ndim !== v.ndim || u.shape.some((n, i) => n !== v.shape[i])) return new Literal(0, "bool");
   const [p, q] = promote("arrayEqual", u, v) as [NDArray, NDArray];
@@ -406,7 +484,10 @@ export function logsumexp(
   // an infinite maximum must not turn into ∞ − ∞
   const shift = stopGradient(where(c.isFinite(top), top, new Literal(0, v.dtype, true)));
   const terms = t.exp(a.sub(v, shift));
-  const weighted = b === undefined ? terms : a.mul(terms, broadcastTo(l.convert(toArray("logsumexp", b), v.dtype), v.shape));
+  const weighted =
+    b === undefined
+      ? terms
+      : a.mul(terms, broadcastTo(l.convert(toArray("logsumexp", b), v.dtype), v.shape));
   const total = t.log(l.reduceSum(weighted, axes));
   return finish(a.add(total, l.reshape(shift, total.shape)));
 }

@@ -69,11 +69,21 @@ export function takeAlongAxis(
   const given = intIndices("takeAlongAxis", indices);
   const index0 = flat ? ravel(given) : given;
   if (index0.ndim !== v.ndim)
-    fail(ShapeError, "takeAlongAxis", "indices must have the rank of the array", `${v.aval} and ${index0.aval}`, "expand the indices");
+    fail(
+      ShapeError,
+      "takeAlongAxis",
+      "indices must have the rank of the array",
+      `${v.aval} and ${index0.aval}`,
+      "expand the indices",
+    );
   const at = normalizeAxis("takeAlongAxis", axis ?? 0, v.ndim);
   const others = (s: readonly number[]): number[] => s.map((n, i) => (i === at ? 1 : n));
   const shared = broadcastShapes("takeAlongAxis", others(v.shape), others(index0.shape));
-  const full = (z: NDArray): NDArray => broadcastTo(z, shared.map((n, i) => (i === at ? (z.shape[at] as number) : n)));
+  const full = (z: NDArray): NDArray =>
+    broadcastTo(
+      z,
+      shared.map((n, i) => (i === at ? (z.shape[at] as number) : n)),
+    );
   const [p, q] = [full(v), inRange(full(index0), v.shape[at] as number, mode)];
   const batch = range(v.ndim).filter((i) => i !== at);
   return gather(p, l.expandDims(q, [q.ndim]), {
@@ -91,20 +101,31 @@ export function takeAlongAxis(
 
 /** Elements in increasing order along an axis (the last by default); NaN last. Stable.
  *  @example np.sort(np.array([3, 1, 2])).toArray()  // => [1, 2, 3] */
-export function sort(x: ArrayInput, axis = -1, { descending = false }: { readonly descending?: boolean } = {}): NDArray {
+export function sort(
+  x: ArrayInput,
+  axis = -1,
+  { descending = false }: { readonly descending?: boolean } = {},
+): NDArray {
   const v = toArray("sort", x);
   const at = normalizeAxis("sort", axis, v.ndim);
   const out = sortOperands([v], { dimension: at })[0] as NDArray;
   return descending ? rev(out, [at]) : out;
 }
 /** Indices (int32) that sort the array. Stable, also when descending. */
-export function argsort(x: ArrayInput, axis = -1, { descending = false }: { readonly descending?: boolean } = {}): NDArray {
+export function argsort(
+  x: ArrayInput,
+  axis = -1,
+  { descending = false }: { readonly descending?: boolean } = {},
+): NDArray {
   const v = toArray("argsort", x);
   const at = normalizeAxis("argsort", axis, v.ndim);
   const positions = iota({ dtype: "int32", shape: v.shape, dimension: at });
   if (!descending) return sortOperands([v, positions], { dimension: at, numKeys: 1 })[1] as NDArray;
   // equal elements keep their order when both the array and the result are reversed
-  const reversed = sortOperands([rev(v, [at]), rev(positions, [at])], { dimension: at, numKeys: 1 });
+  const reversed = sortOperands([rev(v, [at]), rev(positions, [at])], {
+    dimension: at,
+    numKeys: 1,
+  });
   return rev(reversed[1] as NDArray, [at]);
 }
 /** The k largest elements of the last axis in decreasing order, and their indices (int32). */
@@ -119,7 +140,13 @@ export function select(
   fallback?: ArrayInput,
 ): NDArray {
   if (conditions.length !== choices.length || conditions.length === 0)
-    fail(ShapeError, "select", "needs one choice for each condition", `${conditions.length} conditions, ${choices.length} choices`, "pair them up");
+    fail(
+      ShapeError,
+      "select",
+      "needs one choice for each condition",
+      `${conditions.length} conditions, ${choices.length} choices`,
+      "pair them up",
+    );
   return conditions.reduceRight<NDArray>(
     (rest, condition, i) => where(condition, choices[i] as ArrayInput, rest),
     fallback === undefined ? new Literal(0, resultType(...choices)) : toArray("select", fallback),
@@ -127,16 +154,22 @@ export function select(
 }
 
 /** Where the values belong in a sorted vector: the first place with x[i] ≥ v ("left") or x[i] > v ("right"). */
-export function searchsorted(x: ArrayInput, v: ArrayInput, { side = "left" }: { readonly side?: "left" | "right" } = {}): NDArray {
+export function searchsorted(
+  x: ArrayInput,
+  v: ArrayInput,
+  { side = "left" }: { readonly side?: "left" | "right" } = {},
+): NDArray {
   const [sorted, values] = [toArray("searchsorted", x), toArray("searchsorted", v)];
-  if (sorted.ndim !== 1) fail(ShapeError, "searchsorted", "needs a sorted vector", String(sorted.aval), "flatten it");
-  const [s, q] = promote("searchsorted", sorted, l.reshape(values, [values.size, 1])) as [NDArray, NDArray];
+  if (sorted.ndim !== 1)
+    fail(ShapeError, "searchsorted", "needs a sorted vector", String(sorted.aval), "flatten it");
+  const [s, q] = promote("searchsorted", sorted, l.reshape(values, [values.size, 1])) as [
+    NDArray,
+    NDArray,
+  ];
   // NaN stands after everything else, as in a sorted vector
   const missing = c.ne(q, q);
   const below =
-    side === "left"
-      ? c.or(c.lt(s, q), c.and(missing, c.eq(s, s)))
-      : c.or(c.le(s, q), missing);
+    side === "left" ? c.or(c.lt(s, q), c.and(missing, c.eq(s, s))) : c.or(c.le(s, q), missing);
   return l.reshape(l.reduceSum(l.convert(below, "int32"), [1]), values.shape);
 }
 
@@ -150,16 +183,27 @@ export function nonzero(x: ArrayInput): NDArray[] {
     if (m) found.push(i);
   });
   return v.shape.map((n, axis) =>
-    toArray("nonzero", Int32Array.from(found, (i) => Math.floor(i / (strides[axis] as number)) % n)),
+    toArray(
+      "nonzero",
+      Int32Array.from(found, (i) => Math.floor(i / (strides[axis] as number)) % n),
+    ),
   );
 }
 
 /** One row for each label: 1 at the label's place, 0 elsewhere; all zeros for labels out of range.
  *  @example np.oneHot(np.array([1], { dtype: "int32" }), 3).toArray()  // => [[0, 1, 0]] */
-export function oneHot(labels: ArrayInput, classes: number, { dtype = "float32" as const, axis = -1 } = {}): NDArray {
+export function oneHot(
+  labels: ArrayInput,
+  classes: number,
+  { dtype = "float32" as const, axis = -1 } = {},
+): NDArray {
   const v = intIndices("oneHot", labels);
   const at = normalizeAxis("oneHot", axis, v.ndim + 1);
   const shape = [...v.shape.slice(0, at), classes, ...v.shape.slice(at)];
-  const position = iota({ dtype: "int32", shape: shape.map((n, i) => (i === at ? n : 1)), dimension: at });
+  const position = iota({
+    dtype: "int32",
+    shape: shape.map((n, i) => (i === at ? n : 1)),
+    dimension: at,
+  });
   return l.convert(c.eq(l.expandDims(v, [at]), position), dtype);
 }

@@ -20,6 +20,7 @@ import os
 import sys
 
 import jax
+import jax.extend
 
 jax.config.update("jax_enable_x64", True)
 import jax.numpy as jnp
