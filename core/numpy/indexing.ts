@@ -98,14 +98,19 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
       `[${indices.map(describeIndex).join(", ")}] for ${x.aval}`,
       remedy,
     );
+  const whole = (list: NestedList): NDArray =>
+    wholeNumbers(toArray("index", list, list.length === 0 ? { dtype: "int32" } : {}), () =>
+      bad("an index must be a whole number", "round it"),
+    );
+  const given = indices.map((i) => (Array.isArray(i) ? whole(i) : i));
   const items: (Item | "...")[] = [];
   // a mask stands for as many axes as it has; "..." for those that nobody names
   const axesOf = (i: Index): number =>
     i === null || i === "..." ? 0 : i instanceof NDArray && i.dtype === "bool" ? i.ndim : 1;
-  const named = indices.reduce<number>((n, i) => n + axesOf(i), 0);
+  const named = given.reduce<number>((n, i) => n + axesOf(i), 0);
   let consumed = 0;
   let hidden = 0;
-  for (const i of indices) {
+  for (const i of given) {
     if (i === null) items.push({ kind: "new" });
     else if (i === "...") {
       if (items.includes("...")) bad("'...' may stand once", "remove one");
@@ -118,32 +123,26 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
       if (!Number.isInteger(i)) bad("an index must be a whole number", "round it");
       items.push({ kind: "number", at: i });
       consumed++;
-    } else if (i instanceof NDArray || Array.isArray(i)) {
-      const given =
-        i instanceof NDArray ? i : toArray("index", i, i.length === 0 ? { dtype: "int32" } : {});
-      if (given.dtype === "bool") {
-        for (let axis = 0; axis < given.ndim; axis++)
-          if (given.shape[axis] !== x.shape[hidden + consumed + axis])
+    } else if (i instanceof NDArray) {
+      if (i.dtype === "bool") {
+        for (let axis = 0; axis < i.ndim; axis++)
+          if (i.shape[axis] !== x.shape[hidden + consumed + axis])
             bad(
               "a mask must have the shape of the axes that it indexes",
               `give it the shape ${showShape(x.shape)}`,
             );
-        for (const column of maskPositions(given)) items.push({ kind: "array", array: column });
-        consumed += given.ndim;
+        for (const column of maskPositions(i)) items.push({ kind: "array", array: column });
+        consumed += i.ndim;
       } else {
-        const whole =
-          i instanceof NDArray
-            ? given
-            : wholeNumbers(given, () => bad("an index must be a whole number", "round it"));
-        if (!isInteger(whole.dtype))
+        if (!isInteger(i.dtype))
           return fail(
             DTypeError,
             "index",
             "an index array must hold integers or bools",
-            String(whole.aval),
+            String(i.aval),
             'convert it with astype("int32")',
           );
-        items.push({ kind: "array", array: l.convert(whole, "int32") });
+        items.push({ kind: "array", array: l.convert(i, "int32") });
         consumed++;
       }
     } else

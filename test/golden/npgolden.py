@@ -207,6 +207,7 @@ def rows(v):
 
 
 if __name__ == "__main__":
+    sys.dont_write_bytecode = True
     import npcases
     import npgolden
 
