@@ -144,6 +144,7 @@ export function asArray(x: unknown, op: string, path = ""): NDArray {
 /** What a value is, for messages. */
 export function describe(x: unknown): string {
   if (x === null || x === undefined) return String(x);
+  if (x instanceof NDArray) return String(x.aval);
   if (typeof x === "string") return `the string ${JSON.stringify(x.length > 40 ? `${x.slice(0, 40)}…` : x)}`;
   if (typeof x === "function") return `the function ${x.name || "(anonymous)"}`;
   if (typeof x === "object") {

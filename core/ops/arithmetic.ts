@@ -220,9 +220,10 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
         const [base, exponent] = [x as NDArray, y as NDArray];
         if (isFloat(exponent.dtype))
           return mul(t, mul(exponent, pow(base, sub(exponent, like(exponent, 1)))));
-        const n = broadcastTo(convert(exponent, base.dtype), out.shape);
-        const slope = mul(replaceZero(n), pow(broadcastTo(base, out.shape), sub(n, like(n, 1))));
-        return mul(t, selectN(eq(n, 0), [slope, like(n, 0)]));
+        const n = broadcastTo(exponent, out.shape);
+        // the smaller exponent stays an integer, for the derivative of this derivative
+        const less = selectN(eq(n, 0), [sub(n, like(n, 1)), n]);
+        return mul(t, mul(convert(n, base.dtype), pow(broadcastTo(base, out.shape), less)));
       },
       (t, { out, x: [x] }) => mul(t, mul(log(replaceZero(x as NDArray)), out)),
     ],
