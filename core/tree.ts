@@ -8,7 +8,14 @@ import { failMismatch, flattenUpTo } from "./tree/prefix.ts";
 import type { TreeDef } from "./tree/treedef.ts";
 import type { Leaf, LeafOptions, MapLeaves } from "./tree/types.ts";
 
-export { flatten, flattenWithPath, leaves, leavesWithPath, structure, unflatten } from "./tree/flatten.ts";
+export {
+  flatten,
+  flattenWithPath,
+  leaves,
+  leavesWithPath,
+  structure,
+  unflatten,
+} from "./tree/flatten.ts";
 export { joinPath, register } from "./tree/node.ts";
 export { broadcastPrefix, flattenUpTo } from "./tree/prefix.ts";
 export { type NodeType, TreeDef } from "./tree/treedef.ts";
@@ -99,10 +106,7 @@ const isStop = (x: unknown): x is { isLeaf: (x: unknown) => boolean } =>
   typeof (x as { isLeaf?: unknown }).isLeaf === "function" &&
   Object.keys(x).length === 1;
 
-function zip(
-  lists: readonly (readonly unknown[])[],
-  f: (...xs: unknown[]) => unknown,
-): unknown[] {
+function zip(lists: readonly (readonly unknown[])[], f: (...xs: unknown[]) => unknown): unknown[] {
   const [a, b] = lists as [unknown[], unknown[]?];
   if (b === undefined) return a.map((x) => f(x));
   if (lists.length === 2) return a.map((x, i) => f(x, b[i]));

@@ -36,9 +36,18 @@ export function encodeSafetensors(tensors: Tensors): Uint8Array<ArrayBuffer> {
   const order = [...tensors].sort(
     ([a, x], [b, y]) => dtypes[y.dtype].bytes - dtypes[x.dtype].bytes || (a < b ? -1 : 1),
   );
-  const header: { [name: string]: unknown } = {};
+  // without a prototype `__proto__` is a name like any other
+  const header = Object.create(null) as { [name: string]: unknown };
   let at = 0;
   for (const [name, { dtype, shape, bytes }] of order) {
+    if (name === "__metadata__")
+      fail(
+        TreeError,
+        "saveParams",
+        "no array can be named __metadata__, which the format keeps for itself",
+        `${Aval.of(shape, dtype)} of that name`,
+        "rename the parameter",
+      );
     header[name] = { dtype: codes[dtype], shape, data_offsets: [at, at + bytes.byteLength] };
     at += bytes.byteLength;
   }
@@ -115,7 +124,8 @@ export function decodeSafetensors(file: Uint8Array): E.Either<string, Tensors> {
     spans.push([from, to, name]);
     tensors.set(name, { dtype, shape, bytes: file.subarray(body + from, body + to) });
   }
-  spans.sort(([a], [b]) => a - b);
+  // an array of no elements comes before the one that starts where it stands
+  spans.sort(([a, c], [b, d]) => a - b || c - d);
   let end = 0;
   for (const [from, to, name] of spans) {
     if (from < end) return bad("arrays must not overlap", `byte ${from} at ${name}, after ${end}`);

@@ -3,7 +3,7 @@
 // included, and that there are no cycles. Prints each violation and exits with 1.
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
-import { parseSync } from "oxc-parser";
+import { parseSync, Visitor } from "oxc-parser";
 
 const root = join(import.meta.dirname, "..");
 
@@ -52,15 +52,18 @@ const files = readdirSync(root, { recursive: true, withFileTypes: true })
 const imports = new Map();
 const problems = [];
 for (const file of files) {
-  const { module, errors } = parseSync(file, readFileSync(join(root, file), "utf8"));
+  const { module, program, errors } = parseSync(file, readFileSync(join(root, file), "utf8"));
   if (errors.length > 0) problems.push(`${file}: ${errors[0].message}`);
   const targets = new Set();
   const sources = [
     ...module.staticImports.map((i) => i.moduleRequest.value),
     ...module.staticExports.flatMap((e) => e.entries.map((x) => x.moduleRequest?.value)),
   ];
+  // import("./x.ts") as an expression and as a type
+  const note = ({ source }) => sources.push(source.value);
+  new Visitor({ ImportExpression: note, TSImportType: note }).visit(program);
   for (const source of sources) {
-    if (source === undefined || !source.startsWith(".")) continue;
+    if (typeof source !== "string" || !source.startsWith(".")) continue;
     targets.add(relative(root, join(root, dirname(file), source)));
   }
   imports.set(file, [...targets]);

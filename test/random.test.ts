@@ -9,6 +9,7 @@ import "../core/eval.ts";
 import { Literal, type NDArray } from "../core/ndarray.ts";
 import { threefry2x32 } from "../core/ops/random.ts";
 import * as random from "../core/random/index.ts";
+import { grad, jit, vmap } from "../index.ts";
 
 const list = (x: NDArray): number[] => Array.from(dataSync(x) as ArrayLike<number>);
 const x234 = (): NDArray =>
@@ -28,8 +29,8 @@ describe("threefry2x32", () => {
     ["243f6a88 85a308d3", "13198a2e 03707344", "c4923a9c 483df7a0"],
   ])("counter %s, key %s", (counter, key, result) => {
     const read = (s: string) => s.split(" ").map((h) => new Literal(Number.parseInt(h, 16), "uint32"));
-    const [k0, k1] = read(key) as [NDArray, NDArray];
-    const [c0, c1] = read(counter) as [NDArray, NDArray];
+    const [k0, k1] = read(key) as [Literal, Literal];
+    const [c0, c1] = read(counter) as [Literal, Literal];
     const words = threefry2x32(k0, k1, c0, c1).map((w) => (list(w)[0] as number).toString(16));
     expect(words.map((h) => h.padStart(8, "0")).join(" ")).toBe(result);
   });
@@ -183,6 +184,57 @@ describe("misuse", () => {
   ])("%s", (_name, kind, misuse, message) => {
     expect(misuse).toThrow(kind);
     expect(misuse).toThrow(message);
+  });
+});
+
+// ---- under the transforms ----
+
+describe("traced", () => {
+  const draws: readonly (readonly [string, (k: NDArray) => NDArray])[] = [
+    ["split", (k) => random.split(k, 3)],
+    ["foldIn", (k) => random.foldIn(k, 9)],
+    ["bits", (k) => random.bits(k, [2, 3], { dtype: "uint8" })],
+    ["uniform", (k) => random.uniform(k, [5], { minval: -1, maxval: [1, 2, 3, 4, 5] })],
+    ["normal", (k) => random.normal(k, [2, 2], { dtype: "float64" })],
+    ["truncatedNormal", (k) => random.truncatedNormal(k, -1, [[1], [2]], [2, 3])],
+    ["randint", (k) => random.randint(k, [2, 3], 0, [5, 50, 500])],
+    ["permutation", (k) => random.permutation(k, 11)],
+    ["permutation of x", (k) => random.permutation(k, x234(), { axis: 1 })],
+    ["choice", (k) => random.choice(k, x234(), [2, 2], { axis: 1, p: [0.2, 0.3, 0.5] })],
+    ["choice without replacement", (k) => random.choice(k, 9, [4], { replace: false })],
+    ["categorical", (k) => random.categorical(k, logits(), { axis: 0, shape: [2, 4] })],
+  ];
+  it.each(draws)("%s: jit is eager, and vmap over keys is a loop over keys", (_name, draw) => {
+    const keys = random.split(random.key(17), 3);
+    const rows = list(keys);
+    const each = [0, 1, 2].map((i) => list(draw(vector(rows.slice(2 * i, 2 * i + 2), "uint32"))));
+    expect(list(jit(draw)(vector(rows.slice(0, 2), "uint32")))).toEqual(each[0]);
+    expect(list(vmap(draw)(keys))).toEqual(each.flat());
+    expect(list(jit(vmap(draw))(keys))).toEqual(each.flat());
+  });
+  it("seeds and folded numbers may be traced", () => {
+    const seeds = vector([3, 4], "uint32");
+    expect(list(vmap((s: NDArray) => random.key(s))(seeds))).toEqual([0, 3, 0, 4]);
+    const folded = vmap((s: NDArray) => random.foldIn(random.key(0), s))(seeds);
+    expect(list(folded)).toEqual([3, 4].flatMap((i) => list(random.foldIn(random.key(0), i))));
+  });
+  it("a draw is differentiable in its bounds: uniform in minval has slope 1 − u, in maxval u", () => {
+    const k = random.key(2);
+    const draw = (a: NDArray, b: NDArray) => random.uniform(k, [], { minval: a, maxval: b });
+    const at = [new Literal(1, "float32"), new Literal(3, "float32")] as const;
+    const u = list(random.uniform(k))[0] as number;
+    const [da, db] = grad(draw, { argnums: [0, 1] })(...at) as unknown as readonly [NDArray, NDArray];
+    expect(list(da)[0]).toBeCloseTo(1 - u, 6);
+    expect(list(db)[0]).toBeCloseTo(u, 6);
+  });
+  it("the derivative of a truncated normal in its bounds is that of its inverse distribution function", () => {
+    const k = random.key(2);
+    const f = (a: NDArray) => random.truncatedNormal(k, a, 2, [], { dtype: "float64" });
+    const at = (a: number) => list(f(new Literal(a, "float64")))[0] as number;
+    const slope = list(grad(f)(new Literal(-1, "float64")))[0] as number;
+    // central difference: error h²f‴/6 ≈ 1e-9, rounding 1e-16/h
+    const h = 1e-5;
+    expect(slope).toBeCloseTo((at(-1 + h) - at(-1 - h)) / (2 * h), 8);
   });
 });
 

@@ -17,7 +17,10 @@ const trees: fc.Arbitrary<Tree<number>> = fc.letrec<{ tree: Tree<number> }>((tie
     fc.constantFrom(null, undefined),
     fc.array(tie("tree"), { maxLength: 4 }),
     fc.dictionary(
-      fc.oneof(fc.constantFrom("a", "b", "__proto__", "constructor", "10", "9", ""), fc.string({ maxLength: 3 })),
+      fc.oneof(
+        fc.constantFrom("a", "b", "__proto__", "constructor", "10", "9", ""),
+        fc.string({ maxLength: 3 }),
+      ),
       tie("tree"),
       { maxKeys: 4 },
     ),
@@ -79,7 +82,9 @@ describe("flatten and unflatten", () => {
   });
   test("keys are equal exactly when structures are", () => {
     const shape = (t: unknown): string =>
-      JSON.stringify(t, (_, v) => (v === undefined ? "undefined" : typeof v === "number" ? "*" : isObject(v) ? sorted(v) : v));
+      JSON.stringify(t, (_, v) =>
+        v === undefined ? "undefined" : typeof v === "number" ? "*" : isObject(v) ? sorted(v) : v,
+      );
     fc.assert(
       fc.property(trees, trees, (a, b) => {
         const [x, y] = [tree.structure<unknown>(a), tree.structure<unknown>(b)];
@@ -119,7 +124,11 @@ describe("flatten and unflatten", () => {
   });
   test("isLeaf stops the descent", () => {
     const isLeaf = (x: unknown): boolean => Array.isArray(x) || x === null;
-    expect(tree.leaves<unknown>({ a: [1, 2], b: null, c: 3 }, { isLeaf })).toEqual([[1, 2], null, 3]);
+    expect(tree.leaves<unknown>({ a: [1, 2], b: null, c: 3 }, { isLeaf })).toEqual([
+      [1, 2],
+      null,
+      3,
+    ]);
     expect(tree.structure({ a: [1, 2] }, { isLeaf }).toString()).toBe("PyTreeDef({'a': *})");
   });
   test("the wrong number of leaves is named", () => {
@@ -213,9 +222,21 @@ describe("registered classes", () => {
 });
 
 describe("map", () => {
-  const t = { layers: [{ w: 1, b: 2 }, { w: 3, b: null }], scale: 4 };
+  const t = {
+    layers: [
+      { w: 1, b: 2 },
+      { w: 3, b: null },
+    ],
+    scale: 4,
+  };
   test("keeps the structure and takes any number of trees", () => {
-    expect(tree.map((x) => x * 2, t)).toEqual({ layers: [{ w: 2, b: 4 }, { w: 6, b: null }], scale: 8 });
+    expect(tree.map((x) => x * 2, t)).toEqual({
+      layers: [
+        { w: 2, b: 4 },
+        { w: 6, b: null },
+      ],
+      scale: 8,
+    });
     expect(tree.map((x, y) => x + y, t, t)).toEqual(tree.map((x) => 2 * x, t));
     expect(tree.map((x, y, z) => x + y + z, t, t, t)).toEqual(tree.map((x) => 3 * x, t));
   });
@@ -229,8 +250,14 @@ describe("map", () => {
       fc.property(trees, (x) => {
         const f = (n: number) => n + 1;
         const g = (n: number) => n * 3;
-        assert.deepEqual(Functor.map(x, (n) => n), normal(x));
-        assert.deepEqual(Functor.map(Functor.map(x, f), g), Functor.map(x, (n) => g(f(n))));
+        assert.deepEqual(
+          Functor.map(x, (n) => n),
+          normal(x),
+        );
+        assert.deepEqual(
+          Functor.map(Functor.map(x, f), g),
+          Functor.map(x, (n) => g(f(n))),
+        );
       }),
     );
   });
@@ -255,14 +282,38 @@ describe("map", () => {
     ).toEqual({ a: [[1, 2], { deep: 1 }] });
   });
   test.each([
-    ["kind", { params: { layers: [[1], [2], [3]] } }, { params: { layers: [[1], [2], { w: 1 }] } },
-      "tree.map: trees must have the same structure; got object {w} at params.layers[2] against array of length 1; give both trees the same keys, lengths and classes."],
-    ["length", { a: [1, 2] }, { a: [1, 2, 3] }, "got array of length 3 at a against array of length 2;"],
-    ["keys", { a: { w: 1, b: 2 } }, { a: { w: 1, c: 2 } }, "got object {c, w} at a against object {b, w} (without b, with c in excess);"],
+    [
+      "kind",
+      { params: { layers: [[1], [2], [3]] } },
+      { params: { layers: [[1], [2], { w: 1 }] } },
+      "tree.map: trees must have the same structure; got object {w} at params.layers[2] against array of length 1; give both trees the same keys, lengths and classes.",
+    ],
+    [
+      "length",
+      { a: [1, 2] },
+      { a: [1, 2, 3] },
+      "got array of length 3 at a against array of length 2;",
+    ],
+    [
+      "keys",
+      { a: { w: 1, b: 2 } },
+      { a: { w: 1, c: 2 } },
+      "got object {c, w} at a against object {b, w} (without b, with c in excess);",
+    ],
     ["null", { a: 1 }, { a: null }, "got null at a against leaf (number 1);"],
     ["leaf", [1, 2], "x", 'got leaf (string "x") at the root against array of length 2;'],
-    ["array", [[1]], [new Literal(1, "float32")], "got leaf f32[] at [0] against array of length 1;"],
-    ["class", [new Pair(1, 2)], [new Box([1, 2])], "got Box with 2 children at [0] against Pair with 2 children;"],
+    [
+      "array",
+      [[1]],
+      [new Literal(1, "float32")],
+      "got leaf f32[] at [0] against array of length 1;",
+    ],
+    [
+      "class",
+      [new Pair(1, 2)],
+      [new Box([1, 2])],
+      "got Box with 2 children at [0] against Pair with 2 children;",
+    ],
     ["aux", [new Pair(1, 2, "a")], [new Pair(1, 2, "b")], "(with other aux data);"],
     ["inside a class", new Pair([1], 2), new Pair([1, 2], 2), "at first against"],
   ])("a mismatch of %s names the path", (_, a, b, text) => {
@@ -286,7 +337,11 @@ describe("reduce, all, transpose", () => {
     expect(tree.reduce((s, x) => s - x, [10, [1, 2]])).toBe(7);
     expect(tree.reduce<null, undefined>(() => undefined, null, undefined)).toBe(undefined);
     expect(message(() => tree.reduce((s) => s, []))).toContain("pass an initial value");
-    expect(tree.reduce((s: number, x: unknown) => s + (x as number[]).length, [[1, 2], [3]], 0, { isLeaf: (x) => Array.isArray(x) && typeof x[0] === "number" })).toBe(3);
+    expect(
+      tree.reduce((s: number, x: unknown) => s + (x as number[]).length, [[1, 2], [3]], 0, {
+        isLeaf: (x) => Array.isArray(x) && typeof x[0] === "number",
+      }),
+    ).toBe(3);
   });
   test("all", () => {
     expect(tree.all({ a: true, b: [true, null] })).toBe(true);
@@ -296,15 +351,29 @@ describe("reduce, all, transpose", () => {
     expect(message(() => tree.all([new Literal(0, "bool")]))).toContain("pass a test");
   });
   test("transpose turns trees of trees inside out, and back", () => {
-    const t = [{ a: 1, b: [2, 3] }, { a: 4, b: [5, 6] }];
+    const t = [
+      { a: 1, b: [2, 3] },
+      { a: 4, b: [5, 6] },
+    ];
     const outer = tree.structure([0, 0]);
     const inner = tree.structure({ a: 0, b: [0, 0] });
     const turned = tree.transpose(outer, inner, t);
-    expect(turned).toEqual({ a: [1, 4], b: [[2, 5], [3, 6]] });
+    expect(turned).toEqual({
+      a: [1, 4],
+      b: [
+        [2, 5],
+        [3, 6],
+      ],
+    });
     expect(tree.transpose(inner, outer, turned)).toEqual(t);
-    expect(message(() => tree.transpose(outer, inner, [{ a: 1, b: [2] }, { a: 1, b: [2, 3] }]))).toContain(
-      "got array of length 1 at [0].b against array of length 2",
-    );
+    expect(
+      message(() =>
+        tree.transpose(outer, inner, [
+          { a: 1, b: [2] },
+          { a: 1, b: [2, 3] },
+        ]),
+      ),
+    ).toContain("got array of length 1 at [0].b against array of length 2");
   });
   test("compose", () => {
     const def = tree.structure({ a: 0, b: new Pair(0, null, "t") }).compose(tree.structure([0, 0]));
@@ -317,17 +386,30 @@ describe("broadcastPrefix", () => {
   test("a leaf stands for its subtree", () => {
     expect(tree.broadcastPrefix("vmap", 0, value)).toEqual([0, 0, 0, 0]);
     expect(tree.broadcastPrefix("vmap", [0, 1, null], value)).toEqual([0, 0, 0, 1]);
-    expect(tree.broadcastPrefix("vmap", [{ w: 5, b: [6, 7] }, 8, null], value)).toEqual([6, 7, 5, 8]);
+    expect(tree.broadcastPrefix("vmap", [{ w: 5, b: [6, 7] }, 8, null], value)).toEqual([
+      6, 7, 5, 8,
+    ]);
     expect(tree.broadcastPrefix("vmap", [{ w: 5, b: 6 }, 8, 9], value)).toEqual([6, 6, 5, 8]);
   });
   test("null is an entry when isLeaf says so", () => {
     const isLeaf = (x: unknown): boolean => x === null || typeof x === "number";
-    expect(tree.broadcastPrefix("vmap", [null, 1, 0], value, { isLeaf })).toEqual([null, null, null, 1]);
+    expect(tree.broadcastPrefix("vmap", [null, 1, 0], value, { isLeaf })).toEqual([
+      null,
+      null,
+      null,
+      1,
+    ]);
   });
   test.each([
-    [[0, 1], "vmap: the prefix must match the top of the tree; got array of length 2 in the prefix at the root against array of length 3 in the tree;"],
+    [
+      [0, 1],
+      "vmap: the prefix must match the top of the tree; got array of length 2 in the prefix at the root against array of length 3 in the tree;",
+    ],
     [[{ w: 0 }, 0, 0], "got object {w} in the prefix at [0] against object {b, w} in the tree;"],
-    [[{ w: [0], b: 0 }, 0, 0], "got array of length 1 in the prefix at [0].w against leaf (number 1) in the tree;"],
+    [
+      [{ w: [0], b: 0 }, 0, 0],
+      "got array of length 1 in the prefix at [0].w against leaf (number 1) in the tree;",
+    ],
     [[null, 0, 0], "got null in the prefix at [0] against object {b, w} in the tree;"],
   ])("a prefix that does not fit is named: %j", (prefix, text) => {
     expect(message(() => tree.broadcastPrefix("vmap", prefix as unknown, value))).toContain(text);
@@ -349,7 +431,13 @@ describe("broadcastPrefix", () => {
 describe("update", () => {
   const w = new Literal(1, "float32");
   test("edits a draft, shares the rest, leaves the original alone", () => {
-    const params = { layers: [{ w, b: 1 }, { w, b: 2 }], name: "mlp" };
+    const params = {
+      layers: [
+        { w, b: 1 },
+        { w, b: 2 },
+      ],
+      name: "mlp",
+    };
     const next = tree.update(params, (draft) => {
       (draft.layers[1] as { b: number }).b = 5;
       draft.layers.push({ w, b: 6 });
@@ -396,7 +484,9 @@ describe("update", () => {
     expect(message(() => tree.update(w, () => undefined))).toContain("got leaf f32[]");
     expect(message(() => tree.update(null, () => undefined))).toContain("got null");
     expect(message(() => tree.update(new Pair(1, 2), () => undefined))).toContain("got Pair");
-    expect(message(() => tree.update({ a: 1 }, (async () => undefined) as never))).toContain("synchronous");
+    expect(message(() => tree.update({ a: 1 }, (async () => undefined) as never))).toContain(
+      "synchronous",
+    );
   });
 });
 
@@ -407,11 +497,18 @@ describe("fp-ts instances", () => {
     const go = Traversable.traverse(option.Applicative);
     expect(go(t, positive)).toEqual(option.some({ b: ["1", "2"], a: "3", n: null }));
     expect(go([t, -1] as Tree<number>, positive)).toEqual(option.none);
-    expect(Traversable.sequence(option.Applicative)([] as Tree<option.Option<number>>)).toEqual(option.some([]));
+    expect(Traversable.sequence(option.Applicative)([] as Tree<option.Option<number>>)).toEqual(
+      option.some([]),
+    );
   });
   test("branching effects do not share results", () => {
     const both = Traversable.traverse(array.Applicative)([1, 2] as Tree<number>, (x) => [x, -x]);
-    expect(both).toEqual([[1, 2], [1, -2], [-1, 2], [-1, -2]]);
+    expect(both).toEqual([
+      [1, 2],
+      [1, -2],
+      [-1, 2],
+      [-1, -2],
+    ]);
   });
   test("traverse in the identity is map; folds agree with leaves", () => {
     fc.assert(
@@ -422,8 +519,12 @@ describe("fp-ts instances", () => {
           option.some(Functor.map(x, (n) => n + 1)),
         );
         expect(Foldable.reduce<number, number[]>(x, [], (b, a) => [...b, a])).toEqual(list);
-        expect(Foldable.reduceRight<number, number[]>(x, [], (a, b) => [...b, a])).toEqual(list.toReversed());
-        expect(Foldable.foldMap({ empty: "", concat: (a: string, b: string) => a + b })(x, String)).toBe(list.join(""));
+        expect(Foldable.reduceRight<number, number[]>(x, [], (a, b) => [...b, a])).toEqual(
+          list.toReversed(),
+        );
+        expect(
+          Foldable.foldMap({ empty: "", concat: (a: string, b: string) => a + b })(x, String),
+        ).toBe(list.join(""));
       }),
     );
   });
@@ -449,6 +550,11 @@ function normal(t: unknown): unknown {
   if (!isObject(t)) return t;
   const out = {};
   for (const k of Object.keys(t).sort())
-    Object.defineProperty(out, k, { value: normal(t[k]), enumerable: true, writable: true, configurable: true });
+    Object.defineProperty(out, k, {
+      value: normal(t[k]),
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
   return out;
 }

@@ -1,8 +1,12 @@
 /** `lax`: the primitives as functions. Operands must agree in dtype; a number takes the dtype of its neighbour. */
-import type { DType } from "../dtype.ts";
+import { type DType, dtypes } from "../dtype.ts";
 import type { NDArray } from "../ndarray.ts";
 import { dotGeneral } from "../ops/contract.ts";
+import { add } from "../ops/field.ts";
+import { lt } from "../ops/compare.ts";
+import * as indexing from "../ops/indexing.ts";
 import * as l from "../ops/linear.ts";
+import { selectN } from "../ops/structural.ts";
 import { range, type Shape } from "../shape.ts";
 
 export {
@@ -47,7 +51,6 @@ export {
 export { cumlogsumexp, cummax, cummin, cumprod, cumsum } from "../ops/cumulative.ts";
 export { add, div, integerPow, mul, neg, reciprocal, square, sub } from "../ops/field.ts";
 export { gather, scatterAdd } from "../ops/gather.ts";
-export { dynamicSlice, dynamicUpdateSlice } from "../ops/indexing.ts";
 export {
   broadcastInDim,
   convert as convertElementType,
@@ -140,3 +143,24 @@ export const batchMatmul = (x: NDArray, y: NDArray): NDArray => {
   const batch = range(x.ndim - 2);
   return dotGeneral(x, y, { contract: [[x.ndim - 1], [y.ndim - 2]], batch: [batch, batch] });
 };
+
+type Starts = readonly (NDArray | number)[];
+/** Negative starts count from the end. */
+const fromEnd = (x: NDArray, starts: Starts): Starts =>
+  starts.map((s, axis) => {
+    const size = x.shape[axis] ?? 0;
+    if (typeof s === "number") return s < 0 ? s + size : s;
+    return dtypes[s.dtype].kind === "int" ? selectN(lt(s, 0), [s, add(s, size)]) : s;
+  });
+/** The box of `sliceSizes` elements at `starts`: a negative start counts from the end, then all are clamped so that the box
+ *  lies inside.
+ *  @param starts  one integer scalar for each axis
+ *  @throws        ShapeError where the slice is larger than `x`, DTypeError for starts that are not integers
+ *  @example lax.dynamicSlice(np.arange(5), [-2], [1]).toArray()  // => [3] */
+export const dynamicSlice = (x: NDArray, starts: Starts, sliceSizes: Shape): NDArray =>
+  indexing.dynamicSlice(x, fromEnd(x, starts), sliceSizes);
+/** `x` with `update` written at `starts`, which are read as `dynamicSlice` reads them.
+ *  @throws        ShapeError where the update is larger than `x`, DTypeError where dtypes differ
+ *  @example lax.dynamicUpdateSlice(np.zeros([3]), np.ones([1]), [-1]).toArray()  // => [0, 0, 1] */
+export const dynamicUpdateSlice = (x: NDArray, update: NDArray, starts: Starts): NDArray =>
+  indexing.dynamicUpdateSlice(x, update, fromEnd(x, starts));

@@ -60,7 +60,7 @@ export const mulP: Primitive<Plain> = elementwise({
       if (!(x instanceof LinearInput)) return null;
       if (ct instanceof Zero) return new Zero(x.aval);
       const other = inputs[1 - i] as NDArray;
-      return unbroadcast(mul(ct as NDArray, other), x.aval);
+      return unbroadcast(i === 0 ? mul(ct as NDArray, other) : mul(other, ct as NDArray), x.aval);
     }),
   at: ([x, y]) => K.mul(x as Expr, y as Expr),
 });

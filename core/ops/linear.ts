@@ -307,7 +307,7 @@ export const squeezeP = definePrimitive<SqueezeParams>({
     return [a.with({ shape: without(a.shape, dimensions) })];
   },
   jvp: linearJvp((x, { dimensions }) => squeeze(x, dimensions)),
-  transpose: transposed((ct, x) => reshape(ct, x.shape)),
+  transpose: transposed((ct, _x, { dimensions }) => expandDims(ct, dimensions)),
   batch: (_size, [x], [d], { dimensions }) => {
     const at = d as number;
     const shifted = dimensions.map((i) => (i >= at ? i + 1 : i));

@@ -13,7 +13,6 @@ import { add, div, mul } from "./field.ts";
 import {
   type AxesParams,
   batchReduction,
-  broadcastInDim,
   convert,
   full,
   mergeIndex,
@@ -82,7 +81,8 @@ const extremumJvp =
     const v = x as NDArray;
     const out = apply(v, axes);
     if (t instanceof Zero || !isFloat(v.dtype)) return { outs: [out], tangents: [new Zero(out.aval)] };
-    const hit = convert(eq(v, broadcastInDim(out, v.shape, kept(v.ndim, axes))), v.dtype);
+    const keepdims = v.shape.map((n, i) => (axes.includes(i) ? 1 : n));
+    const hit = convert(eq(v, reshape(out, keepdims)), v.dtype);
     const count = reduceSum(hit, axes);
     return { outs: [out], tangents: [div(reduceSum(mul(t as NDArray, hit), axes), count)] };
   };

@@ -41,7 +41,7 @@ function collect(t: unknown, leaves: unknown[], isLeaf: IsLeaf): TreeDef {
 
 // one call a node on the path of every jitted call: no closures, no names, no second pass
 function walk(x: unknown, leaves: unknown[], isLeaf: IsLeaf, depth: number): TreeDef {
-  if (isLeaf !== undefined && isLeaf(x)) {
+  if (isLeaf?.(x)) {
     leaves.push(x);
     return leafDef;
   }
@@ -66,12 +66,7 @@ function walk(x: unknown, leaves: unknown[], isLeaf: IsLeaf, depth: number): Tre
     const n = keys.length;
     const defs = new Array<TreeDef>(n);
     for (let i = 0; i < n; i++)
-      defs[i] = walk(
-        (x as Record<string, unknown>)[keys[i] as string],
-        leaves,
-        isLeaf,
-        depth + 1,
-      );
+      defs[i] = walk((x as Record<string, unknown>)[keys[i] as string], leaves, isLeaf, depth + 1);
     return objectDef(list, defs);
   }
   const type = registrationOf(proto as object);
@@ -105,7 +100,10 @@ function explainDepth(t: unknown, isLeaf: IsLeaf): never {
     if (children.length === 0) return;
     above.push({ node: x, path });
     if (above.length > maxDepth) deepest ||= path;
-    else children.forEach((child, i) => { visit(child, joinPath(path, names[i] as string)); });
+    else
+      children.forEach((child, i) => {
+        visit(child, joinPath(path, names[i] as string));
+      });
     above.pop();
   };
   visit(t, "");
@@ -190,7 +188,9 @@ export function flattenWithPath<T>(
   const visit = (x: unknown, path: string): void => {
     const level = levelOf(x, options?.isLeaf);
     if (level.kind === "leaf") out.push([path, x as Leaf<T>]);
-    level.children.forEach((child, i) => { visit(child, joinPath(path, level.names[i] as string)); });
+    level.children.forEach((child, i) => {
+      visit(child, joinPath(path, level.names[i] as string));
+    });
   };
   visit(t, "");
   return [out, def];

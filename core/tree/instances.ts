@@ -36,7 +36,11 @@ function traverseTree<F>(
     const gathered = (list as A[]).reduce<HKT<F, Cons>>(
       (sofar, a) =>
         F.ap(
-          F.map(sofar, (tail) => (head: B): Cons => ({ head, tail })),
+          F.map(
+            sofar,
+            (tail) =>
+              (head: B): Cons => ({ head, tail }),
+          ),
           f(a),
         ),
       start,

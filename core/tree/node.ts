@@ -18,7 +18,7 @@ const registry = new Map<object, Registered>();
 export function register<T extends object, Aux>(type: Class<T>, node: NodeType<T, Aux>): void {
   const proto = typeof type === "function" ? (type.prototype as object | undefined) : undefined;
   if (proto === undefined)
-    return fail(
+    fail(
       TreeError,
       "tree.register",
       "the first argument must be a class",

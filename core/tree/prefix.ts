@@ -7,7 +7,8 @@ import type { Leaf, LeafOptions } from "./types.ts";
 
 /** Two levels have the same kind, width, keys, class and aux. */
 function sameLevel(a: Level, b: Level): boolean {
-  if (a.kind !== b.kind || a.children.length !== b.children.length || a.type !== b.type) return false;
+  if (a.kind !== b.kind || a.children.length !== b.children.length || a.type !== b.type)
+    return false;
   if (a.kind === "object") return a.names.every((n, i) => n === b.names[i]);
   if (a.kind !== "instance") return true;
   const type = a.type as Registered;
@@ -31,14 +32,23 @@ function difference(want: unknown, got: unknown, path: string): string {
       ...(extra.length > 0 ? [`with ${extra.join(", ")} in excess`] : []),
     ];
     detail = ` (${notes.join(", ")})`;
-  } else if (a.kind === "instance" && a.type === b.type && a.children.length === b.children.length) {
+  } else if (
+    a.kind === "instance" &&
+    a.type === b.type &&
+    a.children.length === b.children.length
+  ) {
     detail = " (with other aux data)";
   }
   return `${describeNode(got)} at ${place(path)} against ${describeNode(want)}${detail}`;
 }
 
 /** Throws the TreeError that names the first place where `got` is not built like `want`. */
-export function failMismatch(op: string, want: unknown, got: unknown, isLeaf?: LeafOptions["isLeaf"]): never {
+export function failMismatch(
+  op: string,
+  want: unknown,
+  got: unknown,
+  isLeaf?: LeafOptions["isLeaf"],
+): never {
   const visit = (a: unknown, b: unknown, path: string): void => {
     const x = levelOf(a, isLeaf);
     const y = levelOf(b, isLeaf);

@@ -114,7 +114,12 @@ function templateOf(keys: readonly string[]): Record<string, unknown> {
 /** `out[k] = v` for every name, `__proto__` too. */
 export function setOwn(out: Record<string, unknown>, k: string, v: unknown): void {
   if (k === "__proto__")
-    Object.defineProperty(out, k, { value: v, enumerable: true, writable: true, configurable: true });
+    Object.defineProperty(out, k, {
+      value: v,
+      enumerable: true,
+      writable: true,
+      configurable: true,
+    });
   else out[k] = v;
 }
 
@@ -124,7 +129,10 @@ const identities = new WeakMap<object, number>();
 const symbols = new Map<symbol, number>();
 let nextIdentity = 0;
 
-function identity<K>(x: K, known: { get(x: K): number | undefined; set(x: K, n: number): unknown }) {
+function identity<K>(
+  x: K,
+  known: { get(x: K): number | undefined; set(x: K, n: number): unknown },
+) {
   let n = known.get(x);
   if (n === undefined) {
     n = nextIdentity++;
@@ -271,11 +279,7 @@ export function arrayDef(children: readonly TreeDef[]): TreeDef {
   return recent.add(intern(key, () => ({ kind: "array", children })));
 }
 
-export function instanceDef(
-  type: Registered,
-  aux: unknown,
-  children: readonly TreeDef[],
-): TreeDef {
+export function instanceDef(type: Registered, aux: unknown, children: readonly TreeDef[]): TreeDef {
   const key = `${type.name}#${type.id}(${auxKey(aux)})[${children.map((c) => c.key).join(",")}]`;
   return intern(key, () => ({ kind: "instance", children, type, aux }));
 }

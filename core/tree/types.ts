@@ -2,7 +2,12 @@
 import type { NDArray } from "../ndarray.ts";
 
 /** A tree whose leaves all have type `A` (which must not itself be a container). */
-export type Tree<A> = A | null | undefined | readonly Tree<A>[] | { readonly [key: string]: Tree<A> };
+export type Tree<A> =
+  | A
+  | null
+  | undefined
+  | readonly Tree<A>[]
+  | { readonly [key: string]: Tree<A> };
 
 type Primitive = string | number | boolean | bigint | symbol;
 // biome-ignore lint/suspicious/noExplicitAny: the top type of functions has parameters of any type

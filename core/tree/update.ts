@@ -12,7 +12,11 @@ const immer = new Immer({ autoFreeze: true });
  *  replaced, never drafted and never frozen.
  *  @throws TreeError when `t` is not a plain object or array, or the recipe is asynchronous
  *  @example tree.update({ w: 1, b: 2 }, (draft) => { draft.b = 0; })  // => { w: 1, b: 0 } */
-export function update<T>(t: T, recipe: (draft: Editable<T>) => undefined | void | T): T {
+export function update<T>(
+  t: T,
+  // biome-ignore lint/suspicious/noConfusingVoidType: a recipe without a return statement has type void
+  recipe: (draft: Editable<T>) => T | undefined | void,
+): T {
   if (!isDraftable(t))
     fail(
       TreeError,

@@ -10,7 +10,7 @@ import { drawReport } from "./picture.ts";
 
 const sizes = [784, 256, 128, 10] as const;
 const batch = 128;
-const epochs = 8;
+const epochs = 6;
 const topRate = 1e-3;
 
 const began = performance.now();

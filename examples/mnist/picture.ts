@@ -36,7 +36,10 @@ function smooth(values: readonly number[], width: number): [number, number][] {
 }
 
 function lossPanel({ losses, stepsPerEpoch }: Report, x0: number, y0: number, w: number, h: number): string {
-  const points = smooth(losses, Math.max(1, Math.round(losses.length / 160)));
+  // a logarithmic axis has no place for 0, nor for the NaN of a run that diverged
+  const points = smooth(losses, Math.max(1, Math.round(losses.length / 160)))
+    .filter(([, loss]) => Number.isFinite(loss))
+    .map(([at, loss]): [number, number] => [at, Math.max(loss, 1e-6)]);
   const low = Math.min(...points.map((p) => p[1]));
   const high = Math.max(...points.map((p) => p[1]));
   const x = scaleLinear([0, losses.length], [x0, x0 + w]);
