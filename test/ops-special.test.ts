@@ -52,14 +52,22 @@ describe.each(["wasm", "reference"])("%s", (backend) => {
     expect(bad).toEqual([]);
   });
 
-  it.each(["float32", "float16", "bfloat16"] as const)("%s results are the float64 ones, rounded once", (d) => {
-    const xs = [-2.75, -0.6, -1e-3, 0.1, 0.5, 0.9, 1.2, 1.7, 2.6, 5, 9.5, 30].map((x) => castNumber(x, d));
-    for (const [name, f] of functions.slice(0, 7)) {
-      const [narrow, wide] = withBackend(backend, () => [list(f(vector(xs, d))), list(f(vector(xs)))]);
-      // an odd tie of the float64 value is the one place where they could differ by a unit
-      expect(narrow, name).toEqual((wide as number[]).map((y) => castNumber(y, d)));
-    }
-  });
+  it.each(["float32", "float16", "bfloat16"] as const)(
+    "%s results are the float64 ones, rounded once",
+    (d) => {
+      const xs = [-2.75, -0.6, -1e-3, 0.1, 0.5, 0.9, 1.2, 1.7, 2.6, 5, 9.5, 30].map((x) =>
+        castNumber(x, d),
+      );
+      for (const [name, f] of functions.slice(0, 7)) {
+        const [narrow, wide] = withBackend(backend, () => [
+          list(f(vector(xs, d))),
+          list(f(vector(xs))),
+        ]);
+        // an odd tie of the float64 value is the one place where they could differ by a unit
+        expect(narrow, name).toEqual((wide as number[]).map((y) => castNumber(y, d)));
+      }
+    },
+  );
 });
 
 describe("identities", () => {
@@ -99,7 +107,9 @@ describe("identities", () => {
 describe("misuse", () => {
   it("integers are refused with the remedy", () => {
     expect(() => special.erf(vector([1], "int32"))).toThrow(DTypeError);
-    expect(() => special.erf(vector([1], "int32"))).toThrow(/erf: needs a float dtype; got i32\[1\]; convert first/);
+    expect(() => special.erf(vector([1], "int32"))).toThrow(
+      /erf: needs a float dtype; got i32\[1\]; convert first/,
+    );
   });
   it("there is no derivative in an order", () => {
     const f = (m: NDArray): NDArray => special.polygamma(m, 2);

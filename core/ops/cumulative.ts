@@ -8,10 +8,10 @@ import { loop, set } from "../kernel/kernel.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import { definePrimitive, type JvpRule, type LinearInput, type NoRule, noRule, type Primitive, type TransposeRule, Zero } from "../primitive.ts";
 import { bind1 } from "../trace.ts";
-import { abs, max, min } from "./arithmetic.ts";
-import { eq } from "./compare.ts";
+import { max, min } from "./arithmetic.ts";
+import { eq, lt } from "./compare.ts";
 import { add, div, mul, neg, sub } from "./field.ts";
-import { convert, linearJvp } from "./linear.ts";
+import { convert, full, linearJvp } from "./linear.ts";
 import { checkClass, type DTypeClass } from "./rules.ts";
 import { concatenate, pad, rev, selectN, slice } from "./structural.ts";
 import { exp, log1p } from "./transcendental.ts";
@@ -181,15 +181,14 @@ export const cumprodP: Primitive<CumulativeParams> = cumulative({
   transpose: noRule("it is not linear"),
 });
 
-/** The tangent of max(a, b) or min(a, b): ties take half of each. */
+/** The tangent of max(a, b) or min(a, b): ties take half of each, and NaN stops it. */
 const extremum =
   (pick: (a: NDArray, b: NDArray) => NDArray) =>
   (a: Pair, b: Pair): Pair => {
     const x = pick(a.x, b.x);
     const hit = (z: NDArray): NDArray => convert(eq(z, x), x.dtype);
     const [p, q] = [hit(a.x), hit(b.x)];
-    const count = add(p, q);
-    return { x, t: add(mul(a.t, div(p, count)), mul(b.t, div(q, count))) };
+    return { x, t: add(mul(a.t, div(p, add(q, 1))), mul(b.t, div(q, add(p, 1)))) };
   };
 /** out[i] = max_{j ≤ i} x[j] */
 export const cummaxP: Primitive<CumulativeParams> = cumulative({
@@ -222,7 +221,9 @@ function logAddExp(a: Expr, b: Expr): Expr {
 }
 const logaddexp = (a: NDArray, b: NDArray): NDArray => {
   const d = sub(a, b);
-  const usual = add(max(a, b), log1p(exp(neg(abs(d)))));
+  const less = lt(d, 0);
+  // −|d|, but with the slope of −d at 0, so that the second derivative is right there
+  const usual = add(selectN(less, [a, b]), log1p(exp(selectN(less, [neg(d), d]))));
   return selectN(eq(d, d), [add(a, b), usual]);
 };
 /** out[i] = log Σ_{j ≤ i} exp(x[j]) */
@@ -236,11 +237,10 @@ export const cumlogsumexpP: Primitive<CumulativeParams> = cumulative({
     (x, p) => cumlogsumexp(x, p),
     (a, b) => {
       const x = logaddexp(a.x, b.x);
-      // weights are softmax over the two; equal infinities count as finite differences of 0
-      const weight = (z: NDArray): NDArray => {
-        const d = sub(z, x);
-        return exp(selectN(eq(d, d), [mul(convert(eq(d, d), d.dtype), 0), d]));
-      };
+      // weights are softmax over the two, with 0 in place of ∞ as in JAX's logaddexp
+      const finite = (z: NDArray): NDArray =>
+        selectN(eq(z, Number.POSITIVE_INFINITY), [z, full(z.shape, 0, z.dtype)]);
+      const weight = (z: NDArray): NDArray => exp(sub(finite(z), finite(x)));
       return { x, t: add(mul(a.t, weight(a.x)), mul(b.t, weight(b.x))) };
     },
   ),

@@ -8,7 +8,14 @@ import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { add, binary, cast, type Expr, int, linearIndex, lit, or, select } from "../kernel/expr.ts";
 import { compare } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
-import { type BatchRule, definePrimitive, type JvpRule, noRule, type Primitive, Zero } from "../primitive.ts";
+import {
+  type BatchRule,
+  definePrimitive,
+  type JvpRule,
+  noRule,
+  type Primitive,
+  Zero,
+} from "../primitive.ts";
 import { range, type Shape, showShape, sizeOf, stridesOf } from "../shape.ts";
 import { bind } from "../trace.ts";
 import { expandDims, moveAxis, moveBatch } from "./linear.ts";
@@ -51,7 +58,13 @@ function threefry(k0: Expr, k1: Expr, c0: Expr, c1: Expr): readonly [Expr, Expr]
 function needWords(op: string, avals: readonly Aval[]): void {
   for (const a of avals)
     if (a.dtype !== "uint32")
-      fail(DTypeError, op, "keys and counters must be uint32", avals.join(" and "), "convert first");
+      fail(
+        DTypeError,
+        op,
+        "keys and counters must be uint32",
+        avals.join(" and "),
+        "convert first",
+      );
 }
 
 /** (k₀, k₁, c₀, c₁) ↦ the two words of the counter (c₀, c₁) encrypted under the key (k₀, k₁), elementwise */

@@ -1,6 +1,7 @@
 /** The error function and its kin, the gamma function's logarithm and its derivatives. */
 import { fail, RuleError } from "../errors.ts";
 import type { Expr } from "../kernel/expr.ts";
+import * as gamma from "../kernel/gamma.ts";
 import * as special from "../kernel/special.ts";
 import type { NDArray } from "../ndarray.ts";
 import { noRule, type Primitive } from "../primitive.ts";
@@ -35,7 +36,7 @@ export const erfInv = applied(erfInvP);
 /** log |Γ(x)|; +∞ at 0, −1, −2, … */
 export const lgammaP: Primitive<Record<never, never>> = floatFunction(
   "lgamma",
-  special.lgamma,
+  gamma.lgamma,
   (t, x) => mul(t, digamma(x)),
 );
 /** log |Γ(x)| @example lgamma(1) // => 0 */
@@ -44,7 +45,7 @@ export const lgamma = applied(lgammaP);
 /** ψ(x) = d/dx log Γ(x); NaN at 0, −1, −2, … */
 export const digammaP: Primitive<Record<never, never>> = floatFunction(
   "digamma",
-  special.digamma,
+  gamma.digamma,
   (t, x) => mul(t, polygamma(1, x)),
 );
 /** ψ(x) = d/dx log Γ(x) @example digamma(1) // => Math.fround(-0.5772156649015329) */
@@ -72,7 +73,7 @@ export const polygammaP: Primitive<Record<never, never>> = elementwise({
     (t, { x: [m, x] }) => mul(t, polygamma(add(m as NDArray, 1), x as NDArray)),
   ],
   transpose: noRule("it is not linear"),
-  at: ([m, x]) => special.polygamma(m as Expr, x as Expr),
+  at: ([m, x]) => gamma.polygamma(m as Expr, x as Expr),
 });
 /** ψ⁽ᵐ⁾(x), the m-th derivative of digamma @example lax.polygamma(1, 1) // => Math.fround(Math.PI ** 2 / 6) */
 export const polygamma = (m: Operand, x: Operand): NDArray =>
@@ -88,7 +89,7 @@ export const zetaP: Primitive<Record<never, never>> = elementwise({
     (t, { x: [s, q] }) => mul(t, mul(neg(s as NDArray), zeta(add(s as NDArray, 1), q as NDArray))),
   ],
   transpose: noRule("it is not linear"),
-  at: ([s, q]) => special.zeta(s as Expr, q as Expr),
+  at: ([s, q]) => gamma.zeta(s as Expr, q as Expr),
 });
 /** ζ(s, q), Hurwitz's zeta function @example lax.zeta(2, 1) // => Math.fround(Math.PI ** 2 / 6) */
 export const zeta = (s: Operand, q: Operand): NDArray => bind1(zetaP, operands("zeta", s, q), {});

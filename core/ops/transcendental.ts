@@ -120,7 +120,8 @@ export const atan2P = elementwise({
   at: ([y, x]) => binary("atan2", y as Expr, x as Expr),
 });
 /** The angle of the point (x, y) @example atan2(0, 1) // => 0 */
-export const atan2 = (y: Operand, x: Operand): NDArray => bind1(atan2P, operands("atan2", y, x), {});
+export const atan2 = (y: Operand, x: Operand): NDArray =>
+  bind1(atan2P, operands("atan2", y, x), {});
 
 // ---- hyperbolic functions ----
 

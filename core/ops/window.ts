@@ -205,12 +205,9 @@ export interface SelectParams extends WindowParams {
   /** "ge" picks the largest element of a window, "le" the smallest; the first of equal ones */
   readonly select: Selector;
 }
-/** candidate replaces best: strictly better, or the first NaN */
-function replaces(select: Selector, candidate: Expr, best: Expr): Expr {
-  const better = K.compare(select === "ge" ? "gt" : "lt", candidate, best);
-  if (!isFloat(best.dtype)) return better;
-  return K.or(better, K.and(K.compare("ne", candidate, candidate), K.compare("eq", best, best)));
-}
+/** candidate replaces best: strictly better, or not comparable. NaN never stays, as in XLA's select-and-scatter. */
+const replaces = (select: Selector, candidate: Expr, best: Expr): Expr =>
+  K.unary("not", K.compare(select, best, candidate));
 
 function checkSource(op: string, source: Aval, shape: Shape, what: string): void {
   if (!shapesEqual(source.shape, shape))

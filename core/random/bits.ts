@@ -8,7 +8,14 @@ import { convert } from "../ops/linear.ts";
 import { randomBits } from "../ops/random.ts";
 import { checkShape, type Shape } from "../shape.ts";
 import { checkKey, type Key } from "./key.ts";
-import { checkFloat, drawShape, knownNumber, type Parameter, parameter, toShape } from "./operand.ts";
+import {
+  checkFloat,
+  drawShape,
+  knownNumber,
+  type Parameter,
+  parameter,
+  toShape,
+} from "./operand.ts";
 
 /** Uniform bits.
  *  @param dtype  `"uint32"` (default) or `"uint8"`

@@ -62,7 +62,10 @@ export function truncatedNormal(
   const out = mul(Math.SQRT2, erfInv(u));
   // rounding must not carry a draw onto or past a bound
   const [low, high] = [toShape(a, want), toShape(b, want)].map(stopGradient) as [NDArray, NDArray];
-  return min(max(out, nextafter(low, Number.POSITIVE_INFINITY)), nextafter(high, Number.NEGATIVE_INFINITY));
+  return min(
+    max(out, nextafter(low, Number.POSITIVE_INFINITY)),
+    nextafter(high, Number.NEGATIVE_INFINITY),
+  );
 }
 
 /** Booleans, true with probability p: u < p, u uniform in [0, 1) in the dtype of p.

@@ -15,7 +15,13 @@ export type Key = NDArray;
 /** Checks a key that came from the user. */
 export function checkKey(op: string, key: unknown): NDArray {
   if (!(key instanceof NDArray))
-    return fail(DTypeError, op, "the first argument must be a key", describe(key), "make one with random.key(seed)");
+    return fail(
+      DTypeError,
+      op,
+      "the first argument must be a key",
+      describe(key),
+      "make one with random.key(seed)",
+    );
   if (key.dtype !== "uint32" || key.shape.at(-1) !== 2)
     fail(
       key.dtype === "uint32" ? ShapeError : DTypeError,
@@ -25,7 +31,13 @@ export function checkKey(op: string, key: unknown): NDArray {
       "make one with random.key(seed)",
     );
   if (key.ndim !== 1)
-    fail(ShapeError, op, "takes one key", `a batch of keys ${key.aval}`, "map over the keys with vmap");
+    fail(
+      ShapeError,
+      op,
+      "takes one key",
+      `a batch of keys ${key.aval}`,
+      "map over the keys with vmap",
+    );
   return key;
 }
 
@@ -36,7 +48,13 @@ export function checkKey(op: string, key: unknown): NDArray {
 export function key(seed: number | NDArray): Key {
   if (seed instanceof NDArray) {
     if (!isInteger(seed.dtype))
-      fail(DTypeError, "random.key", "a seed must be an integer", String(seed.aval), "convert it to uint32");
+      fail(
+        DTypeError,
+        "random.key",
+        "a seed must be an integer",
+        String(seed.aval),
+        "convert it to uint32",
+      );
     const low = expandDims(convert(seed, "uint32"), [seed.ndim]);
     return concatenate([full(low.shape, 0, "uint32"), low], seed.ndim);
   }

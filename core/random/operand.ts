@@ -5,7 +5,14 @@ import { castNumber, checkDType, type DType, isFloat } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { Literal, NDArray } from "../ndarray.ts";
 import { broadcastInDim, convert } from "../ops/linear.ts";
-import { broadcastShapes, checkShape, range, type Shape, shapesEqual, showShape } from "../shape.ts";
+import {
+  broadcastShapes,
+  checkShape,
+  range,
+  type Shape,
+  shapesEqual,
+  showShape,
+} from "../shape.ts";
 
 type TypedArray =
   | Float32Array

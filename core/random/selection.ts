@@ -6,7 +6,7 @@ import { add, div, max, min, mul, rem, sub } from "../ops/arithmetic.ts";
 import { and, gt, le, not } from "../ops/compare.ts";
 import { cumsum } from "../ops/cumulative.ts";
 import { gather } from "../ops/gather.ts";
-import { broadcastInDim, convert, expandDims, full, reshape, squeeze, transpose } from "../ops/linear.ts";
+import { convert, expandDims, full, reshape, squeeze, transpose } from "../ops/linear.ts";
 import { randomBits, randomSplit } from "../ops/random.ts";
 import { argmax } from "../ops/reduce.ts";
 import { sort, topK } from "../ops/sort.ts";
@@ -184,12 +184,16 @@ export function choice(
   const want = checkShape(op, shape);
   const array = a instanceof NDArray ? a : null;
   const axis = array === null ? 0 : normalizeAxis(op, options.axis ?? 0, array.ndim);
-  const n = array === null ? (checkShape(op, a as number)[0] as number) : (array.shape[axis] as number);
+  const n =
+    array === null ? (checkShape(op, a as number)[0] as number) : (array.shape[axis] as number);
   const draws = sizeOf(want);
   const outShape =
-    array === null ? want : [...array.shape.slice(0, axis), ...want, ...array.shape.slice(axis + 1)];
+    array === null
+      ? want
+      : [...array.shape.slice(0, axis), ...want, ...array.shape.slice(axis + 1)];
   if (draws === 0) return full(outShape, 0, array?.dtype ?? "int32");
-  if (n === 0) fail(ShapeError, op, "there must be an entry to choose", "none", "give a non-empty array");
+  if (n === 0)
+    fail(ShapeError, op, "there must be an entry to choose", "none", "give a non-empty array");
   if (!replace && draws > n)
     fail(
       ShapeError,
@@ -207,7 +211,13 @@ export function choice(
   }
   const q = floatParameter(op, p);
   if (q.ndim !== 1 || q.shape[0] !== n)
-    fail(ShapeError, op, `p must have one entry for each of the ${n}`, showShape(q.shape), "check its length");
+    fail(
+      ShapeError,
+      op,
+      `p must have one entry for each of the ${n}`,
+      showShape(q.shape),
+      "check its length",
+    );
   if (replace) {
     const total = cumsum(q, { axis: 0 });
     const last = squeeze(sliceInDim(total, n - 1, n, 1, 0), [0]);

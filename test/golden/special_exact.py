@@ -1,7 +1,7 @@
 """Exact values of the special functions, by mpmath: `python test/golden/special_exact.py > test/golden/special_exact.json`.
 
 {function: [[x, value], …]} with values rounded to float64; two arguments for polygamma and zeta. The points cover each range of
-core/kernel/special.ts, its seams, the neighbourhoods of zeros and poles, subnormal numbers and large ones.
+core/kernel/{special,gamma}.ts, its seams, the neighbourhoods of zeros and poles, subnormal numbers and large ones.
 """
 import json
 import math

@@ -7,6 +7,10 @@ import { samples as convert } from "./convert.ts";
 import { samples as indexing } from "./indexing.ts";
 import { samples as linear } from "./linear.ts";
 import { samples as random } from "./random.ts";
+import { samples as cumulative } from "./cumulative.ts";
+import { samples as reduce } from "./reduce.ts";
+import { samples as sort } from "./sort.ts";
+import { samples as window } from "./window.ts";
 import type { Sample } from "./sample.ts";
 import { samples as special } from "./special.ts";
 import { samples as structural } from "./structural.ts";
@@ -20,6 +24,10 @@ export const families: { readonly [family: string]: readonly Sample[] } = {
   convert,
   transcendental,
   special,
+  reduce,
+  cumulative,
+  window,
+  sort,
   indexing,
   contract,
   conv,

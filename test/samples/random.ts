@@ -52,10 +52,23 @@ const split = (name: string, k: Arg, shape: readonly number[]): Sample => ({
 
 export const samples: readonly Sample[] = [
   threefry("known answer 1", [scalar(0), scalar(0), scalar(0), scalar(0)]),
-  threefry("known answer 2", [0, 1, 2, 3].map(() => scalar(0xffffffff))),
+  threefry(
+    "known answer 2",
+    [0, 1, 2, 3].map(() => scalar(0xffffffff)),
+  ),
   threefry("known answer 3", [0x13198a2e, 0x03707344, 0x243f6a88, 0x85a308d3].map(scalar)),
-  threefry("one key, many counters", [scalar(0), scalar(9), uint32([2, 2], 0, 0, 1, 1), uint32([2, 2], 0, 1, 2, 3)]),
-  threefry("size-1 axes", [uint32([2, 1], 1, 2), uint32([2, 1], 3, 4), uint32([1, 3], 0, 0, 0), uint32([1, 3], 0, 1, 2)]),
+  threefry("one key, many counters", [
+    scalar(0),
+    scalar(9),
+    uint32([2, 2], 0, 0, 1, 1),
+    uint32([2, 2], 0, 1, 2, 3),
+  ]),
+  threefry("size-1 axes", [
+    uint32([2, 1], 1, 2),
+    uint32([2, 1], 3, 4),
+    uint32([1, 3], 0, 0, 0),
+    uint32([1, 3], 0, 1, 2),
+  ]),
   threefry("no elements", [scalar(0), scalar(0), uint32([0]), uint32([0])]),
   bits("32 bits", key, 32, [3, 4]),
   bits("8 bits", key, 8, [7]),

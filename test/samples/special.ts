@@ -16,9 +16,26 @@ interface Row {
   readonly off?: number;
 }
 const rows: readonly Row[] = [
-  { name: "erf", f: s.erf, values: [0.1, -0.6, 0.9, -1.1, 1.6, -2.5, 3.2, 5], edges: [0, -0, inf, -inf, nan, 7, -7, 1e-20] },
-  { name: "erfc", f: s.erfc, values: [0.1, -0.6, 0.5, 0.9, -1.1, 1.6, -2.5, 3.2, 5], edges: [0, -0, inf, -inf, nan, 30, -7, 1e-20], off: 7 },
-  { name: "erf_inv", f: s.erfInv, values: [0.1, -0.3, 0.5, -0.8, 0.9, -0.95], edges: [0, -0, 1, -1, 1.5, -2, inf, nan, 1e-15], off: 5 },
+  {
+    name: "erf",
+    f: s.erf,
+    values: [0.1, -0.6, 0.9, -1.1, 1.6, -2.5, 3.2, 5],
+    edges: [0, -0, inf, -inf, nan, 7, -7, 1e-20],
+  },
+  {
+    name: "erfc",
+    f: s.erfc,
+    values: [0.1, -0.6, 0.5, 0.9, -1.1, 1.6, -2.5, 3.2, 5],
+    edges: [0, -0, inf, -inf, nan, 30, -7, 1e-20],
+    off: 7,
+  },
+  {
+    name: "erf_inv",
+    f: s.erfInv,
+    values: [0.1, -0.3, 0.5, -0.8, 0.9, -0.95],
+    edges: [0, -0, 1, -1, 1.5, -2, inf, nan, 1e-15],
+    off: 5,
+  },
   {
     name: "lgamma",
     f: s.lgamma,
@@ -92,7 +109,9 @@ export const samples: readonly Sample[] = [
     { noNumericGrad: "at the ends of the domain", ulp: 12 },
   ),
   polygamma("no elements", arg([0]), arg([0])),
-  zeta("float64", arg([3, 1], "float64", [1.5, 2, 6]), arg([1, 4], "float64", [0.5, 1, 3.25, 20]), { ulp: 4 }),
+  zeta("float64", arg([3, 1], "float64", [1.5, 2, 6]), arg([1, 4], "float64", [0.5, 1, 3.25, 20]), {
+    ulp: 4,
+  }),
   zeta("float32", arg([4], "float32", [1.25, 2, 3, 10]), arg([4], "float32", [0.5, 1, 7, 2])),
   zeta(
     "poles and outside",

@@ -56,7 +56,9 @@ const samplesOf = ({ name, f, range, edges, python = `lax.${name}`, off = 0 }: R
   return [
     sample("float32", arg([2, 3], "float32", { range }), coarse),
     sample("float64", arg([5], "float64", { range }), { ...double, ...coarse }),
-    sample("edges, float32", arg([all.length], "float32", all), { noNumericGrad: "at the ends of the domain" }),
+    sample("edges, float32", arg([all.length], "float32", all), {
+      noNumericGrad: "at the ends of the domain",
+    }),
     sample("edges, float64", arg([all.length], "float64", all), {
       noNumericGrad: "at the ends of the domain",
       ...double,
@@ -88,13 +90,27 @@ const pairs = signs.flatMap((y) => signs.map((x) => [y, x] as const));
 export const samples: readonly Sample[] = [
   ...rows.flatMap(samplesOf),
   atan2("float32", [arg([2, 3]), arg([2, 3], "float32", { range: [0.5, 2] })]),
-  atan2("float64, size-1 axes", [arg([3, 1], "float64"), arg([1, 2], "float64", { range: [0.5, 2] })]),
-  atan2("a scalar operand", [arg([], "float32", [0.5]), arg([4], "float32", { range: [-2, -0.5] })]),
+  atan2("float64, size-1 axes", [
+    arg([3, 1], "float64"),
+    arg([1, 2], "float64", { range: [0.5, 2] }),
+  ]),
+  atan2("a scalar operand", [
+    arg([], "float32", [0.5]),
+    arg([4], "float32", { range: [-2, -0.5] }),
+  ]),
   atan2(
     "zeros, infinities, NaN",
     [
-      arg([pairs.length], "float32", pairs.map(([y]) => y)),
-      arg([pairs.length], "float32", pairs.map(([, x]) => x)),
+      arg(
+        [pairs.length],
+        "float32",
+        pairs.map(([y]) => y),
+      ),
+      arg(
+        [pairs.length],
+        "float32",
+        pairs.map(([, x]) => x),
+      ),
     ],
     { noNumericGrad: "at the ends of the domain" },
   ),

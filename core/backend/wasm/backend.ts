@@ -1,31 +1,39 @@
 /** The WebAssembly backend: each program is one module with one entry. */
-import type { Kernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
+import type { ContractKernel, Kernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
 import { type Expr, operands } from "../../kernel/expr.ts";
-import type { Program } from "../../program/types.ts";
+import type { Program, ProgramBuffer } from "../../program/types.ts";
 import { isFloat } from "../../dtype.ts";
 import { BackendError, fail } from "../../errors.ts";
 import type { Backend, Executable, Storage } from "../backend.ts";
 import { emitKernel } from "./emit.ts";
 import { Code, Module } from "./encoder.ts";
-import { gemmModule, gemmScratch, gemmSignature } from "./gemm.ts";
+import { type ConvPlan, convCalls, convLoops, planConv } from "./conv.ts";
+import { type GemmDType, gemmModule, gemmScratch, gemmSignature } from "./gemm.ts";
 import { Heap, WasmStorage } from "./heap.ts";
 import { hostMath, Library } from "./library.ts";
-import { contractCalls, contractLoops, convLoops } from "./templates.ts";
+import { contractCalls, contractLoops, contractProduct } from "./templates.ts";
 
-/** Pointers that a run passes in memory; larger programs pass them in a block of their own. */
+// what lies below the heap: the table of a run's pointers, scratch of the matrix product, columns of a convolution
 const tableEntries = 16384;
 const tableAddress = 64;
-const scratchAddress = tableAddress + tableEntries * 4;
+const gemmAddress = tableAddress + tableEntries * 4;
+const rangesAddress = gemmAddress + gemmScratch;
+const columnsAddress = rangesAddress + 1024;
+const columnsBytes = 4 * 2 ** 20;
+const convScratch = { ranges: rangesAddress, columns: columnsAddress, gemm: gemmAddress };
 const defaultBudget = 256 * 2 ** 20;
 
-const heap = new Heap(scratchAddress + gemmScratch + 64, defaultBudget);
+const heap = new Heap({ reserved: columnsAddress + columnsBytes, budget: defaultBudget });
 
-let gemm: WebAssembly.ExportValue | null = null;
-function gemmFunction(): WebAssembly.ExportValue {
-  gemm ??= new WebAssembly.Instance(new WebAssembly.Module(gemmModule()), {
-    env: { memory: heap.memory },
-  }).exports.gemm as WebAssembly.ExportValue;
-  return gemm;
+const products = new Map<GemmDType, WebAssembly.ExportValue>();
+function productOf(dtype: GemmDType): WebAssembly.ExportValue {
+  let f = products.get(dtype);
+  if (f === undefined) {
+    const module = new WebAssembly.Module(gemmModule(dtype));
+    f = new WebAssembly.Instance(module, { env: { memory: heap.memory } }).exports.gemm;
+    products.set(dtype, f as WebAssembly.ExportValue);
+  }
+  return f as WebAssembly.ExportValue;
 }
 
 /** Host functions that a kernel calls. */
@@ -70,19 +78,48 @@ function intrinsicsOf(kernel: LoopKernel, into: Set<string>): void {
   walk(kernel.body);
 }
 
-/** The bytes of a program's module, and what they import. */
-function emitProgram(program: Program): { bytes: Uint8Array<ArrayBuffer>; math: Set<string>; gemm: boolean } {
+/** How a kernel becomes a function. */
+type Form =
+  | { readonly kind: "loops"; readonly loops: LoopKernel }
+  | { readonly kind: "contract"; readonly kernel: ContractKernel; readonly product: GemmDType }
+  | { readonly kind: "conv"; readonly plan: ConvPlan; readonly product: GemmDType };
+
+function formOf(kernel: Kernel): Form {
+  switch (kernel.kind) {
+    case "loops":
+      return { kind: "loops", loops: kernel };
+    case "contract": {
+      const product = contractProduct(kernel);
+      return product === null
+        ? { kind: "loops", loops: contractLoops(kernel) }
+        : { kind: "contract", kernel, product };
+    }
+    case "conv": {
+      const plan = planConv(kernel, columnsBytes);
+      return plan === null
+        ? { kind: "loops", loops: convLoops(kernel) }
+        : { kind: "conv", plan, product: plan.dtype };
+    }
+  }
+}
+
+interface Emitted {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** what the module imports */
+  readonly math: ReadonlySet<string>;
+  readonly products: ReadonlyMap<GemmDType, number>;
+}
+
+function emitProgram(program: Program): Emitted {
   const module = new Module();
   const library = new Library(module);
-  const steps = program.steps.map(({ kernel, args }) => {
-    const product = kernel.kind === "contract" ? contractCalls(kernel, 0, scratchAddress) : null;
-    const loops = product === null ? asLoops(kernel) : null;
-    return { kernel, args, product: product !== null, loops };
-  });
-  const usesGemm = steps.some((s) => s.product);
-  const gemmIndex = usesGemm ? module.import("gemm", "gemm", gemmSignature) : -1;
+  const forms = new Map<Kernel, Form>();
+  for (const { kernel } of program.steps) if (!forms.has(kernel)) forms.set(kernel, formOf(kernel));
+  const gemm = new Map<GemmDType, number>();
+  for (const form of forms.values())
+    if (form.kind !== "loops") gemm.set(form.product, module.import("gemm", form.product, gemmSignature));
   const math = new Set<string>();
-  for (const s of steps) if (s.loops !== null) intrinsicsOf(s.loops, math);
+  for (const form of forms.values()) if (form.kind === "loops") intrinsicsOf(form.loops, math);
   for (const name of math) library.math(name);
 
   const entry = new Code(["i32"]);
@@ -91,8 +128,16 @@ function emitProgram(program: Program): { bytes: Uint8Array<ArrayBuffer>; math: 
     pointer.set(id, slot);
   });
   const arenaSlot = pointer.size;
-  const emitted = new Map<object, number>();
-  for (const { kernel, args, loops } of steps) {
+  const emit = (form: Form): Code => {
+    if (form.kind === "loops") return emitKernel(form.loops, library);
+    const product = gemm.get(form.product) as number;
+    if (form.kind === "contract") return contractCalls(form.kernel, product, gemmAddress);
+    const copy = emitKernel(form.plan.copy, library);
+    const copyIndex = module.add({ params: copy.params, results: [] }, copy);
+    return convCalls(form.plan, product, copyIndex, convScratch);
+  };
+  const emitted = new Map<Kernel, number>();
+  for (const { kernel, args } of program.steps) {
     // buffers are passed by address; empty ones are never touched
     for (const id of args) {
       const slot = pointer.get(id);
@@ -105,27 +150,14 @@ function emitProgram(program: Program): { bytes: Uint8Array<ArrayBuffer>; math: 
     }
     let f = emitted.get(kernel);
     if (f === undefined) {
-      const code =
-        loops !== null
-          ? emitKernel(loops, library)
-          : (contractCalls(kernel as Kernel & { kind: "contract" }, gemmIndex, scratchAddress) as Code);
+      const code = emit(forms.get(kernel) as Form);
       f = module.add({ params: code.params, results: [] }, code);
       emitted.set(kernel, f);
     }
     entry.call(f);
   }
   module.export("run", module.add({ params: ["i32"], results: [] }, entry));
-  return { bytes: module.encode(), math, gemm: usesGemm };
-}
-function asLoops(kernel: Kernel): LoopKernel {
-  switch (kernel.kind) {
-    case "loops":
-      return kernel;
-    case "contract":
-      return contractLoops(kernel);
-    case "conv":
-      return convLoops(kernel);
-  }
+  return { bytes: module.encode(), math, products: gemm };
 }
 
 /** A program as a module; `moduleBytes` is all that is needed to run it again elsewhere. */
@@ -140,13 +172,14 @@ export class WasmExecutable implements Executable {
 
   constructor(program: Program) {
     this.program = program;
-    const { bytes, math, gemm: needsGemm } = emitProgram(program);
+    const { bytes, math, products } = emitProgram(program);
     this.moduleBytes = bytes;
     const imports: WebAssembly.Imports = {
       env: { memory: heap.memory },
       math: Object.fromEntries([...math].map((name) => [name, hostMath[name] as WebAssembly.ImportValue])),
     };
-    if (needsGemm) imports.gemm = { gemm: gemmFunction() };
+    if (products.size > 0)
+      imports.gemm = Object.fromEntries([...products.keys()].map((d) => [d, productOf(d)]));
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
     this.#run = instance.exports.run as (table: number) => void;
     this.#fresh = program.buffers.flatMap((b, i) => (b.place === "output" ? [i] : []));
@@ -167,56 +200,83 @@ export class WasmExecutable implements Executable {
   run(inputs: readonly Storage[], donated?: readonly boolean[]): Storage[] {
     const { program } = this;
     const n = inputs.length;
+    const results = this.#results;
     const fresh = new Array<WasmStorage>(this.#fresh.length);
-    const keep = (s: WasmStorage): boolean => inputs.includes(s) || fresh.includes(s);
-    for (let i = 0; i < n; i++) {
-      const s = inputs[i] as Storage;
-      if (!(s instanceof WasmStorage))
-        fail(BackendError, "run", "arguments must live on the wasm backend", s.backend.name, "transfer them first");
-    }
+    let made = 0;
     try {
-      for (let i = 0; i < fresh.length; i++)
-        fresh[i] = heap.create(wasmBackend, (program.buffers[this.#fresh[i] as number] as Program["buffers"][number]).bytes, keep);
-      const arena = program.arenaBytes > 0 ? heap.arena(program.arenaBytes, keep) : 0;
-      // allocation may have evicted; nothing allocates once the first address has been read, except to bring an
-      // argument back, which keeps all the others
-      for (let i = 0; i < n; i++) heap.address(inputs[i] as WasmStorage, keep);
+      this.#checkInputs(inputs);
+      // the first address is read when nothing is allocated any more but to bring another argument back
+      for (let i = 0; i < n; i++) heap.pin(inputs[i] as WasmStorage);
+      for (; made < fresh.length; made++) {
+        const { bytes } = program.buffers[this.#fresh[made] as number] as ProgramBuffer;
+        const s = heap.create(wasmBackend, bytes);
+        heap.pin(s);
+        fresh[made] = s;
+      }
+      const arena = program.arenaBytes > 0 ? heap.arena(program.arenaBytes) : 0;
+      for (let i = 0; i < n; i++) heap.address(inputs[i] as WasmStorage);
       const table = heap.i32;
       const base = tableAddress >> 2;
-      for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).address;
-      for (let i = 0; i < fresh.length; i++) table[base + n + i] = (fresh[i] as WasmStorage).address;
-      table[base + n + fresh.length] = arena;
+      for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).holding.address;
+      for (let i = 0; i < made; i++) table[base + n + i] = (fresh[i] as WasmStorage).holding.address;
+      table[base + n + made] = arena;
       this.#run(tableAddress);
     } catch (error) {
-      for (const f of fresh) if (f !== undefined) heap.release(f);
+      for (let i = 0; i < made; i++) heap.free(fresh[i] as WasmStorage);
       throw error;
+    } finally {
+      heap.endRun();
+    }
+    const out = new Array<Storage>(results.length);
+    for (let i = 0; i < out.length; i++) {
+      const { input, at } = results[i] as { input: boolean; at: number };
+      out[i] = (input ? inputs[at] : fresh[at]) as Storage;
     }
     if (donated !== undefined)
       for (let i = 0; i < n; i++)
-        if (donated[i] && !this.#results.some((r) => r.input && r.at === i))
-          heap.release(inputs[i] as WasmStorage);
-    const out = new Array<Storage>(this.#results.length);
-    for (let i = 0; i < out.length; i++) {
-      const r = this.#results[i] as { input: boolean; at: number };
-      out[i] = (r.input ? inputs[r.at] : fresh[r.at]) as Storage;
-    }
+        if (donated[i] && !out.includes(inputs[i] as Storage)) heap.free(inputs[i] as WasmStorage);
     return out;
+  }
+
+  #checkInputs(inputs: readonly Storage[]): void {
+    const { name, inputs: ids, buffers } = this.program;
+    if (inputs.length !== ids.length)
+      throw new Error(`program ${name}: takes ${ids.length} inputs, got ${inputs.length}`);
+    for (let i = 0; i < inputs.length; i++) {
+      const s = ours(name, inputs[i] as Storage);
+      const { bytes } = buffers[ids[i] as number] as ProgramBuffer;
+      if (s.bytes !== bytes)
+        throw new Error(`program ${name}: input ${i} has ${s.bytes} bytes, not ${bytes}`);
+    }
   }
 }
 
-/** The default backend. `budget` bytes stay in WebAssembly's memory before old arrays are moved out. */
+function ours(op: string, s: Storage): WasmStorage {
+  if (s instanceof WasmStorage) return s;
+  return fail(
+    BackendError,
+    op,
+    "storage must be the wasm backend's",
+    `storage of backend ${s.backend.name}`,
+    "copy it to the wasm backend first",
+  );
+}
+
+/** The default backend: programs as WebAssembly, bytes in one memory for the process.
+ *
+ *  `budget` bytes stay in that memory before old arrays are moved out (default 256 MiB).
+ *  @throws BackendError when storage is used after it was freed or donated, or belongs to another backend, or
+ *  when the memory cannot hold it
+ *  For example wasmBackend.readSync(wasmBackend.write(new Uint8Array([1, 2]))) gives Uint8Array [1, 2] */
 export const wasmBackend: Backend & { budget: number } = {
   name: "wasm",
   compile: (program) => new WasmExecutable(program),
-  write(bytes) {
-    const s = heap.create(wasmBackend, bytes.byteLength);
-    heap.u8.set(bytes, s.address);
-    return s;
-  },
-  readSync: (s) => heap.read(s as WasmStorage),
-  read: (s) => Promise.resolve(heap.read(s as WasmStorage)),
-  free: (s) => heap.release(s as WasmStorage),
-  own: (s, owner) => heap.own(s as WasmStorage, owner),
+  write: (bytes) => heap.write(wasmBackend, bytes),
+  readSync: (s) => heap.read(ours("read", s)),
+  read: async (s) => heap.read(ours("read", s)),
+  free: (s) => heap.free(ours("free", s)),
+  // a storage lives as long as anything refers to it, which its owners do
+  own: (s) => void ours("own", s),
   memory: () => ({ used: heap.used, peak: heap.peak }),
   get budget() {
     return heap.budget;

@@ -37,12 +37,19 @@ const stores: { readonly [D in DType]: readonly [opcode: number, align: number] 
   float64: [0x39, 3],
 };
 
+/** Largest distance in bytes between accesses through one pointer. The pointer itself may be out of the buffer while
+ *  an access at a distance is in it, and a constant offset is added without wrapping; so it must not fall
+ *  below address 0, and it does not, for buffers lie above the tables at the bottom of the memory. */
+const maxDistance = 4096;
+
 /** A pointer that moves with the innermost loop: the address of one affine index. */
 interface Pointer {
   readonly local: number;
   /** bytes from it to the element */
   readonly offset: number;
 }
+
+type Conditional = Expr & { kind: "cond" };
 
 class Emitter {
   readonly code: Code;
@@ -53,6 +60,7 @@ class Emitter {
   /** uses of each node in the statement at hand, and where shared ones are kept */
   #uses = new Map<Expr, number>();
   #kept: Map<Expr, number>[] = [new Map()];
+  #commons = new Map<Conditional, ReadonlySet<Expr>>();
   /** by buffer and index */
   #pointers = new Map<number, Map<Expr, Pointer>>();
   readonly #free = new Map<ValType, number[]>();
@@ -80,28 +88,33 @@ class Emitter {
   statements(body: readonly Stmt[]): void {
     for (let i = 0; i < body.length; ) {
       // neighbouring stores and assignments share what they have in common
-      let end = i + 1;
-      while (end < body.length && this.#together(body.slice(i, end), body[end] as Stmt)) end++;
+      const changed = new Set<number | KVar>();
+      let end = i;
+      for (let next = body[end]; next !== undefined; next = body[++end]) {
+        if (end > i && !this.#unaffected(next, changed)) break;
+        if (next.kind === "store") changed.add(next.buffer);
+        else if (next.kind === "set") changed.add(next.v);
+        else {
+          end++;
+          break;
+        }
+      }
       this.#group(body.slice(i, end));
       i = end;
     }
   }
-  /** True when `next` reads nothing that the statements before it change. */
-  #together(before: readonly Stmt[], next: Stmt): boolean {
-    const simple = (s: Stmt): boolean => s.kind === "store" || s.kind === "set";
-    if (!simple(next) || !before.every(simple)) return false;
-    const stored = new Set(before.map((s) => (s.kind === "store" ? s.buffer : -1)));
-    const assigned = new Set(before.map((s) => (s.kind === "set" ? s.v : null)));
+  /** True for a store or assignment that reads none of these buffers and variables. */
+  #unaffected(s: Stmt, changed: ReadonlySet<number | KVar>): boolean {
+    if (s.kind !== "store" && s.kind !== "set") return false;
     const seen = new Set<Expr>();
     const clean = (e: Expr): boolean => {
       if (seen.has(e)) return true;
       seen.add(e);
-      if (e.kind === "load" && stored.has(e.buffer)) return false;
-      if (e.kind === "var" && assigned.has(e)) return false;
+      if (e.kind === "load" && changed.has(e.buffer)) return false;
+      if (e.kind === "var" && changed.has(e)) return false;
       return operands(e).every(clean);
     };
-    const roots = next.kind === "store" ? [next.index, next.value] : [(next as Stmt & { kind: "set" }).value];
-    return roots.every(clean);
+    return clean(s.value) && (s.kind === "set" || clean(s.index));
   }
 
   #group(group: readonly Stmt[]): void {
@@ -157,6 +170,7 @@ class Emitter {
     const [savedUses, savedKept] = [this.#uses, this.#kept];
     this.#uses = uses;
     this.#kept = [new Map()];
+    this.#commons = new Map();
     this.#taken = [];
     f();
     for (const [type, local] of this.#taken) {
@@ -233,9 +247,9 @@ class Emitter {
       const width = dtypes[dtype].bytes;
       const key = `${buffer}:${this.#forms.key({ constant: 0, terms: form.terms })}`;
       const known = pointers.get(key);
-      const distance = known === undefined ? 0 : form.constant - known.constant;
-      if (known !== undefined && distance >= 0) {
-        found.push([buffer, index, { local: known.local, offset: distance * width }]);
+      const distance = known === undefined ? -1 : (form.constant - known.constant) * width;
+      if (known !== undefined && distance >= 0 && distance <= maxDistance) {
+        found.push([buffer, index, { local: known.local, offset: distance }]);
         continue;
       }
       const local = this.code.local("i32");
@@ -319,6 +333,42 @@ class Emitter {
     this.#kept.pop();
   }
 
+  /** Computes what both branches of `e` need whatever happens in them. Otherwise each would compute it for
+   *  itself, and a chain of n such conditionals would take 2ⁿ instructions. */
+  #computeCommon(e: Conditional): void {
+    for (const x of this.#common(e)) {
+      if ((this.#uses.get(x) ?? 0) < 2 || this.#kept.some((scope) => scope.has(x))) continue;
+      this.expr(x);
+      this.code.op(0x1a); // drop
+    }
+  }
+  /** Nodes that are evaluated whichever branch is taken. */
+  #common(e: Conditional): ReadonlySet<Expr> {
+    let common = this.#commons.get(e);
+    if (common === undefined) {
+      const no = this.#always(e.no);
+      common = new Set([...this.#always(e.yes)].filter((x) => no.has(x)));
+      this.#commons.set(e, common);
+    }
+    return common;
+  }
+  /** Nodes that are evaluated whenever `e` is, outer ones first. */
+  #always(e: Expr): ReadonlySet<Expr> {
+    const seen = new Set<Expr>();
+    const visit = (x: Expr): void => {
+      if (seen.has(x) || x.kind === "lit" || x.kind === "var") return;
+      seen.add(x);
+      if (x.kind === "load" && this.#pointer(x.buffer, x.index) !== undefined) return;
+      if (x.kind !== "cond") operands(x).forEach(visit);
+      else {
+        visit(x.test);
+        for (const y of this.#common(x)) seen.add(y);
+      }
+    };
+    visit(e);
+    return seen;
+  }
+
   #compute(e: Expr): void {
     const { code } = this;
     switch (e.kind) {
@@ -353,6 +403,7 @@ class Emitter {
         code.op(0x1b);
         return;
       case "cond":
+        this.#computeCommon(e);
         this.expr(e.test);
         code.if(
           valType(e.dtype),
@@ -452,7 +503,6 @@ class Emitter {
         if (dtypes[x.dtype].bytes === 1) code.i32(24).op(0x6b);
         return;
       case "isFinite":
-        // x − x is 0 for finite x and NaN otherwise
         this.expr(x);
         code.call(this.#library.function(`finite_${type}`));
         return;

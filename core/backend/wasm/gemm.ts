@@ -1,22 +1,74 @@
-/** C (+)= A·B in float32: packed panels and a 6×8 micro-kernel of 128-bit lanes, in a module that is compiled
- *  once for the process. Every stride is allowed, so that transposed operands need no copy.
+/** C (+)= A·B in float32 or float64: packed panels and a micro-kernel of 128-bit lanes (6×8 in float32, 6×4 in
+ *  float64), in a module that is compiled once for the process. Every stride is allowed, so that transposed
+ *  operands need no copy.
  *  @source Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication" */
-import { Code, Module, type Signature } from "./encoder.ts";
+import { Code, Module, type Signature, type ValType } from "./encoder.ts";
 
 const MR = 6;
-const NR = 8;
+/** columns of a tile: two vectors */
+const columnsOf = (e: Element): number => 2 * e.lanes;
 const MC = 96;
 const KC = 256;
-const NC = 512;
+/** bytes of a packed block of B, which stays in the second-level cache */
+const blockB = 512 * KC * 4;
+
+/** What differs between the element types. */
+interface Element {
+  readonly type: ValType;
+  readonly bytes: number;
+  /** elements of a vector */
+  readonly lanes: number;
+  readonly align: number;
+  readonly load: number;
+  readonly store: number;
+  readonly add: number;
+  readonly zero: (c: Code) => void;
+  readonly loadSplat: number;
+  readonly vectorAdd: number;
+  readonly vectorMul: number;
+}
+const elements = {
+  float32: {
+    type: "f32",
+    bytes: 4,
+    lanes: 4,
+    align: 2,
+    load: 0x2a,
+    store: 0x38,
+    add: 0x92,
+    zero: (c) => c.f32(0),
+    loadSplat: 9,
+    vectorAdd: 228,
+    vectorMul: 230,
+  },
+  float64: {
+    type: "f64",
+    bytes: 8,
+    lanes: 2,
+    align: 3,
+    load: 0x2b,
+    store: 0x39,
+    add: 0xa0,
+    zero: (c) => c.f64(0),
+    loadSplat: 10,
+    vectorAdd: 240,
+    vectorMul: 242,
+  },
+} as const satisfies { readonly [d: string]: Element };
+
+/** dtypes that have a matrix product */
+export type GemmDType = keyof typeof elements;
+export const hasGemm = (dtype: string): dtype is GemmDType => Object.hasOwn(elements, dtype);
+
 /** bytes of scratch that a call needs: packed A, packed B, one tile */
-export const gemmScratch: number = MC * KC * 4 + NC * KC * 4 + MR * NR * 4;
+export const gemmScratch: number = MC * KC * 8 + blockB + MR * 4 * 8;
 
 /** gemm(a, b, c, m, n, k, am, ak, bk, bn, cm, cn, accumulate, scratch); strides in bytes */
 export const gemmSignature: Signature = { params: new Array(14).fill("i32"), results: [] };
 const [A, B, C, M, N, K, AM, AK, BK, BN, CM, CN, ACC, SCRATCH] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] as const;
 
-const op = { add: 0x6a, sub: 0x6b, mul: 0x6c, lt_s: 0x48, ge_s: 0x4e, eqz: 0x45, or: 0x72, and: 0x71 };
-const simd = { load: 0, splat32: 9, store: 11, f32x4add: 228, f32x4mul: 230, const: 12 };
+const op = { add: 0x6a, sub: 0x6b, mul: 0x6c, lt_s: 0x48, ge_s: 0x4e, or: 0x72, and: 0x71 };
+const simd = { load: 0, store: 11 };
 
 /** for (v = 0; v < limit; v += step) */
 function each(c: Code, v: number, limit: () => void, step: number, body: () => void): void {
@@ -37,7 +89,7 @@ function rest(c: Code, x: number, y: number, limit: number, into: number): void 
 }
 
 /** pack(src, dst, rows, depth, rowStride, depthStride): groups of `width` rows, interleaved; missing rows are 0. */
-function packer(width: number): Code {
+function packer(width: number, e: Element): Code {
   const c = new Code(["i32", "i32", "i32", "i32", "i32", "i32"]);
   const [SRC, DST, ROWS, DEPTH, RS, DS] = [0, 1, 2, 3, 4, 5] as const;
   const i = c.local("i32");
@@ -51,19 +103,22 @@ function packer(width: number): Code {
     c.if(
       null,
       () => {
-        // contiguous rows go four at a time
-        c.get(RS).i32(4).op(0x46);
+        // contiguous rows go a vector at a time
+        c.get(RS).i32(e.bytes).op(0x46);
         c.if(
           null,
           () =>
             each(c, p, () => c.get(DEPTH), 1, () => {
               let at = 0;
-              for (; at + 4 <= width; at += 4) {
-                c.get(DST).get(from).simd(simd.load).arg(2).arg(at * 4);
-                c.simd(simd.store).arg(2).arg(at * 4);
+              for (; at + e.lanes <= width; at += e.lanes) {
+                c.get(DST).get(from).simd(simd.load).arg(e.align).arg(at * e.bytes);
+                c.simd(simd.store).arg(e.align).arg(at * e.bytes);
               }
-              for (; at < width; at++) c.get(DST).get(from).memory(0x2a, 2, at * 4).memory(0x38, 2, at * 4);
-              c.get(DST).i32(width * 4).op(op.add).set(DST);
+              for (; at < width; at++) {
+                c.get(DST).get(from).memory(e.load, e.align, at * e.bytes);
+                c.memory(e.store, e.align, at * e.bytes);
+              }
+              c.get(DST).i32(width * e.bytes).op(op.add).set(DST);
               c.get(from).get(DS).op(op.add).set(from);
             }),
           () =>
@@ -71,9 +126,9 @@ function packer(width: number): Code {
               for (let at = 0; at < width; at++) {
                 c.get(DST).get(from);
                 if (at > 0) c.get(RS).i32(at).op(op.mul, op.add);
-                c.memory(0x2a, 2).memory(0x38, 2, at * 4);
+                c.memory(e.load, e.align).memory(e.store, e.align, at * e.bytes);
               }
-              c.get(DST).i32(width * 4).op(op.add).set(DST);
+              c.get(DST).i32(width * e.bytes).op(op.add).set(DST);
               c.get(from).get(DS).op(op.add).set(from);
             }),
         );
@@ -84,13 +139,13 @@ function packer(width: number): Code {
             c.get(DST);
             c.get(left).i32(at).op(0x4a); // at < left
             c.if(
-              "f32",
-              () => c.get(from).get(RS).i32(at).op(op.mul, op.add).memory(0x2a, 2),
-              () => c.f32(0),
+              e.type,
+              () => c.get(from).get(RS).i32(at).op(op.mul, op.add).memory(e.load, e.align),
+              () => e.zero(c),
             );
-            c.memory(0x38, 2, at * 4);
+            c.memory(e.store, e.align, at * e.bytes);
           }
-          c.get(DST).i32(width * 4).op(op.add).set(DST);
+          c.get(DST).i32(width * e.bytes).op(op.add).set(DST);
           c.get(from).get(DS).op(op.add).set(from);
         }),
     );
@@ -98,8 +153,8 @@ function packer(width: number): Code {
   return c;
 }
 
-/** micro(a, b, depth, c, rowBytes, accumulate): a full MR×NR tile with contiguous rows. */
-function micro(): Code {
+/** micro(a, b, depth, c, rowBytes, accumulate): a full tile with contiguous rows. */
+function micro(e: Element): Code {
   const c = new Code(["i32", "i32", "i32", "i32", "i32", "i32"]);
   const [PA, PB, DEPTH, OUT, ROW, ADD] = [0, 1, 2, 3, 4, 5] as const;
   const acc = Array.from({ length: MR * 2 }, () => c.local("v128"));
@@ -107,7 +162,7 @@ function micro(): Code {
   const b1 = c.local("v128");
   const s = c.local("v128");
   const fma = (into: number, b: number): void => {
-    c.get(into).get(s).get(b).simd(simd.f32x4mul).arg(1).simd(simd.f32x4add).arg(1).set(into);
+    c.get(into).get(s).get(b).simd(e.vectorMul).simd(e.vectorAdd).set(into);
   };
   c.get(DEPTH).i32(0).op(0x4a);
   c.if(null, () => {
@@ -115,12 +170,12 @@ function micro(): Code {
       c.get(PB).simd(simd.load).arg(4).arg(0).set(b0);
       c.get(PB).simd(simd.load).arg(4).arg(16).set(b1);
       for (let r = 0; r < MR; r++) {
-        c.get(PA).simd(simd.splat32).arg(2).arg(r * 4).set(s);
+        c.get(PA).simd(e.loadSplat).arg(e.align).arg(r * e.bytes).set(s);
         fma(acc[r * 2] as number, b0);
         fma(acc[r * 2 + 1] as number, b1);
       }
-      c.get(PA).i32(MR * 4).op(op.add).set(PA);
-      c.get(PB).i32(NR * 4).op(op.add).set(PB);
+      c.get(PA).i32(MR * e.bytes).op(op.add).set(PA);
+      c.get(PB).i32(32).op(op.add).set(PB);
       c.get(DEPTH).i32(1).op(op.sub).tee(DEPTH).brIf(0);
     });
   });
@@ -130,10 +185,10 @@ function micro(): Code {
         c.get(OUT);
         c.get(acc[r * 2 + h] as number);
         if (add) {
-          c.get(OUT).simd(simd.load).arg(2).arg(h * 16);
-          c.simd(simd.f32x4add).arg(1);
+          c.get(OUT).simd(simd.load).arg(e.align).arg(h * 16);
+          c.simd(e.vectorAdd);
         }
-        c.simd(simd.store).arg(2).arg(h * 16);
+        c.simd(simd.store).arg(e.align).arg(h * 16);
       }
       if (r < MR - 1) c.get(OUT).get(ROW).op(op.add).set(OUT);
     }
@@ -143,18 +198,22 @@ function micro(): Code {
   return c;
 }
 
-export function gemmModule(): Uint8Array<ArrayBuffer> {
+/** The module of the product of one element type; it exports `gemm`. */
+export function gemmModule(dtype: GemmDType): Uint8Array<ArrayBuffer> {
+  const e: Element = elements[dtype];
+  const NR = columnsOf(e);
+  const NC = blockB / (KC * e.bytes);
   const module = new Module();
   const six: Signature = { params: new Array(6).fill("i32"), results: [] };
-  const packA = module.add(six, packer(MR));
-  const packB = module.add(six, packer(NR));
-  const tile = module.add(six, micro());
+  const packA = module.add(six, packer(MR, e));
+  const packB = module.add(six, packer(NR, e));
+  const tile = module.add(six, micro(e));
   const c = new Code(gemmSignature.params);
   const [kk, nn, mm, i, j, x, y] = Array.from({ length: 7 }, () => c.local("i32")) as [number, number, number, number, number, number, number];
   const [kc, nc, mc, pa, pb, buf, add, out, rows, columns] = Array.from({ length: 10 }, () => c.local("i32")) as [
     number, number, number, number, number, number, number, number, number, number,
   ];
-  c.get(SCRATCH).tee(pa).i32(MC * KC * 4).op(op.add).tee(pb).i32(NC * KC * 4).op(op.add).set(buf);
+  c.get(SCRATCH).tee(pa).i32(MC * KC * e.bytes).op(op.add).tee(pb).i32(blockB).op(op.add).set(buf);
   each(c, kk, () => c.get(K), KC, () => {
     rest(c, K, kk, KC, kc);
     // later blocks of the contracted axis add to what is there
@@ -174,11 +233,11 @@ export function gemmModule(): Uint8Array<ArrayBuffer> {
             c.get(C).get(mm).get(i).op(op.add).get(CM).op(op.mul, op.add);
             c.get(nn).get(j).op(op.add).get(CN).op(op.mul, op.add).set(out);
             const panels = (): void => {
-              c.get(pa).get(i).get(kc).op(op.mul).i32(4).op(op.mul, op.add);
-              c.get(pb).get(j).get(kc).op(op.mul).i32(4).op(op.mul, op.add);
+              c.get(pa).get(i).get(kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
+              c.get(pb).get(j).get(kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
               c.get(kc);
             };
-            c.get(rows).i32(MR).op(0x46).get(columns).i32(NR).op(0x46, op.and).get(CN).i32(4).op(0x46, op.and);
+            c.get(rows).i32(MR).op(0x46).get(columns).i32(NR).op(0x46, op.and).get(CN).i32(e.bytes).op(0x46, op.and);
             c.if(
               null,
               () => {
@@ -188,24 +247,25 @@ export function gemmModule(): Uint8Array<ArrayBuffer> {
               () => {
                 // the edge: through a tile of its own
                 panels();
-                c.get(buf).i32(NR * 4).i32(0).call(tile);
+                c.get(buf).i32(NR * e.bytes).i32(0).call(tile);
                 each(c, x, () => c.get(rows), 1, () => {
                   each(c, y, () => c.get(columns), 1, () => {
                     const target = (): void => {
                       c.get(out).get(x).get(CM).op(op.mul, op.add).get(y).get(CN).op(op.mul, op.add);
                     };
                     target();
-                    c.get(buf).get(x).i32(NR * 4).op(op.mul, op.add).get(y).i32(4).op(op.mul, op.add).memory(0x2a, 2);
+                    c.get(buf).get(x).i32(NR * e.bytes).op(op.mul, op.add).get(y).i32(e.bytes).op(op.mul, op.add);
+                    c.memory(e.load, e.align);
                     c.get(add);
                     c.if(
-                      "f32",
+                      e.type,
                       () => {
                         target();
-                        c.memory(0x2a, 2);
+                        c.memory(e.load, e.align);
                       },
-                      () => c.f32(0),
+                      () => e.zero(c),
                     );
-                    c.op(0x92).memory(0x38, 2);
+                    c.op(e.add).memory(e.store, e.align);
                   });
                 });
               },

@@ -1,89 +1,114 @@
-/** Device memory: one WebAssembly memory for the process, and the records of what lives in it.
+/** Device memory: one WebAssembly memory, and the records of what lives in it.
  *
  *  Past its budget the heap copies the least recently used buffers that no running program needs out to ordinary
  *  ArrayBuffers and forgets their records: from then on the garbage collector owns them. They are copied back in
  *  when they are used again. */
 import { BackendError, fail } from "../../errors.ts";
 import type { Backend, Storage } from "../backend.ts";
+import { Allocator, type Block } from "./allocator.ts";
 
 const pageBytes = 65536;
-const maxPages = 65535;
-// 32-bit integer arithmetic would fail from 2 GiB on
-const align = (n: number): number => Math.max(16, Math.ceil(n / 16) * 16);
+/** What a storage costs outside the memory, in bytes of the budget, so that tiny arrays are bounded by their number:
+ *  its record, block and handle are about 350 bytes, and a generational collector lets as much garbage again and
+ *  more pile up before it looks at objects as old as these. */
+const recordBytes = 1024;
 
-/** Free blocks by size class: sixteen classes for each doubling, so that at most 1/16 is wasted. */
-function sizeClass(bytes: number): { index: number; size: number } {
-  const n = align(bytes);
-  if (n <= 256) return { index: n >> 4, size: n };
-  const exponent = 31 - Math.clz32(n - 1); // 2^exponent < n ≤ 2^(exponent+1)
-  const step = 2 ** (exponent - 4);
-  const parts = Math.ceil(n / step); // 17 … 32
-  return { index: 16 + (exponent - 8) * 16 + (parts - 16), size: parts * step };
-}
-
-/** What the finalization registry holds on to: it must not reach a storage whose bytes are out of the heap, or
- *  those bytes would live until the finalizer runs, which in a synchronous loop is never. */
-interface Claim {
-  /** the storage, while it has a block in the heap */
-  storage: WasmStorage | null;
-  /** arrays that hold it */
-  owners: number;
-}
-
-/** Bytes in the heap (`address` ≥ 0), evicted to the host, or given back. */
-export class WasmStorage implements Storage {
-  readonly backend: Backend;
+/** What a storage holds: a block of the heap, bytes outside of it, or nothing any more. */
+class Holding {
   readonly bytes: number;
-  address: number;
+  /** dropped instead of copied out */
+  readonly scratch: boolean;
+  address = -1;
+  block: Block | null = null;
   /** the bytes, while they are out of the heap */
   host: Uint8Array<ArrayBuffer> | null = null;
   freed = false;
-  readonly claim: Claim = { storage: this, owners: 0 };
+  /** the run that needs it */
+  run = 0;
+  /** its handle, until that is registered for finalization */
+  handle: WasmStorage | null = null;
+  claim: Claim | null = null;
   /** doubly linked in order of use */
-  newer: WasmStorage | null = null;
-  older: WasmStorage | null = null;
-
-  constructor(backend: Backend, bytes: number, address: number) {
-    this.backend = backend;
+  newer: Holding | null = null;
+  older: Holding | null = null;
+  constructor(bytes: number, scratch: boolean) {
     this.bytes = bytes;
-    this.address = address;
+    this.scratch = scratch;
   }
 }
 
+/** What the finalization registry holds on to. It lets go of the holding when that leaves the heap, or the bytes
+ *  would live until the finalizer runs, which in a synchronous loop is never. */
+interface Claim {
+  holding: Holding | null;
+}
+
+/** The handle of a holding. Arrays refer to it, the heap does not (or not for long): when the last array is
+ *  collected so is the handle, and what it holds is given back. */
+export class WasmStorage implements Storage {
+  readonly backend: Backend;
+  readonly bytes: number;
+  readonly holding: Holding;
+  constructor(backend: Backend, holding: Holding) {
+    this.backend = backend;
+    this.bytes = holding.bytes;
+    this.holding = holding;
+  }
+}
+
+export interface HeapOptions {
+  /** bytes at the bottom of the memory that are not the heap's */
+  readonly reserved: number;
+  /** bytes that may stay in the heap before old buffers are moved out */
+  readonly budget: number;
+  /** largest size of the memory (default: 4 GiB less a page) */
+  readonly maxPages?: number;
+}
+
 export class Heap {
-  readonly memory: WebAssembly.Memory = new WebAssembly.Memory({ initial: 64, maximum: maxPages });
-  #u8: Uint8Array<ArrayBuffer> = new Uint8Array(this.memory.buffer as ArrayBuffer);
-  #i32: Int32Array = new Int32Array(this.memory.buffer);
+  readonly memory: WebAssembly.Memory;
+  readonly #maxPages: number;
+  readonly #blocks = new Allocator();
+  /** end of what the allocator has been given */
   #top: number;
-  readonly #free: number[][] = [];
-  /** bytes of live blocks */
+  #u8: Uint8Array<ArrayBuffer>;
+  #i32: Int32Array;
+  budget: number;
   #used = 0;
   #peak = 0;
-  budget: number;
-  #newest: WasmStorage | null = null;
-  #oldest: WasmStorage | null = null;
-  #arena = { address: 0, bytes: 0 };
-  readonly #registry = new FinalizationRegistry<Claim>((claim) => {
-    if (--claim.owners === 0 && claim.storage !== null) this.release(claim.storage);
+  #count = 0;
+  #newest: Holding | null = null;
+  #oldest: Holding | null = null;
+  #arena: Holding | null = null;
+  /** number of the run that is going on, or of the next one */
+  #run = 1;
+  /** claims that are not registered yet */
+  #waiting: Claim[] = [];
+  readonly #registry = new FinalizationRegistry<Claim>(({ holding }) => {
+    if (holding !== null) this.#free(holding);
   });
 
-  constructor(reserved: number, budget: number) {
-    this.#top = align(reserved);
+  constructor({ reserved, budget, maxPages = 65535 }: HeapOptions) {
+    const initial = Math.min(maxPages, Math.max(64, Math.ceil(reserved / pageBytes)));
+    this.memory = new WebAssembly.Memory({ initial, maximum: maxPages });
+    this.#u8 = new Uint8Array(this.memory.buffer as ArrayBuffer);
+    this.#i32 = new Int32Array(this.memory.buffer);
+    this.#maxPages = maxPages;
+    this.#top = Math.ceil(reserved / 16) * 16;
     this.budget = budget;
+    this.#extend();
   }
 
+  // views are made anew when the memory has grown, which detaches its buffer
   get u8(): Uint8Array<ArrayBuffer> {
-    if (this.#u8.buffer !== this.memory.buffer) this.#views();
+    if (this.#u8.length === 0) this.#u8 = new Uint8Array(this.memory.buffer as ArrayBuffer);
     return this.#u8;
   }
   get i32(): Int32Array {
-    if (this.#i32.buffer !== this.memory.buffer) this.#views();
+    if (this.#i32.length === 0) this.#i32 = new Int32Array(this.memory.buffer);
     return this.#i32;
   }
-  #views(): void {
-    this.#u8 = new Uint8Array(this.memory.buffer as ArrayBuffer);
-    this.#i32 = new Int32Array(this.memory.buffer);
-  }
+  /** bytes in blocks, and the most there have been */
   get used(): number {
     return this.#used;
   }
@@ -91,182 +116,217 @@ export class Heap {
     return this.#peak;
   }
 
-  /** A block of at least `bytes`. Evicts what is old when the budget is passed; `keep` marks storages in use. */
-  #allocate(bytes: number, keep: (s: WasmStorage) => boolean): number {
-    const { index, size } = sizeClass(bytes);
-    // make room for this block and some more, so that not every allocation evicts
-    if (this.#used + size > this.budget) this.#evict(this.#used + size - this.budget * 0.75, keep);
-    let address = this.#free[index]?.pop();
-    if (address === undefined) {
-      if (!this.#grow(size)) {
-        // the free lists hold blocks of other sizes: evict, and take a larger block if there is one
-        this.#evict(size * 2, keep);
-        address = this.#free[index]?.pop() ?? this.#larger(index, size);
-        if (address === undefined)
-          return fail(
-            BackendError,
-            "allocate",
-            "an array must fit into WebAssembly's memory",
-            `${bytes} bytes, with ${this.#used} bytes in use`,
-            "use smaller arrays or batches, or dispose of arrays that are not needed",
-          );
-      } else {
-        address = this.#top;
-        this.#top += size;
-      }
-    }
-    this.#used += size;
-    this.#peak = Math.max(this.#peak, this.#used);
-    return address;
-  }
-  #grow(size: number): boolean {
-    const need = this.#top + size - this.memory.buffer.byteLength;
-    if (need <= 0) return true;
-    const have = this.memory.buffer.byteLength / pageBytes;
-    const pages = Math.ceil(need / pageBytes);
-    if (have + pages > maxPages) return false;
-    for (const more of [Math.min(maxPages - have, Math.max(pages, have >> 2)), pages])
-      try {
-        this.memory.grow(more);
-        this.#views();
-        return true;
-      } catch {
-        // try the smaller step
-      }
-    return false;
-  }
-  /** Splits a free block of a larger class. */
-  #larger(index: number, size: number): number | undefined {
-    for (let i = index + 1; i < this.#free.length; i++) {
-      const address = this.#free[i]?.pop();
-      if (address === undefined) continue;
-      let rest = classSize(i) - size;
-      let at = address + size;
-      while (rest >= 16) {
-        let part = sizeClassBelow(rest);
-        if (part.size > rest) part = { index: 1, size: 16 };
-        this.#give(part.index, at);
-        at += part.size;
-        rest -= part.size;
-      }
-      return address;
-    }
-    return undefined;
-  }
-  #give(index: number, address: number): void {
-    const list = this.#free[index];
-    if (list === undefined) {
-      for (let i = this.#free.length; i <= index; i++) this.#free.push([]);
-      this.#free[index]?.push(address);
-    } else list.push(address);
-  }
-  #release(address: number, bytes: number): void {
-    const { index, size } = sizeClass(bytes);
-    this.#give(index, address);
-    this.#used -= size;
-  }
-
   // ---- storages ----
 
-  create(backend: Backend, bytes: number, keep: (s: WasmStorage) => boolean = () => false): WasmStorage {
-    const s = new WasmStorage(backend, bytes, this.#allocate(bytes, keep));
-    this.#link(s);
+  /** A storage in the heap, its contents undefined. */
+  create(backend: Backend, bytes: number): WasmStorage {
+    const holding = new Holding(bytes, false);
+    const handle = new WasmStorage(backend, holding);
+    this.#bringIn(holding);
+    this.#watch(holding, handle);
+    return handle;
+  }
+  write(backend: Backend, bytes: Uint8Array): WasmStorage {
+    const s = this.create(backend, bytes.byteLength);
+    this.u8.set(bytes, s.holding.address);
     return s;
   }
-  /** Address of a storage, brought back into the heap if it was out. */
-  address(s: WasmStorage, keep: (s: WasmStorage) => boolean): number {
-    if (s.freed)
+  /** A copy of the bytes. Reading does not bring them back into the heap. */
+  read({ holding }: WasmStorage): Uint8Array<ArrayBuffer> {
+    this.#checkAlive(holding);
+    if (holding.host !== null) return holding.host.slice();
+    this.#touch(holding);
+    return this.u8.slice(holding.address, holding.address + holding.bytes);
+  }
+  /** Gives the memory back; twice is harmless. */
+  free({ holding }: WasmStorage): void {
+    this.#free(holding);
+  }
+
+  // ---- runs ----
+
+  /** Keeps a storage in the heap until the run ends, once it is there. */
+  pin({ holding }: WasmStorage): void {
+    this.#checkAlive(holding);
+    holding.run = this.#run;
+  }
+  /** Address of a storage, brought back if it was out. It is valid until the next allocation, and until the end of
+   *  the run if the storage is pinned. */
+  address(s: WasmStorage): number {
+    const { holding } = s;
+    this.#checkAlive(holding);
+    if (holding.host !== null) {
+      this.#bringIn(holding);
+      this.u8.set(holding.host, holding.address);
+      holding.host = null;
+      this.#watch(holding, s);
+    } else this.#touch(holding);
+    return holding.address;
+  }
+  /** Scratch for the temporaries of the run that is going on; programs do not nest, so one arena serves all. It is
+   *  given up like any old buffer once only programs that need far less of it have been running. */
+  arena(bytes: number): number {
+    let arena = this.#arena;
+    if (arena === null || arena.freed || arena.bytes < bytes) {
+      if (arena !== null) this.#free(arena);
+      arena = new Holding(bytes, true);
+      this.#arena = null;
+      this.#bringIn(arena);
+      this.#arena = arena;
+    } else if (bytes * 4 > arena.bytes) this.#touch(arena);
+    arena.run = this.#run;
+    return arena.address;
+  }
+  /** Unpins everything. */
+  endRun(): void {
+    this.#run++;
+  }
+
+  // ---- in and out ----
+
+  #checkAlive(h: Holding): void {
+    if (h.freed)
       fail(
         BackendError,
         "array",
         "an array must not be used once disposed or donated",
-        `${s.bytes} bytes that are gone`,
+        `${h.bytes} bytes that are gone`,
         "keep it, or use the result that replaced it",
       );
-    if (s.host !== null) {
-      s.address = this.#allocate(s.bytes, keep);
-      this.u8.set(s.host, s.address);
-      s.host = null;
-      s.claim.storage = s;
-      this.#link(s);
-    } else if (s !== this.#newest) {
-      this.#unlink(s);
-      this.#link(s);
-    }
-    return s.address;
-  }
-  read(s: WasmStorage): Uint8Array<ArrayBuffer> {
-    if (s.host !== null) return s.host.slice();
-    const at = this.address(s, (x) => x === s);
-    return this.u8.slice(at, at + s.bytes);
-  }
-  release(s: WasmStorage): void {
-    if (s.freed) return;
-    s.freed = true;
-    if (s.host === null) {
-      this.#unlink(s);
-      this.#release(s.address, s.bytes);
-    }
-    s.host = null;
-    s.claim.storage = null;
-  }
-  own(s: WasmStorage, owner: object): void {
-    s.claim.owners++;
-    this.#registry.register(owner, s.claim);
   }
 
-  #evict(bytes: number, keep: (s: WasmStorage) => boolean): void {
-    let s = this.#oldest;
-    let gained = 0;
-    while (s !== null && gained < bytes) {
-      const next: WasmStorage | null = s.newer;
-      if (!keep(s)) {
-        s.host = this.u8.slice(s.address, s.address + s.bytes);
-        this.#unlink(s);
-        this.#release(s.address, s.bytes);
-        s.address = -1;
-        s.claim.storage = null;
-        gained += sizeClass(s.bytes).size;
+  /** Gives a holding a block. On failure nothing has changed. */
+  #bringIn(h: Holding): void {
+    const block = this.#allocate(h.bytes);
+    h.block = block;
+    h.address = block.address;
+    this.#used += block.size;
+    this.#peak = Math.max(this.#peak, this.#used);
+    this.#count++;
+    this.#link(h);
+  }
+  #takeOut(h: Holding): void {
+    const block = h.block as Block;
+    this.#unlink(h);
+    this.#used -= block.size;
+    this.#blocks.release(block);
+    this.#count--;
+    h.block = null;
+    h.address = -1;
+    h.handle = null;
+    if (h.claim !== null) h.claim.holding = null;
+    h.claim = null;
+  }
+  #free(h: Holding): void {
+    if (h.freed) return;
+    h.freed = true;
+    if (h.block !== null) this.#takeOut(h);
+    h.host = null;
+  }
+
+  /** Has `h` freed when its handle is collected. Finalizers run between tasks only, so that nothing needs to be
+   *  registered before this one ends: most buffers are gone by then, and registering costs more than allocating. */
+  #watch(h: Holding, handle: WasmStorage): void {
+    h.handle = handle;
+    h.claim = { holding: h };
+    if (this.#waiting.length === 0) queueMicrotask(() => this.#register());
+    else if (this.#waiting.length > 2 * this.#count + 1024)
+      this.#waiting = this.#waiting.filter((c) => c.holding !== null);
+    this.#waiting.push(h.claim);
+  }
+  #register(): void {
+    for (const claim of this.#waiting) {
+      const { holding } = claim;
+      if (holding === null) continue;
+      this.#registry.register(holding.handle as WasmStorage, claim);
+      holding.handle = null;
+    }
+    this.#waiting = [];
+  }
+
+  #allocate(bytes: number): Block {
+    const charge = this.#used + (this.#count + 1) * recordBytes + bytes;
+    // room for this block and some more, so that not every allocation evicts
+    if (charge > this.budget) this.#evict(charge - this.budget * 0.75);
+    let block = this.#blocks.allocate(bytes);
+    if (block === null && this.#grow(bytes)) block = this.#blocks.allocate(bytes);
+    // the memory is as large as it gets: make room, first a little, then all there is
+    for (const share of [2, Number.POSITIVE_INFINITY]) {
+      if (block !== null) break;
+      this.#evict(bytes * share);
+      block = this.#blocks.allocate(bytes);
+    }
+    return (
+      block ??
+      fail(
+        BackendError,
+        "allocate",
+        "an array must fit into WebAssembly's memory",
+        `${bytes} bytes, with ${this.#used} bytes in use`,
+        "use smaller arrays or batches, or dispose of arrays that are not needed",
+      )
+    );
+  }
+  /** Adds at least `bytes` to the memory, a quarter of it if possible. */
+  #grow(bytes: number): boolean {
+    const have = this.memory.buffer.byteLength / pageBytes;
+    const need = Math.ceil(bytes / pageBytes);
+    const room = this.#maxPages - have;
+    if (need > room) return false;
+    for (const pages of [Math.min(room, Math.max(need, have >> 2)), need])
+      try {
+        this.memory.grow(pages);
+        this.#extend();
+        return true;
+      } catch {
+        // the host has less: try the smaller step, then do without
       }
-      s = next;
+    return false;
+  }
+  #extend(): void {
+    const end = this.memory.buffer.byteLength;
+    if (end > this.#top) this.#blocks.extend(this.#top, end - this.#top);
+    this.#top = end;
+  }
+
+  /** Moves old buffers out until `charge` bytes of the budget are free. */
+  #evict(charge: number): void {
+    let gained = 0;
+    for (let h = this.#oldest; h !== null && gained < charge; ) {
+      const { newer } = h;
+      if (h.run !== this.#run) {
+        if (h.scratch) h.freed = true;
+        else
+          try {
+            h.host = this.u8.slice(h.address, h.address + h.bytes);
+          } catch {
+            return; // the host has no memory left either
+          }
+        gained += (h.block as Block).size + recordBytes;
+        this.#takeOut(h);
+      }
+      h = newer;
     }
   }
-  #link(s: WasmStorage): void {
-    s.older = this.#newest;
-    s.newer = null;
-    if (this.#newest !== null) this.#newest.newer = s;
-    this.#newest = s;
-    this.#oldest ??= s;
-  }
-  #unlink(s: WasmStorage): void {
-    if (s.newer !== null) s.newer.older = s.older;
-    else this.#newest = s.older;
-    if (s.older !== null) s.older.newer = s.newer;
-    else this.#oldest = s.newer;
-    s.newer = null;
-    s.older = null;
-  }
 
-  /** Scratch for the temporaries of one run; programs do not nest. */
-  arena(bytes: number, keep: (s: WasmStorage) => boolean): number {
-    if (bytes <= this.#arena.bytes) return this.#arena.address;
-    if (this.#arena.bytes > 0) this.#release(this.#arena.address, this.#arena.bytes);
-    this.#arena = { address: 0, bytes: 0 };
-    const address = this.#allocate(bytes, keep);
-    this.#arena = { address, bytes };
-    return address;
+  #touch(h: Holding): void {
+    if (h === this.#newest) return;
+    this.#unlink(h);
+    this.#link(h);
   }
-}
-
-function classSize(index: number): number {
-  if (index <= 16) return index << 4;
-  const exponent = Math.floor((index - 17) / 16) + 8;
-  const parts = index - 16 - (exponent - 8) * 16 + 16;
-  return parts * 2 ** (exponent - 4);
-}
-/** The largest class that fits into `bytes`. */
-function sizeClassBelow(bytes: number): { index: number; size: number } {
-  let at = sizeClass(bytes);
-  if (at.size > bytes) at = { index: at.index - 1, size: classSize(at.index - 1) };
-  return at;
+  #link(h: Holding): void {
+    h.older = this.#newest;
+    h.newer = null;
+    if (this.#newest !== null) this.#newest.newer = h;
+    this.#newest = h;
+    this.#oldest ??= h;
+  }
+  #unlink(h: Holding): void {
+    if (h.newer !== null) h.newer.older = h.older;
+    else this.#newest = h.older;
+    if (h.older !== null) h.older.newer = h.newer;
+    else this.#oldest = h.newer;
+    h.newer = null;
+    h.older = null;
+  }
 }

@@ -1,16 +1,17 @@
-/** Contractions and convolutions: calls of the matrix product where it pays, loops in the kernel language
- *  elsewhere. */
+/** Contractions: calls of the matrix product where it pays, loops in the kernel language elsewhere. */
 import { type DType, dtypes, isFloat } from "../../dtype.ts";
 import * as K from "../../kernel/expr.ts";
 import { type Expr, KVar } from "../../kernel/expr.ts";
-import type { ContractDim, ContractKernel, ConvKernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
-import { loop, set, when } from "../../kernel/kernel.ts";
+import type { ContractDim, ContractKernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
+import { loop, set } from "../../kernel/kernel.ts";
 import { Code } from "./encoder.ts";
+import { type GemmDType, hasGemm } from "./gemm.ts";
 
 /** The dtype in which products for a result of dtype `d` are added up. */
-const accumulator = (d: DType): DType => (isFloat(d) && d !== "float64" ? "float32" : d);
+export const accumulator = (d: DType): DType => (isFloat(d) && d !== "float64" ? "float32" : d);
 
-const plus = (sum: Expr, x: Expr, y: Expr): Expr =>
+/** sum + x·y; for bool, sum ∨ (x ∧ y) */
+export const plus = (sum: Expr, x: Expr, y: Expr): Expr =>
   sum.dtype === "bool"
     ? K.binary("or", sum, K.binary("and", x, y))
     : K.add(sum, K.mul(K.cast(x, sum.dtype), K.cast(y, sum.dtype)));
@@ -58,57 +59,6 @@ export function contractLoops(kernel: ContractKernel): LoopKernel {
   return { kind: "loops", name, buffers, body };
 }
 
-export function convLoops(kernel: ConvKernel): LoopKernel {
-  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial, buffers, name } = kernel;
-  const [x, w, out] = buffers;
-  const acc = new KVar(accumulator(out.dtype), "acc");
-  const outBatch = batch.size / batchGroups;
-  const perFeatureGroup = outFeatures.size / featureGroups;
-  const perBatchGroup = outFeatures.size / batchGroups;
-  const body = nest([outBatch, outFeatures.size, ...spatial.map((s) => s.output)], (index) => {
-    const [nth, o, ...p] = index as [Expr, Expr, ...Expr[]];
-    const group = K.div(o, K.int(perFeatureGroup));
-    const fromBatch = batchGroups === 1 ? nth : K.add(nth, K.mul(K.div(o, K.int(perBatchGroup)), K.int(outBatch)));
-    const inner = nest([...spatial.map((s) => s.window), inFeatures.size], (r) => {
-      const c = r.at(-1) as Expr;
-      let inside: Expr = K.lit(1, "bool");
-      const at = spatial.map((s, i) => {
-        const q = K.add(
-          K.add(K.mul(p[i] as Expr, K.int(s.stride)), K.mul(r[i] as Expr, K.int(s.windowDilation))),
-          K.int(-s.low),
-        );
-        const span = s.input === 0 ? 0 : (s.input - 1) * s.inputDilation + 1;
-        if (s.low > 0 || (s.output - 1) * s.stride + (s.window - 1) * s.windowDilation - s.low >= span || s.low < 0)
-          inside = K.and(inside, K.and(K.compare("ge", q, K.int(0)), K.compare("lt", q, K.int(span))));
-        if (s.inputDilation === 1) return q;
-        inside = K.and(inside, K.compare("eq", K.rem(q, K.int(s.inputDilation)), K.int(0)));
-        return K.div(q, K.int(s.inputDilation));
-      });
-      const fromX = place(
-        [fromBatch, K.add(K.mul(group, K.int(inFeatures.size)), c), ...at],
-        [batch.x, inFeatures.x, ...spatial.map((s) => s.xStride)],
-      );
-      const fromW = place(
-        [o, c, ...r.slice(0, -1)],
-        [outFeatures.w, inFeatures.w, ...spatial.map((s) => s.wStride)],
-      );
-      const step = set(acc, plus(acc, K.load(0, fromX, x.dtype), K.load(1, fromW, w.dtype)));
-      return [K.isLit(inside, 1) ? step : when(inside, [step])];
-    });
-    return [
-      set(acc, K.lit(0, acc.dtype)),
-      ...inner,
-      {
-        kind: "store",
-        buffer: 2,
-        index: place(index, [batch.out, outFeatures.out, ...spatial.map((s) => s.outStride)]),
-        value: K.cast(acc, out.dtype),
-      },
-    ];
-  });
-  return { kind: "loops", name, buffers, body };
-}
-
 /** Dims that are walked as one: adjacent ones whose strides fit, in all operands. */
 function collapse(dims: readonly ContractDim[]): ContractDim[] {
   const out: ContractDim[] = [];
@@ -130,13 +80,17 @@ const one: ContractDim = { size: 1, lhs: 0, rhs: 0, out: 0 };
 /** Products below this size are not worth packing. */
 const smallProduct = 2048;
 
-/** A float32 contraction as matrix products, or null where loops serve better. */
-export function contractCalls(kernel: ContractKernel, gemm: number, scratch: number): Code | null {
-  const sizes = [kernel.batch, kernel.m, kernel.n, kernel.k].map((dims) => dims.reduce((p, d) => p * d.size, 1)) as [number, number, number, number];
-  const [, m, n, k] = sizes;
-  if (kernel.buffers.some((b) => b.dtype !== "float32") || sizes.includes(0) || m * n * k < smallProduct)
-    return null;
-  const width = dtypes.float32.bytes;
+/** The dtype of the matrix products that make up a contraction, or null where loops serve better. */
+export function contractProduct({ buffers, batch, m, n, k }: ContractKernel): GemmDType | null {
+  const { dtype } = buffers[2];
+  const size = (dims: readonly ContractDim[]): number => dims.reduce((p, d) => p * d.size, 1);
+  if (!hasGemm(dtype) || buffers.some((b) => b.dtype !== dtype) || size(batch) === 0) return null;
+  return size(m) * size(n) * size(k) < smallProduct ? null : dtype;
+}
+
+/** A contraction as calls of the matrix product. */
+export function contractCalls(kernel: ContractKernel, gemm: number, scratch: number): Code {
+  const width = dtypes[kernel.buffers[2].dtype].bytes;
   // the longest dim of each kind is the product's own; the others are loops around it
   const split = (dims: readonly ContractDim[]): { own: ContractDim; loops: ContractDim[] } => {
     const all = collapse(dims);
@@ -144,6 +98,8 @@ export function contractCalls(kernel: ContractKernel, gemm: number, scratch: num
     return { own, loops: all.filter((d) => d !== own) };
   };
   const [mm, nn, kk] = [split(kernel.m), split(kernel.n), split(kernel.k)];
+  // the product writes whole vectors along its columns: (A·B)ᵀ = Bᵀ·Aᵀ where the rows are what is contiguous
+  const flip = nn.own.out !== 1 && mm.own.out === 1;
   const c = new Code(["i32", "i32", "i32"]);
   const bases = [0, 1, 2].map((p) => ({ param: p, local: c.local("i32") }));
   for (const { param, local } of bases) c.get(param).set(local);
@@ -177,19 +133,12 @@ export function contractCalls(kernel: ContractKernel, gemm: number, scratch: num
     around(
       kk.loops,
       () => {
-        for (const { local } of bases) c.get(local);
-        for (const v of [
-          mm.own.size,
-          nn.own.size,
-          kk.own.size,
-          mm.own.lhs * width,
-          kk.own.lhs * width,
-          kk.own.rhs * width,
-          nn.own.rhs * width,
-          mm.own.out * width,
-          nn.own.out * width,
-        ])
-          c.i32(v);
+        for (const p of flip ? [1, 0, 2] : [0, 1, 2]) c.get((bases[p] as (typeof bases)[number]).local);
+        const [rows, columns, depth] = flip ? [nn.own, mm.own, kk.own] : [mm.own, nn.own, kk.own];
+        const [left, right] = flip ? (["rhs", "lhs"] as const) : (["lhs", "rhs"] as const);
+        for (const v of [rows.size, columns.size, depth.size]) c.i32(v);
+        for (const v of [rows[left], depth[left], depth[right], columns[right], rows.out, columns.out])
+          c.i32(v * width);
         c.get(add).i32(scratch).call(gemm);
       },
       () => c.i32(1).set(add),

@@ -1,0 +1,348 @@
+/** The gamma function's logarithm, its derivatives and Hurwitz's zeta function as scalar expressions; see special.ts. */
+import {
+  add,
+  and,
+  binary,
+  compare,
+  cond,
+  div,
+  mul,
+  neg,
+  or,
+  polynomial,
+  select,
+  sub,
+  unary,
+  type Expr,
+} from "./expr.ts";
+import {
+  abs,
+  atMost,
+  below,
+  c,
+  cases,
+  exp,
+  floor,
+  half,
+  infinity,
+  isInteger,
+  log,
+  nan,
+  one,
+  product,
+  ratio,
+  sin,
+  square,
+  sum,
+  wide,
+} from "./float64.ts";
+
+// ---- lgamma ----
+// Sun Microsystems (1993), FreeBSD msun, e_lgamma_r.c: polynomials about the minimum and the two zeros,
+// a rational function on [2, 3] with the recurrence up to 8, Stirling's series beyond.
+
+/** lgamma(2 − y) + y/2 */
+const lgammaBelowTwo = (y: Expr): Expr => {
+  const z = square(y);
+  const odd = polynomial(
+    z,
+    [
+      7.721566490153287e-2, 6.735230105312927e-2, 7.385550860814029e-3, 1.1927076318336207e-3,
+      2.2086279071390839e-4, 2.5214456545125733e-5,
+    ],
+  );
+  const even = polynomial(
+    z,
+    [
+      3.224670334241136e-1, 2.0580808432516733e-2, 2.8905138367341563e-3, 5.100697921535113e-4,
+      1.0801156724758394e-4, 4.4864094961891516e-5,
+    ],
+  );
+  return add(mul(y, odd), mul(z, even));
+};
+const lgammaMinimumAt = 1.4616321449683622;
+/** lgamma(lgammaMinimumAt + y) */
+const lgammaNearMinimum = (y: Expr): Expr => {
+  const z = square(y);
+  const w = mul(z, y);
+  const p1 = polynomial(
+    w,
+    [
+      4.8383612272381005e-1, -3.2788541075985965e-2, 6.100538702462913e-3, -1.4034646998923284e-3,
+      3.1563207090362595e-4,
+    ],
+  );
+  const p2 = polynomial(
+    w,
+    [
+      -1.475877229945939e-1, 1.797067508118204e-2, -3.6845201678113826e-3, 8.81081882437654e-4,
+      -3.1275416837512086e-4,
+    ],
+  );
+  const p3 = polynomial(
+    w,
+    [
+      6.462494023913339e-2, -1.0314224129834144e-2, 2.2596478090061247e-3, -5.385953053567405e-4,
+      3.355291926355191e-4,
+    ],
+  );
+  // the minimum is −0.1214… − (a tail)
+  const tail = sub(c(-3.638676997039505e-18), mul(w, add(p2, mul(y, p3))));
+  return add(c(-1.2148629053584961e-1), sub(mul(z, p1), tail));
+};
+/** lgamma(1 + y) + y/2 */
+const lgammaAboveOne = (y: Expr): Expr =>
+  mul(
+    y,
+    ratio(
+      y,
+      [
+        -7.721566490153287e-2, 6.328270640250934e-1, 1.4549225013723477, 9.777175279633727e-1,
+        2.2896372806469245e-1, 1.3381091853678766e-2,
+      ],
+      [
+        1, 2.4559779371304113, 2.128489763798934, 7.692851504566728e-1, 1.0422264559336913e-1,
+        3.217092422824239e-3,
+      ],
+    ),
+  );
+/** lgamma(2 + y) − y/2, 0 ≤ y ≤ 1 */
+const lgammaAboveTwo = (y: Expr): Expr =>
+  mul(
+    y,
+    ratio(
+      y,
+      [
+        -7.721566490153287e-2, 2.1498241596060885e-1, 3.25778796408931e-1, 1.4635047265246445e-1,
+        2.664227030336386e-2, 1.8402845140733772e-3, 3.194753265841009e-5,
+      ],
+      [
+        1, 1.3920053346762105, 7.219355475671381e-1, 1.7193386563280308e-1, 1.864591917156529e-2,
+        7.779424963818936e-4, 7.326684307446256e-6,
+      ],
+    ),
+  );
+
+/** log Γ(x) for x > 0 */
+function lgammaPositive(x: Expr): Expr {
+  // [0, 2]: from one of three centres; below 0.9 by Γ(x) = Γ(x + 1)/x
+  const shift = atMost(x, 0.9);
+  const t = select(shift, add(x, one), x);
+  const y0 = select(shift, sub(one, x), sub(c(2), x));
+  const y1 = sub(x, select(shift, c(lgammaMinimumAt - 1), c(lgammaMinimumAt)));
+  const y2 = select(shift, x, sub(x, one));
+  const reduced = cases(
+    [
+      [compare("ge", t, c(1.7316)), sub(lgammaBelowTwo(y0), mul(half, y0))],
+      [compare("ge", t, c(1.2316)), lgammaNearMinimum(y1)],
+    ],
+    sub(lgammaAboveOne(y2), mul(half, y2)),
+  );
+  const upToTwo = cond(shift, add(neg(log(x)), reduced), reduced);
+  // [2, 8): Γ(x) = (x − 1)(x − 2) … (2 + y) Γ(2 + y), y = x − ⌊x⌋
+  const y = sub(x, floor(x));
+  const base = add(mul(half, y), lgammaAboveTwo(y));
+  const factors = [3, 4, 5, 6, 7].reduce<Expr>(
+    (p, k) => select(compare("ge", x, c(k)), mul(p, add(y, c(k - 1))), p),
+    one,
+  );
+  const upToEight = add(base, log(factors));
+  // Stirling
+  const z = div(one, x);
+  const w = add(
+    c(4.189385332046727e-1),
+    mul(
+      z,
+      polynomial(
+        square(z),
+        [
+          8.333333333333297e-2, -2.7777777772877554e-3, 7.936505586430196e-4, -5.9518755745034e-4,
+          8.363399189962821e-4, -1.6309293409657527e-3,
+        ],
+      ),
+    ),
+  );
+  const logx = log(x);
+  return cases(
+    [
+      [or(compare("eq", x, one), compare("eq", x, c(2))), c(0)],
+      [below(x, 2), upToTwo],
+      [below(x, 8), upToEight],
+      [below(x, 2 ** 58), add(mul(sub(x, half), sub(logx, one)), w)],
+    ],
+    mul(x, sub(logx, one)),
+  );
+}
+
+/** x − (the nearest integer): π·this has the sine and tangent of πx up to sign */
+const fromNearest = (x: Expr): Expr => sub(x, unary("round", x));
+
+function lgamma64(x: Expr): Expr {
+  const a = abs(x);
+  const positive = lgammaPositive(a);
+  // Γ(x) Γ(−x) = −π/(x sin πx)
+  const sine = abs(sin(mul(c(Math.PI), fromNearest(x))));
+  return cases(
+    [
+      [compare("ne", x, x), x],
+      [compare("eq", a, infinity), infinity],
+      [below(a, 2 ** -70), neg(log(a))],
+      [and(atMost(x, 0), isInteger(x)), infinity],
+      [below(x, 0), sub(log(div(c(Math.PI), mul(sine, a))), positive)],
+    ],
+    positive,
+  );
+}
+/** log |Γ(x)|; +∞ at the poles */
+export const lgamma = wide((x) => lgamma64(x as Expr));
+
+// ---- digamma ----
+
+/** ψ(x) for 1 ≤ x ≤ 2 as (x − root)(Y + R(x − 1)), the root in three pieces.
+ *  Maddock 2006, Boost.Math, digamma.hpp. */
+function digammaNearRoot(x: Expr): Expr {
+  const g = [1569415565 / 2 ** 30, 381566830 / 2 ** 60, 9.016312093258695e-20].reduce<Expr>(
+    (acc, part) => sub(acc, c(part)),
+    x,
+  );
+  const r = ratio(
+    sub(x, one),
+    [
+      0.25479851061131553, -0.3255503118680449, -0.6503185377089651, -0.28919126444774784,
+      -0.04525132144873906, -0.002071332116774595,
+    ],
+    [
+      1, 2.076711702373047, 1.4606242909763516, 0.43593529692665967, 0.054151797245674226,
+      0.0021284987017821146, -5.578984132167551e-7,
+    ],
+  );
+  return mul(g, add(c(Math.fround(0.9955816268920898)), r));
+}
+/** ψ(x) for x > 0 */
+function digammaPositive(x: Expr): Expr {
+  // log x − 1/2x − Σ B₂ₖ/(2k x²ᵏ)
+  const z = div(one, square(x));
+  const series = mul(
+    z,
+    polynomial(z, [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]),
+  );
+  const large = sub(sub(log(x), div(half, x)), series);
+  // ψ(x) = ψ(x − 1) + 1/(x − 1), down to [1, 2]
+  let at = x;
+  let steps: Expr = c(0);
+  for (let k = 0; k < 8; k++) {
+    const more = compare("gt", at, c(2));
+    const next = sub(at, one);
+    steps = select(more, add(steps, div(one, next)), steps);
+    at = select(more, next, at);
+  }
+  return cases(
+    [
+      [below(x, 1), sub(digammaNearRoot(add(x, one)), div(one, x))],
+      [atMost(x, 2), digammaNearRoot(x)],
+      [below(x, 10), add(steps, digammaNearRoot(at))],
+    ],
+    large,
+  );
+}
+function digamma64(x: Expr): Expr {
+  const angle = mul(c(Math.PI), fromNearest(x));
+  // ψ(x) = ψ(1 − x) − π/tan πx; 1 − x is the argument of one evaluation for both signs
+  const negative = below(x, 0);
+  const positive = digammaPositive(select(negative, sub(one, x), x));
+  return cases(
+    [
+      [and(atMost(x, 0), isInteger(x)), nan],
+      [negative, sub(positive, div(c(Math.PI), unary("tan", angle)))],
+      [compare("eq", x, infinity), infinity],
+    ],
+    positive,
+  );
+}
+/** ψ(x) = d/dx log Γ(x); NaN at 0, −1, −2, … */
+export const digamma = wide((x) => digamma64(x as Expr));
+
+// ---- Hurwitz zeta, polygamma ----
+
+const power = (x: Expr, y: Expr): Expr => binary("pow", x, y);
+
+/** B₂ⱼ/(2j)!, j = 1, 2, … */
+const eulerMaclaurin = [
+  1 / 12,
+  -1 / 720,
+  1 / 30240,
+  -1 / 1209600,
+  1 / 47900160,
+  -691 / 1307674368000,
+  1 / 74724249600,
+  -3617 / 10670622842880000,
+  43867 / 5109094217170944000,
+  -174611 / 802857662698291200000,
+];
+const headTerms = 12;
+
+/** Σ_{k ≥ 0} (q + k)⁻ˢ for s > 1, q > 0: twelve terms and Euler–Maclaurin's estimate of the rest */
+function zetaPositive(s: Expr, q: Expr): Expr {
+  const minusS = neg(s);
+  const a = add(q, c(headTerms));
+  const last = power(a, minusS);
+  const z = div(one, square(a));
+  // Σ B₂ⱼ/(2j)! · s(s + 1)…(s + 2j − 2) · a^(−s − 2j + 1)
+  let factor = div(mul(s, last), a);
+  const corrections: Expr[] = [];
+  eulerMaclaurin.forEach((b, j) => {
+    corrections.push(mul(c(b), factor));
+    factor = product(factor, add(s, c(2 * j + 1)), add(s, c(2 * j + 2)), z);
+  });
+  const rest = sum(div(mul(a, last), sub(s, one)), mul(half, last), ...corrections);
+  // smallest terms first
+  const head = Array.from({ length: headTerms }, (_, k) =>
+    power(add(q, c(headTerms - 1 - k)), minusS),
+  );
+  return sum(rest, ...head);
+}
+
+function zeta64(s: Expr, q: Expr): Expr {
+  // for an integer s the sum over all integers is the sum to the right of q's fraction and the sum to its left,
+  // and what lies left of q is a zeta function at 1 − q
+  const right = sub(q, floor(q));
+  const left = sub(unary("ceil", q), q);
+  const even = compare("eq", sub(s, mul(c(2), floor(mul(half, s)))), c(0));
+  const others = sub(zetaPositive(s, left), zetaPositive(s, sub(one, q)));
+  return cases(
+    [
+      [compare("eq", s, one), infinity],
+      [below(s, 1), nan],
+      [compare("gt", q, c(0)), zetaPositive(s, q)],
+      [isInteger(q), select(even, infinity, nan)],
+      [isInteger(s), add(zetaPositive(s, right), select(even, others, neg(others)))],
+    ],
+    nan,
+  );
+}
+/** ζ(s, q) = Σ_{k ≥ 0} (q + k)⁻ˢ, s > 1; q < 0 needs a whole s. At q = 0, −1, … +∞ for even s, else NaN. */
+export const zeta = wide((s, q) => zeta64(s as Expr, q as Expr));
+
+/** ψ⁽ᵐ⁾(x) = (−1)^(m+1) m! ζ(m + 1, x) for whole m ≥ 1, ψ for m = 0 */
+export const polygamma = wide((order, at) => {
+  const [m, x] = [order as Expr, at as Expr];
+  const s = add(m, one);
+  // products up to 22! are exact
+  const factorial = cond(
+    atMost(m, 22),
+    Array.from({ length: 21 }, (_, k) => k + 2).reduce<Expr>(
+      (p, k) => select(compare("ge", m, c(k)), mul(p, c(k)), p),
+      one,
+    ),
+    exp(lgamma64(s)),
+  );
+  const magnitude = mul(factorial, zeta64(s, x));
+  const odd = compare("ne", sub(m, mul(c(2), floor(mul(half, m)))), c(0));
+  return cases(
+    [
+      [compare("eq", m, c(0)), digamma64(x)],
+      [and(compare("gt", m, c(0)), isInteger(m)), select(odd, magnitude, neg(magnitude))],
+    ],
+    nan,
+  );
+});
