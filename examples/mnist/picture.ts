@@ -136,6 +136,7 @@ export function drawReport(report: Report): string {
   const width = 920;
   const height = 420 + rows * 88;
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" ${font}>
+<title>A classifier of handwritten digits: loss, accuracy and mistakes</title>
 <rect width="${width}" height="${height}" fill="#ffffff"/>
 ${lossPanel(report, 64, 56, 400, 240)}
 ${accuracyPanel(report, 548, 56, 330, 240)}

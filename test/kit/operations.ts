@@ -131,6 +131,10 @@ const unaries: readonly Unary[] = [
   { name: "1/(1+·²)", f: (x) => a.reciprocal(lifted(x)), bound: one, slope: one },
   { name: "·0.5", f: (x) => a.mul(x, 0.5), bound: (b) => b / 2, slope: () => 0.5 },
   { name: "3−·", f: (x) => a.sub(3, x), bound: (b) => b + 3, slope: one },
+  // what simplification looks for: only some of these are the identity, and −0 tells which
+  { name: "·+0", f: (x) => a.add(x, 0), bound: same, slope: one },
+  { name: "0·1", f: (x) => a.mul(a.mul(x, 0), 1), bound: () => 0, slope: () => 0 },
+  { name: "−(−·)", f: (x) => a.neg(a.neg(x)), bound: same, slope: one },
   { name: "jit(x·sin x)", f: (x) => jit((y: NDArray) => a.mul(y, t.sin(y)), { name: "xsinx" })(x), bound: same, slope: (b) => 1 + b },
   { name: "abs", f: a.abs, bound: same, slope: one, smooth: false },
   { name: "relu", f: (x) => a.max(x, 0), bound: same, slope: one, smooth: false },

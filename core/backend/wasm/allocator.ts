@@ -104,7 +104,8 @@ export class Allocator {
     if (bits !== 0) return this.#heads[word * 32 + 31 - Math.clz32(bits & -bits)] as Block;
     // the class below the boundary may have one that fits all the same
     const size = units * unit;
-    for (let b = this.#heads[classOf(units)] ?? null; b !== null; b = b.next) if (b.size >= size) return b;
+    for (let b = this.#heads[classOf(units)] ?? null; b !== null; b = b.next)
+      if (b.size >= size) return b;
     return null;
   }
 
@@ -125,7 +126,8 @@ export class Allocator {
     else {
       const c = classOf(block.size / unit);
       this.#heads[c] = next;
-      if (next === null) this.#filled[c >>> 5] = (this.#filled[c >>> 5] as number) & ~(1 << (c & 31));
+      if (next === null)
+        this.#filled[c >>> 5] = (this.#filled[c >>> 5] as number) & ~(1 << (c & 31));
     }
     block.next = null;
     block.previous = null;

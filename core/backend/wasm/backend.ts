@@ -117,14 +117,18 @@ function emitProgram(program: Program): Emitted {
   for (const { kernel } of program.steps) if (!forms.has(kernel)) forms.set(kernel, formOf(kernel));
   const gemm = new Map<GemmDType, number>();
   for (const form of forms.values())
-    if (form.kind !== "loops") gemm.set(form.product, module.import("gemm", form.product, gemmSignature));
+    if (form.kind !== "loops")
+      gemm.set(form.product, module.import("gemm", form.product, gemmSignature));
   const math = new Set<string>();
   for (const form of forms.values()) if (form.kind === "loops") intrinsicsOf(form.loops, math);
   for (const name of math) library.math(name);
 
   const entry = new Code(["i32"]);
   const pointer = new Map<number, number>();
-  [...program.inputs, ...program.buffers.flatMap((b, i) => (b.place === "output" ? [i] : []))].forEach((id, slot) => {
+  [
+    ...program.inputs,
+    ...program.buffers.flatMap((b, i) => (b.place === "output" ? [i] : [])),
+  ].forEach((id, slot) => {
     pointer.set(id, slot);
   });
   const arenaSlot = pointer.size;
@@ -176,7 +180,9 @@ export class WasmExecutable implements Executable {
     this.moduleBytes = bytes;
     const imports: WebAssembly.Imports = {
       env: { memory: heap.memory },
-      math: Object.fromEntries([...math].map((name) => [name, hostMath[name] as WebAssembly.ImportValue])),
+      math: Object.fromEntries(
+        [...math].map((name) => [name, hostMath[name] as WebAssembly.ImportValue]),
+      ),
     };
     if (products.size > 0)
       imports.gemm = Object.fromEntries([...products.keys()].map((d) => [d, productOf(d)]));
@@ -185,7 +191,9 @@ export class WasmExecutable implements Executable {
     this.#fresh = program.buffers.flatMap((b, i) => (b.place === "output" ? [i] : []));
     this.#results = program.outputs.map((id) => {
       const input = program.inputs.indexOf(id);
-      return input >= 0 ? { input: true, at: input } : { input: false, at: this.#fresh.indexOf(id) };
+      return input >= 0
+        ? { input: true, at: input }
+        : { input: false, at: this.#fresh.indexOf(id) };
     });
     if (program.inputs.length + this.#fresh.length + 1 > tableEntries)
       fail(
@@ -218,7 +226,8 @@ export class WasmExecutable implements Executable {
       const table = heap.i32;
       const base = tableAddress >> 2;
       for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).holding.address;
-      for (let i = 0; i < made; i++) table[base + n + i] = (fresh[i] as WasmStorage).holding.address;
+      for (let i = 0; i < made; i++)
+        table[base + n + i] = (fresh[i] as WasmStorage).holding.address;
       table[base + n + made] = arena;
       this.#run(tableAddress);
     } catch (error) {

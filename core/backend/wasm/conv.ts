@@ -4,7 +4,7 @@ import { dtypes } from "../../dtype.ts";
 import * as K from "../../kernel/expr.ts";
 import { type Expr, KVar } from "../../kernel/expr.ts";
 import type { ConvKernel, ConvSpatial, LoopKernel, Stmt } from "../../kernel/kernel.ts";
-import { loop, set, when } from "../../kernel/kernel.ts";
+import { set, when } from "../../kernel/kernel.ts";
 import { Code } from "./encoder.ts";
 import { type GemmDType, hasGemm } from "./gemm.ts";
 import { accumulator, plus } from "./templates.ts";
@@ -16,8 +16,7 @@ const seen = (s: ConvSpatial, p: Expr, r: Expr): Expr =>
   K.add(K.add(K.mul(p, K.int(s.stride)), K.mul(r, K.int(s.windowDilation))), K.int(-s.low));
 
 /** cells of the dilated input */
-const span = (s: ConvSpatial): number =>
-  s.input === 0 ? 0 : (s.input - 1) * s.inputDilation + 1;
+const span = (s: ConvSpatial): number => (s.input === 0 ? 0 : (s.input - 1) * s.inputDilation + 1);
 
 /** True when the window never leaves the input. */
 const staysInside = (s: ConvSpatial): boolean =>
@@ -42,7 +41,8 @@ const within = (x: Expr, least: Expr, most: Expr): Expr => K.min(K.max(x, least)
 // ---- loops ----
 
 export function convLoops(kernel: ConvKernel): LoopKernel {
-  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial, buffers, name } = kernel;
+  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial, buffers, name } =
+    kernel;
   const [x, w, out] = buffers;
   const acc = new KVar(accumulator(out.dtype), "acc");
   const n = new KVar("int32", "n");
@@ -64,7 +64,10 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
     [fromBatch, K.add(K.mul(group, K.int(inFeatures.size)), c), ...cells.map((e) => e.at)],
     [batch.x, inFeatures.x, ...spatial.map((s) => s.xStride)],
   );
-  const fromW = K.linearIndex([o, c, ...r], [outFeatures.w, inFeatures.w, ...spatial.map((s) => s.wStride)]);
+  const fromW = K.linearIndex(
+    [o, c, ...r],
+    [outFeatures.w, inFeatures.w, ...spatial.map((s) => s.wStride)],
+  );
   const sum: Stmt = {
     kind: "for",
     v: c,
@@ -80,7 +83,8 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
     const v = at(r, i);
     const whole = { kind: "for", v, from: K.int(0), to: K.int(s.window) } as const;
     if (staysInside(s) && s.inputDilation === 1) return [{ ...whole, body: window(i + 1) }];
-    if (s.inputDilation === 1) return [{ ...whole, from: at(first, i), to: at(last, i), body: window(i + 1) }];
+    if (s.inputDilation === 1)
+      return [{ ...whole, from: at(first, i), to: at(last, i), body: window(i + 1) }];
     return [{ ...whole, body: [when(at(cells, i).holds, window(i + 1))] }];
   };
   const ranges = spatial.flatMap((s, i) => {
@@ -88,7 +92,10 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
     const start = K.sub(K.int(s.low), K.mul(at(p, i), K.int(s.stride)));
     return [
       set(at(first, i), K.min(firstFrom(start, s.windowDilation), K.int(s.window))),
-      set(at(last, i), K.min(firstFrom(K.add(start, K.int(s.input)), s.windowDilation), K.int(s.window))),
+      set(
+        at(last, i),
+        K.min(firstFrom(K.add(start, K.int(s.input)), s.windowDilation), K.int(s.window)),
+      ),
     ];
   });
   const whole: readonly Stmt[] = [
@@ -98,7 +105,10 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
     {
       kind: "store",
       buffer: 2,
-      index: K.linearIndex([n, o, ...p], [batch.out, outFeatures.out, ...spatial.map((s) => s.outStride)]),
+      index: K.linearIndex(
+        [n, o, ...p],
+        [batch.out, outFeatures.out, ...spatial.map((s) => s.outStride)],
+      ),
       value: K.cast(acc, out.dtype),
     },
   ];
@@ -173,16 +183,29 @@ export function planConv(kernel: ConvKernel, scratch: number): ConvPlan | null {
   const perGroup = outFeatures.size / (featureGroups * batchGroups);
   let slot = 0;
   const axis = (size: number, stride: number): Axis => ({ size, stride, slot: slot++, step: size });
-  const columnAxes = [axis(batch.size / batchGroups, batch.out), ...spatial.map((s) => axis(s.output, s.outStride))];
-  const rowAxes = [axis(inFeatures.size, inFeatures.w), ...spatial.map((s) => axis(s.window, s.wStride))];
+  const columnAxes = [
+    axis(batch.size / batchGroups, batch.out),
+    ...spatial.map((s) => axis(s.output, s.outStride)),
+  ];
+  const rowAxes = [
+    axis(inFeatures.size, inFeatures.w),
+    ...spatial.map((s) => axis(s.window, s.wStride)),
+  ];
   const work = [...columnAxes, ...rowAxes].reduce((n, a) => n * a.size, perGroup);
   if (perGroup < leastFeatures || work < leastWork) return null;
   const columns = sideOf(columnAxes);
   const rows = sideOf(rowAxes);
   while (extent(rows) * extent(columns) * dtypes[dtype].bytes > scratch)
     shrink(extent(columns) > extent(rows) ? columns : rows);
-  const place = (side: Side): readonly number[] => [...side.outer, ...side.inner].map((a) => a.slot);
-  return { kernel, dtype, rows, columns, copy: copyKernel(kernel, place(rows), place(columns), slot) };
+  const place = (side: Side): readonly number[] =>
+    [...side.outer, ...side.inner].map((a) => a.slot);
+  return {
+    kernel,
+    dtype,
+    rows,
+    columns,
+    copy: copyKernel(kernel, place(rows), place(columns), slot),
+  };
 }
 
 /** Copies what the ranges of the axes select into a dense matrix: row by row, and in a row along the columns, the axes
@@ -211,7 +234,12 @@ function copyKernel(
     dtype,
   );
   const zero = K.lit(0, dtype);
-  const along = (slot: number, body: readonly Stmt[], start: Expr = at(from, slot), end: Expr = at(to, slot)): Stmt => ({
+  const along = (
+    slot: number,
+    body: readonly Stmt[],
+    start: Expr = at(from, slot),
+    end: Expr = at(to, slot),
+  ): Stmt => ({
     kind: "for",
     v: at(index, slot),
     from: start,
@@ -231,7 +259,8 @@ function copyKernel(
     cells.reduce<Expr>((all, c, i) => (i === skip ? all : K.and(all, c.holds)), K.lit(1, "bool"));
   const s = spatial[inner - 1];
   const line: Stmt[] = [];
-  if (s === undefined || s.inputDilation !== 1) line.push(along(inner, [put(K.cond(inside(-1), read, zero))]));
+  if (s === undefined || s.inputDilation !== 1)
+    line.push(along(inner, [put(K.cond(inside(-1), read, zero))]));
   else {
     // the columns that see the input are a range, empty where another axis sees padding
     const first = new KVar("int32", "first");
@@ -241,7 +270,14 @@ function copyKernel(
     const test = inside(inner - 1);
     line.push(
       set(first, within(firstFrom(start, s.stride), low, high)),
-      set(last, K.select(test, within(firstFrom(K.add(start, K.int(s.input)), s.stride), first, high), first)),
+      set(
+        last,
+        K.select(
+          test,
+          within(firstFrom(K.add(start, K.int(s.input)), s.stride), first, high),
+          first,
+        ),
+      ),
       along(inner, [put(zero)], low, first),
       along(inner, [put(read)], first, last),
       along(inner, [put(zero)], last, high),
@@ -258,7 +294,10 @@ function copyKernel(
     ...index.flatMap((v, i) => (named.includes(i) ? [] : [set(v, K.int(0))])),
     ...index.flatMap((_, i) =>
       named.includes(i) || i === inner
-        ? [set(at(from, i), K.load(2, K.int(2 * i), "int32")), set(at(to, i), K.load(2, K.int(2 * i + 1), "int32"))]
+        ? [
+            set(at(from, i), K.load(2, K.int(2 * i), "int32")),
+            set(at(to, i), K.load(2, K.int(2 * i + 1), "int32")),
+          ]
         : [],
     ),
     ...loops(rowSlots, loops(columnSlots.length === 0 ? [] : columnSlots.slice(0, -1), line)),
@@ -316,19 +355,35 @@ export function convCalls(plan: ConvPlan, gemm: number, copy: number, scratch: C
     ends.set(a, end);
     c.i32(0).set(start);
     c.loop(() => {
-      c.get(start).i32(a.step).op(0x6a).tee(end).i32(a.size).get(end).i32(a.size).op(0x48, 0x1b).set(end);
-      range(a.slot, () => c.get(start), () => c.get(end));
+      c.get(start)
+        .i32(a.step)
+        .op(0x6a)
+        .tee(end)
+        .i32(a.size)
+        .get(end)
+        .i32(a.size)
+        .op(0x48, 0x1b)
+        .set(end);
+      range(
+        a.slot,
+        () => c.get(start),
+        () => c.get(end),
+      );
       pieces(rest, body);
       c.get(end).tee(start).i32(a.size).op(0x48).brIf(0);
     });
   };
-  const split = (side: Side): Axis[] => [...side.outer, ...side.inner].filter((a) => a.step < a.size);
+  const split = (side: Side): Axis[] =>
+    [...side.outer, ...side.inner].filter((a) => a.step < a.size);
   /** elements of the piece at hand */
   const size = (side: Side): void => {
     c.i32(side.inner.filter((a) => !starts.has(a)).reduce((n, a) => n * a.size, 1));
     for (const a of side.inner) {
       const start = starts.get(a);
-      if (start !== undefined) c.get(ends.get(a) as number).get(start).op(0x6b, 0x6c);
+      if (start !== undefined)
+        c.get(ends.get(a) as number)
+          .get(start)
+          .op(0x6b, 0x6c);
     }
   };
   /** address of the first element of the piece at hand */
@@ -336,12 +391,25 @@ export function convCalls(plan: ConvPlan, gemm: number, copy: number, scratch: C
     c.get(base);
     for (const a of [...side.outer, ...side.inner]) {
       const start = starts.get(a);
-      if (start !== undefined) c.get(start).i32(a.stride * width).op(0x6c, 0x6a);
+      if (start !== undefined)
+        c.get(start)
+          .i32(a.stride * width)
+          .op(0x6c, 0x6a);
     }
   };
 
-  for (let slot = 0; slot < 2 * (1 + kernel.spatial.length); slot++) range(slot, () => c.i32(0), () => c.i32(1));
-  for (const a of [...rows.inner, ...columns.inner]) range(a.slot, () => c.i32(0), () => c.i32(a.size));
+  for (let slot = 0; slot < 2 * (1 + kernel.spatial.length); slot++)
+    range(
+      slot,
+      () => c.i32(0),
+      () => c.i32(1),
+    );
+  for (const a of [...rows.inner, ...columns.inner])
+    range(
+      a.slot,
+      () => c.i32(0),
+      () => c.i32(a.size),
+    );
   const group = c.local("i32");
   c.i32(groups).set(group);
   c.loop(() => {
@@ -389,10 +457,20 @@ export function convCalls(plan: ConvPlan, gemm: number, copy: number, scratch: C
         c.i32(scratch.gemm).call(gemm);
       }),
     );
-    const toNext = featureGroups > 1 ? inFeatures.size * inFeatures.x : (batch.size / batchGroups) * batch.x;
-    c.get(x).i32(toNext * width).op(0x6a).set(x);
-    c.get(w).i32(perGroup * outFeatures.w * width).op(0x6a).set(w);
-    c.get(out).i32(perGroup * outFeatures.out * width).op(0x6a).set(out);
+    const toNext =
+      featureGroups > 1 ? inFeatures.size * inFeatures.x : (batch.size / batchGroups) * batch.x;
+    c.get(x)
+      .i32(toNext * width)
+      .op(0x6a)
+      .set(x);
+    c.get(w)
+      .i32(perGroup * outFeatures.w * width)
+      .op(0x6a)
+      .set(w);
+    c.get(out)
+      .i32(perGroup * outFeatures.out * width)
+      .op(0x6a)
+      .set(out);
     c.get(group).i32(1).op(0x6b).tee(group).brIf(0);
   });
   return c;

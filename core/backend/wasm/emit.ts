@@ -164,7 +164,8 @@ class Emitter {
     const count = (e: Expr): void => {
       const n = uses.get(e) ?? 0;
       uses.set(e, n + 1);
-      if (n === 0 && !(e.kind === "load" && this.#pointer(e.buffer, e.index))) operands(e).forEach(count);
+      if (n === 0 && !(e.kind === "load" && this.#pointer(e.buffer, e.index)))
+        operands(e).forEach(count);
     };
     roots.forEach(count);
     const [savedUses, savedKept] = [this.#uses, this.#kept];
@@ -202,11 +203,14 @@ class Emitter {
     limit();
     code.op(0x48); // i32.lt_s
     code.if(null, () => {
-      const inner = !loop.body.some((s) => s.kind === "for" || s.kind === "while" || s.kind === "if");
+      const inner = !loop.body.some(
+        (s) => s.kind === "for" || s.kind === "while" || s.kind === "if",
+      );
       const moving = inner ? this.#startPointers(loop) : [];
       code.loop(() => {
         this.statements(loop.body);
-        for (const { local, step } of moving) if (step !== 0) code.get(local).i32(step).op(0x6a).set(local);
+        for (const { local, step } of moving)
+          if (step !== 0) code.get(local).i32(step).op(0x6a).set(local);
         code.get(v).i32(1).op(0x6a).tee(v);
         limit();
         code.op(0x48).brIf(0);
@@ -285,7 +289,8 @@ class Emitter {
       this.code.get(pointer.local);
       return pointer.offset;
     }
-    const width = dtypes[(this.#kernel.buffers[buffer] as LoopKernel["buffers"][number]).dtype].bytes;
+    const width =
+      dtypes[(this.#kernel.buffers[buffer] as LoopKernel["buffers"][number]).dtype].bytes;
     this.code.get(buffer);
     if (index.kind === "lit") return index.value * width;
     this.expr(index);
@@ -430,9 +435,11 @@ class Emitter {
 
   /** Brings the top of the stack back into the range of its dtype. */
   #wrap(d: DType): void {
-    if (d === "int8") this.code.op(0xc0); // i32.extend8_s
+    if (d === "int8")
+      this.code.op(0xc0); // i32.extend8_s
     else if (d === "uint8") this.code.i32(255).op(0x71);
-    else if (half(d)) this.code.call(this.#library.function(d === "float16" ? "round_f16" : "round_bf16"));
+    else if (half(d))
+      this.code.call(this.#library.function(d === "float16" ? "round_f16" : "round_bf16"));
   }
 
   #unary({ op, x, dtype }: Expr & { kind: "unary" }): void {
@@ -466,7 +473,11 @@ class Emitter {
         return;
       case "sign":
         this.expr(x);
-        code.call(this.#library.function(type === "i32" ? (unsigned(x.dtype) ? "sign_u32" : "sign_i32") : `sign_${type}`));
+        code.call(
+          this.#library.function(
+            type === "i32" ? (unsigned(x.dtype) ? "sign_u32" : "sign_i32") : `sign_${type}`,
+          ),
+        );
         return;
       case "not":
         this.expr(x);
@@ -583,7 +594,9 @@ class Emitter {
         if (op === "shrl" && narrow) code.i32(255).op(0x71);
         this.expr(y);
         const arithmeticShift = op === "shr" && !unsigned(d);
-        code.call(this.#library.function(op === "shl" ? "shl" : arithmeticShift ? "shr_s" : "shr_u"));
+        code.call(
+          this.#library.function(op === "shl" ? "shl" : arithmeticShift ? "shr_s" : "shr_u"),
+        );
         // a shift by the narrow width or more moves everything out of an 8-bit value by itself
         this.#wrap(d);
         return;
@@ -591,13 +604,20 @@ class Emitter {
       case "mulhi":
         both();
         if (narrow) {
-          code.op(0x6c).i32(8).op(unsigned(d) ? 0x76 : 0x75);
+          code
+            .op(0x6c)
+            .i32(8)
+            .op(unsigned(d) ? 0x76 : 0x75);
           this.#wrap(d);
         } else code.call(this.#library.function(unsigned(d) ? "mulhi_u" : "mulhi_s"));
         return;
       case "nextafter":
         both();
-        code.call(this.#library.function(half(d) ? (d === "float16" ? "nextafter_f16" : "nextafter_bf16") : `nextafter_${type}`));
+        code.call(
+          this.#library.function(
+            half(d) ? (d === "float16" ? "nextafter_f16" : "nextafter_bf16") : `nextafter_${type}`,
+          ),
+        );
         return;
       case "pow":
       case "atan2": {
@@ -648,7 +668,11 @@ class Emitter {
       if (dtypes[to].bytes === 1) {
         code.op(0xfc, a === "f32" ? 0x00 : 0x02); // i32.trunc_sat_…_s
         const { min, max } = dtypes[to];
-        code.i32(min).call(this.#library.function("max_s")).i32(max).call(this.#library.function("min_s"));
+        code
+          .i32(min)
+          .call(this.#library.function("max_s"))
+          .i32(max)
+          .call(this.#library.function("min_s"));
       } else code.op(0xfc, (a === "f32" ? 0x00 : 0x02) + (to === "uint32" ? 1 : 0));
       return;
     }

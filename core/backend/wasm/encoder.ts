@@ -1,7 +1,13 @@
 /** WebAssembly's binary format: bytes, sections, functions. */
 
 export type ValType = "i32" | "i64" | "f32" | "f64" | "v128";
-const codes: { readonly [T in ValType]: number } = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b };
+const codes: { readonly [T in ValType]: number } = {
+  i32: 0x7f,
+  i64: 0x7e,
+  f32: 0x7d,
+  f64: 0x7c,
+  v128: 0x7b,
+};
 
 /** A growing byte buffer. */
 export class Bytes {

@@ -65,7 +65,9 @@ export const gemmScratch: number = MC * KC * 8 + blockB + MR * 4 * 8;
 
 /** gemm(a, b, c, m, n, k, am, ak, bk, bn, cm, cn, accumulate, scratch); strides in bytes */
 export const gemmSignature: Signature = { params: new Array(14).fill("i32"), results: [] };
-const [A, B, C, M, N, K, AM, AK, BK, BN, CM, CN, ACC, SCRATCH] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13] as const;
+const [A, B, C, M, N, K, AM, AK, BK, BN, CM, CN, ACC, SCRATCH] = [
+  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13,
+] as const;
 
 const op = { add: 0x6a, sub: 0x6b, mul: 0x6c, lt_s: 0x48, ge_s: 0x4e, or: 0x72, and: 0x71 };
 const simd = { load: 0, store: 11 };
@@ -96,60 +98,101 @@ function packer(width: number, e: Element): Code {
   const p = c.local("i32");
   const from = c.local("i32");
   const left = c.local("i32");
-  each(c, i, () => c.get(ROWS), width, () => {
-    rest(c, ROWS, i, width, left);
-    c.get(SRC).get(i).get(RS).op(op.mul, op.add).set(from);
-    c.get(left).i32(width).op(0x46);
-    c.if(
-      null,
-      () => {
-        // contiguous rows go a vector at a time
-        c.get(RS).i32(e.bytes).op(0x46);
-        c.if(
-          null,
-          () =>
-            each(c, p, () => c.get(DEPTH), 1, () => {
-              let at = 0;
-              for (; at + e.lanes <= width; at += e.lanes) {
-                c.get(DST).get(from).simd(simd.load).arg(e.align).arg(at * e.bytes);
-                c.simd(simd.store).arg(e.align).arg(at * e.bytes);
-              }
-              for (; at < width; at++) {
-                c.get(DST).get(from).memory(e.load, e.align, at * e.bytes);
+  each(
+    c,
+    i,
+    () => c.get(ROWS),
+    width,
+    () => {
+      rest(c, ROWS, i, width, left);
+      c.get(SRC).get(i).get(RS).op(op.mul, op.add).set(from);
+      c.get(left).i32(width).op(0x46);
+      c.if(
+        null,
+        () => {
+          // contiguous rows go a vector at a time
+          c.get(RS).i32(e.bytes).op(0x46);
+          c.if(
+            null,
+            () =>
+              each(
+                c,
+                p,
+                () => c.get(DEPTH),
+                1,
+                () => {
+                  let at = 0;
+                  for (; at + e.lanes <= width; at += e.lanes) {
+                    c.get(DST)
+                      .get(from)
+                      .simd(simd.load)
+                      .arg(e.align)
+                      .arg(at * e.bytes);
+                    c.simd(simd.store)
+                      .arg(e.align)
+                      .arg(at * e.bytes);
+                  }
+                  for (; at < width; at++) {
+                    c.get(DST)
+                      .get(from)
+                      .memory(e.load, e.align, at * e.bytes);
+                    c.memory(e.store, e.align, at * e.bytes);
+                  }
+                  c.get(DST)
+                    .i32(width * e.bytes)
+                    .op(op.add)
+                    .set(DST);
+                  c.get(from).get(DS).op(op.add).set(from);
+                },
+              ),
+            () =>
+              each(
+                c,
+                p,
+                () => c.get(DEPTH),
+                1,
+                () => {
+                  for (let at = 0; at < width; at++) {
+                    c.get(DST).get(from);
+                    if (at > 0) c.get(RS).i32(at).op(op.mul, op.add);
+                    c.memory(e.load, e.align).memory(e.store, e.align, at * e.bytes);
+                  }
+                  c.get(DST)
+                    .i32(width * e.bytes)
+                    .op(op.add)
+                    .set(DST);
+                  c.get(from).get(DS).op(op.add).set(from);
+                },
+              ),
+          );
+        },
+        () =>
+          each(
+            c,
+            p,
+            () => c.get(DEPTH),
+            1,
+            () => {
+              for (let at = 0; at < width; at++) {
+                c.get(DST);
+                c.get(left).i32(at).op(0x4a); // at < left
+                c.if(
+                  e.type,
+                  () => c.get(from).get(RS).i32(at).op(op.mul, op.add).memory(e.load, e.align),
+                  () => e.zero(c),
+                );
                 c.memory(e.store, e.align, at * e.bytes);
               }
-              c.get(DST).i32(width * e.bytes).op(op.add).set(DST);
+              c.get(DST)
+                .i32(width * e.bytes)
+                .op(op.add)
+                .set(DST);
               c.get(from).get(DS).op(op.add).set(from);
-            }),
-          () =>
-            each(c, p, () => c.get(DEPTH), 1, () => {
-              for (let at = 0; at < width; at++) {
-                c.get(DST).get(from);
-                if (at > 0) c.get(RS).i32(at).op(op.mul, op.add);
-                c.memory(e.load, e.align).memory(e.store, e.align, at * e.bytes);
-              }
-              c.get(DST).i32(width * e.bytes).op(op.add).set(DST);
-              c.get(from).get(DS).op(op.add).set(from);
-            }),
-        );
-      },
-      () =>
-        each(c, p, () => c.get(DEPTH), 1, () => {
-          for (let at = 0; at < width; at++) {
-            c.get(DST);
-            c.get(left).i32(at).op(0x4a); // at < left
-            c.if(
-              e.type,
-              () => c.get(from).get(RS).i32(at).op(op.mul, op.add).memory(e.load, e.align),
-              () => e.zero(c),
-            );
-            c.memory(e.store, e.align, at * e.bytes);
-          }
-          c.get(DST).i32(width * e.bytes).op(op.add).set(DST);
-          c.get(from).get(DS).op(op.add).set(from);
-        }),
-    );
-  });
+            },
+          ),
+      );
+    },
+  );
   return c;
 }
 
@@ -170,11 +213,18 @@ function micro(e: Element): Code {
       c.get(PB).simd(simd.load).arg(4).arg(0).set(b0);
       c.get(PB).simd(simd.load).arg(4).arg(16).set(b1);
       for (let r = 0; r < MR; r++) {
-        c.get(PA).simd(e.loadSplat).arg(e.align).arg(r * e.bytes).set(s);
+        c.get(PA)
+          .simd(e.loadSplat)
+          .arg(e.align)
+          .arg(r * e.bytes)
+          .set(s);
         fma(acc[r * 2] as number, b0);
         fma(acc[r * 2 + 1] as number, b1);
       }
-      c.get(PA).i32(MR * e.bytes).op(op.add).set(PA);
+      c.get(PA)
+        .i32(MR * e.bytes)
+        .op(op.add)
+        .set(PA);
       c.get(PB).i32(32).op(op.add).set(PB);
       c.get(DEPTH).i32(1).op(op.sub).tee(DEPTH).brIf(0);
     });
@@ -185,16 +235,25 @@ function micro(e: Element): Code {
         c.get(OUT);
         c.get(acc[r * 2 + h] as number);
         if (add) {
-          c.get(OUT).simd(simd.load).arg(e.align).arg(h * 16);
+          c.get(OUT)
+            .simd(simd.load)
+            .arg(e.align)
+            .arg(h * 16);
           c.simd(e.vectorAdd);
         }
-        c.simd(simd.store).arg(e.align).arg(h * 16);
+        c.simd(simd.store)
+          .arg(e.align)
+          .arg(h * 16);
       }
       if (r < MR - 1) c.get(OUT).get(ROW).op(op.add).set(OUT);
     }
   };
   c.get(ADD);
-  c.if(null, () => write(true), () => write(false));
+  c.if(
+    null,
+    () => write(true),
+    () => write(false),
+  );
   return c;
 }
 
@@ -209,72 +268,152 @@ export function gemmModule(dtype: GemmDType): Uint8Array<ArrayBuffer> {
   const packB = module.add(six, packer(NR, e));
   const tile = module.add(six, micro(e));
   const c = new Code(gemmSignature.params);
-  const [kk, nn, mm, i, j, x, y] = Array.from({ length: 7 }, () => c.local("i32")) as [number, number, number, number, number, number, number];
-  const [kc, nc, mc, pa, pb, buf, add, out, rows, columns] = Array.from({ length: 10 }, () => c.local("i32")) as [
-    number, number, number, number, number, number, number, number, number, number,
+  const [kk, nn, mm, i, j, x, y] = Array.from({ length: 7 }, () => c.local("i32")) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
   ];
-  c.get(SCRATCH).tee(pa).i32(MC * KC * e.bytes).op(op.add).tee(pb).i32(blockB).op(op.add).set(buf);
-  each(c, kk, () => c.get(K), KC, () => {
-    rest(c, K, kk, KC, kc);
-    // later blocks of the contracted axis add to what is there
-    c.get(ACC).get(kk).i32(0).op(0x4a, op.or).set(add);
-    each(c, nn, () => c.get(N), NC, () => {
-      rest(c, N, nn, NC, nc);
-      c.get(B).get(kk).get(BK).op(op.mul, op.add).get(nn).get(BN).op(op.mul, op.add);
-      c.get(pb).get(nc).get(kc).get(BN).get(BK).call(packB);
-      each(c, mm, () => c.get(M), MC, () => {
-        rest(c, M, mm, MC, mc);
-        c.get(A).get(mm).get(AM).op(op.mul, op.add).get(kk).get(AK).op(op.mul, op.add);
-        c.get(pa).get(mc).get(kc).get(AM).get(AK).call(packA);
-        each(c, j, () => c.get(nc), NR, () => {
-          rest(c, nc, j, NR, columns);
-          each(c, i, () => c.get(mc), MR, () => {
-            rest(c, mc, i, MR, rows);
-            c.get(C).get(mm).get(i).op(op.add).get(CM).op(op.mul, op.add);
-            c.get(nn).get(j).op(op.add).get(CN).op(op.mul, op.add).set(out);
-            const panels = (): void => {
-              c.get(pa).get(i).get(kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
-              c.get(pb).get(j).get(kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
-              c.get(kc);
-            };
-            c.get(rows).i32(MR).op(0x46).get(columns).i32(NR).op(0x46, op.and).get(CN).i32(e.bytes).op(0x46, op.and);
-            c.if(
-              null,
-              () => {
-                panels();
-                c.get(out).get(CM).get(add).call(tile);
-              },
-              () => {
-                // the edge: through a tile of its own
-                panels();
-                c.get(buf).i32(NR * e.bytes).i32(0).call(tile);
-                each(c, x, () => c.get(rows), 1, () => {
-                  each(c, y, () => c.get(columns), 1, () => {
-                    const target = (): void => {
-                      c.get(out).get(x).get(CM).op(op.mul, op.add).get(y).get(CN).op(op.mul, op.add);
-                    };
-                    target();
-                    c.get(buf).get(x).i32(NR * e.bytes).op(op.mul, op.add).get(y).i32(e.bytes).op(op.mul, op.add);
-                    c.memory(e.load, e.align);
-                    c.get(add);
-                    c.if(
-                      e.type,
-                      () => {
-                        target();
-                        c.memory(e.load, e.align);
-                      },
-                      () => e.zero(c),
-                    );
-                    c.op(e.add).memory(e.store, e.align);
-                  });
-                });
-              },
-            );
-          });
-        });
-      });
-    });
-  });
+  const [kc, nc, mc, pa, pb, buf, add, out, rows, columns] = Array.from({ length: 10 }, () =>
+    c.local("i32"),
+  ) as [number, number, number, number, number, number, number, number, number, number];
+  c.get(SCRATCH)
+    .tee(pa)
+    .i32(MC * KC * e.bytes)
+    .op(op.add)
+    .tee(pb)
+    .i32(blockB)
+    .op(op.add)
+    .set(buf);
+  each(
+    c,
+    kk,
+    () => c.get(K),
+    KC,
+    () => {
+      rest(c, K, kk, KC, kc);
+      // later blocks of the contracted axis add to what is there
+      c.get(ACC).get(kk).i32(0).op(0x4a, op.or).set(add);
+      each(
+        c,
+        nn,
+        () => c.get(N),
+        NC,
+        () => {
+          rest(c, N, nn, NC, nc);
+          c.get(B).get(kk).get(BK).op(op.mul, op.add).get(nn).get(BN).op(op.mul, op.add);
+          c.get(pb).get(nc).get(kc).get(BN).get(BK).call(packB);
+          each(
+            c,
+            mm,
+            () => c.get(M),
+            MC,
+            () => {
+              rest(c, M, mm, MC, mc);
+              c.get(A).get(mm).get(AM).op(op.mul, op.add).get(kk).get(AK).op(op.mul, op.add);
+              c.get(pa).get(mc).get(kc).get(AM).get(AK).call(packA);
+              each(
+                c,
+                j,
+                () => c.get(nc),
+                NR,
+                () => {
+                  rest(c, nc, j, NR, columns);
+                  each(
+                    c,
+                    i,
+                    () => c.get(mc),
+                    MR,
+                    () => {
+                      rest(c, mc, i, MR, rows);
+                      c.get(C).get(mm).get(i).op(op.add).get(CM).op(op.mul, op.add);
+                      c.get(nn).get(j).op(op.add).get(CN).op(op.mul, op.add).set(out);
+                      const panels = (): void => {
+                        c.get(pa).get(i).get(kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
+                        c.get(pb).get(j).get(kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
+                        c.get(kc);
+                      };
+                      c.get(rows)
+                        .i32(MR)
+                        .op(0x46)
+                        .get(columns)
+                        .i32(NR)
+                        .op(0x46, op.and)
+                        .get(CN)
+                        .i32(e.bytes)
+                        .op(0x46, op.and);
+                      c.if(
+                        null,
+                        () => {
+                          panels();
+                          c.get(out).get(CM).get(add).call(tile);
+                        },
+                        () => {
+                          // the edge: through a tile of its own
+                          panels();
+                          c.get(buf)
+                            .i32(NR * e.bytes)
+                            .i32(0)
+                            .call(tile);
+                          each(
+                            c,
+                            x,
+                            () => c.get(rows),
+                            1,
+                            () => {
+                              each(
+                                c,
+                                y,
+                                () => c.get(columns),
+                                1,
+                                () => {
+                                  const target = (): void => {
+                                    c.get(out)
+                                      .get(x)
+                                      .get(CM)
+                                      .op(op.mul, op.add)
+                                      .get(y)
+                                      .get(CN)
+                                      .op(op.mul, op.add);
+                                  };
+                                  target();
+                                  c.get(buf)
+                                    .get(x)
+                                    .i32(NR * e.bytes)
+                                    .op(op.mul, op.add)
+                                    .get(y)
+                                    .i32(e.bytes)
+                                    .op(op.mul, op.add);
+                                  c.memory(e.load, e.align);
+                                  c.get(add);
+                                  c.if(
+                                    e.type,
+                                    () => {
+                                      target();
+                                      c.memory(e.load, e.align);
+                                    },
+                                    () => e.zero(c),
+                                  );
+                                  c.op(e.add).memory(e.store, e.align);
+                                },
+                              );
+                            },
+                          );
+                        },
+                      );
+                    },
+                  );
+                },
+              );
+            },
+          );
+        },
+      );
+    },
+  );
   module.export("gemm", module.add(gemmSignature, c));
   return module.encode();
 }

@@ -29,7 +29,17 @@ export const hostMath: { readonly [name: string]: (x: number, y: number) => numb
 };
 const binaryMath = new Set(["pow", "atan2", "fmod"]);
 
-const i32 = { lt_s: 0x48, lt_u: 0x49, add: 0x6a, sub: 0x6b, and: 0x71, or: 0x72, shl: 0x74, shr_s: 0x75, shr_u: 0x76 };
+const i32 = {
+  lt_s: 0x48,
+  lt_u: 0x49,
+  add: 0x6a,
+  sub: 0x6b,
+  and: 0x71,
+  or: 0x72,
+  shl: 0x74,
+  shr_s: 0x75,
+  shr_u: 0x76,
+};
 
 type Make = (c: Code, library: Library) => void;
 interface Entry {
@@ -37,7 +47,11 @@ interface Entry {
   readonly result: ValType;
   readonly make: Make;
 }
-const define = (params: readonly ValType[], result: ValType, make: Make): Entry => ({ params, result, make });
+const define = (params: readonly ValType[], result: ValType, make: Make): Entry => ({
+  params,
+  result,
+  make,
+});
 const two: readonly ValType[] = ["i32", "i32"];
 
 /** The smaller or larger of two integers. */
@@ -48,7 +62,11 @@ const shift = (op: number, past: (c: Code) => void): Entry =>
   define(two, "i32", (c) => {
     // a count of 32 or more (as unsigned) moves everything out
     c.get(1).i32(32).op(i32.lt_u);
-    c.if("i32", () => c.get(0).get(1).op(op), () => past(c));
+    c.if(
+      "i32",
+      () => c.get(0).get(1).op(op),
+      () => past(c),
+    );
   });
 
 /** x rounded to a float with the given significand bits, smallest normal and overflow bound: in float64, where
@@ -64,19 +82,32 @@ const rounding = (mantissa: number, tiny: number, overflow: number): Entry =>
         // the power of two at or below |x|, at least the smallest normal, over 2^mantissa
         c.get(a).op(0xbd);
         c.op(0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0xff, 0x00); // i64.const 0x7ff0_0000_0000_0000
-        c.op(0x83, 0xbf).f64(tiny).op(0xa5).f64(2 ** -mantissa).op(0xa2).set(unit);
+        c.op(0x83, 0xbf)
+          .f64(tiny)
+          .op(0xa5)
+          .f64(2 ** -mantissa)
+          .op(0xa2)
+          .set(unit);
         c.get(a).get(unit).op(0xa3, 0x9e).get(unit).op(0xa2).get(0).op(0xa6, 0xb6);
       },
       () => {
         c.get(0).get(0).op(0x62); // NaN?
-        c.if("f32", () => c.f32(Number.NaN), () => c.f32(Number.POSITIVE_INFINITY).get(0).op(0xb6, 0x98));
+        c.if(
+          "f32",
+          () => c.f32(Number.NaN),
+          () => c.f32(Number.POSITIVE_INFINITY).get(0).op(0xb6, 0x98),
+        );
       },
     );
   });
 const viaDouble = (name: string): Entry =>
   define(["f32"], "f32", (c, l) => c.get(0).op(0xbb).call(l.function(name)));
 
-const nextBits = (toBits: (c: Code, l: Library, param: number) => void, fromBits: (c: Code, l: Library) => void, sign: number): Entry =>
+const nextBits = (
+  toBits: (c: Code, l: Library, param: number) => void,
+  fromBits: (c: Code, l: Library) => void,
+  sign: number,
+): Entry =>
   define(["f32", "f32"], "f32", (c, l) => {
     const bits = c.local("i32");
     c.get(0).get(0).op(0x5c).get(1).get(1).op(0x5c).op(i32.or);
@@ -100,7 +131,16 @@ const nextBits = (toBits: (c: Code, l: Library, param: number) => void, fromBits
               () => {
                 toBits(c, l, 0);
                 // away from zero: one more; towards zero: one less
-                c.i32(1).i32(-1).get(0).get(1).op(0x5d).get(0).f32(0).op(0x5e, 0x46, 0x1b).op(i32.add).set(bits);
+                c.i32(1)
+                  .i32(-1)
+                  .get(0)
+                  .get(1)
+                  .op(0x5d)
+                  .get(0)
+                  .f32(0)
+                  .op(0x5e, 0x46, 0x1b)
+                  .op(i32.add)
+                  .set(bits);
               },
             );
             c.get(bits);
@@ -137,7 +177,14 @@ const integerPower = (signed: boolean): Entry =>
       () => {
         // 1 for x = 1, ±1 for x = −1 (by the parity of y), 0 for all others
         c.get(0).i32(1).op(0x46);
-        c.i32(1).i32(-1).get(1).i32(1).op(i32.and, 0x45, 0x1b).get(0).i32(-1).op(0x46, 0x6c, i32.or);
+        c.i32(1)
+          .i32(-1)
+          .get(1)
+          .i32(1)
+          .op(i32.and, 0x45, 0x1b)
+          .get(0)
+          .i32(-1)
+          .op(0x46, 0x6c, i32.or);
       },
       () => {
         power();
@@ -150,22 +197,42 @@ const entries: { readonly [name: string]: Entry } = {
   // integer x/0 = −1, x rem 0 = x, min/−1 = min
   div_s: define(two, "i32", (c) => {
     c.get(1).op(0x45);
-    c.if("i32", () => c.i32(-1), () => {
-      c.get(1).i32(-1).op(0x46);
-      c.if("i32", () => c.i32(0).get(0).op(i32.sub), () => c.get(0).get(1).op(0x6d));
-    });
+    c.if(
+      "i32",
+      () => c.i32(-1),
+      () => {
+        c.get(1).i32(-1).op(0x46);
+        c.if(
+          "i32",
+          () => c.i32(0).get(0).op(i32.sub),
+          () => c.get(0).get(1).op(0x6d),
+        );
+      },
+    );
   }),
   div_u: define(two, "i32", (c) => {
     c.get(1).op(0x45);
-    c.if("i32", () => c.i32(-1), () => c.get(0).get(1).op(0x6e));
+    c.if(
+      "i32",
+      () => c.i32(-1),
+      () => c.get(0).get(1).op(0x6e),
+    );
   }),
   rem_s: define(two, "i32", (c) => {
     c.get(1).op(0x45);
-    c.if("i32", () => c.get(0), () => c.get(0).get(1).op(0x6f));
+    c.if(
+      "i32",
+      () => c.get(0),
+      () => c.get(0).get(1).op(0x6f),
+    );
   }),
   rem_u: define(two, "i32", (c) => {
     c.get(1).op(0x45);
-    c.if("i32", () => c.get(0), () => c.get(0).get(1).op(0x70));
+    c.if(
+      "i32",
+      () => c.get(0),
+      () => c.get(0).get(1).op(0x70),
+    );
   }),
   pow_s: integerPower(true),
   pow_u: integerPower(false),
@@ -178,19 +245,33 @@ const entries: { readonly [name: string]: Entry } = {
   shr_s: shift(i32.shr_s, (c) => c.get(0).i32(31).op(i32.shr_s)),
   mulhi_s: define(two, "i32", (c) => c.get(0).op(0xac).get(1).op(0xac, 0x7e, 0x42, 32, 0x87, 0xa7)),
   mulhi_u: define(two, "i32", (c) => c.get(0).op(0xad).get(1).op(0xad, 0x7e, 0x42, 32, 0x88, 0xa7)),
-  sign_i32: define(["i32"], "i32", (c) => c.get(0).i32(31).op(i32.shr_s).get(0).i32(0).op(0x4a, i32.or)),
+  sign_i32: define(["i32"], "i32", (c) =>
+    c.get(0).i32(31).op(i32.shr_s).get(0).i32(0).op(0x4a, i32.or),
+  ),
   sign_u32: define(["i32"], "i32", (c) => c.get(0).i32(0).op(0x47)),
   // NaN and zeros are their own sign
   sign_f32: define(["f32"], "f32", (c) => {
     c.get(0).op(0x8b).f32(0).op(0x5e);
-    c.if("f32", () => c.f32(1).get(0).op(0x98), () => c.get(0));
+    c.if(
+      "f32",
+      () => c.f32(1).get(0).op(0x98),
+      () => c.get(0),
+    );
   }),
   sign_f64: define(["f64"], "f64", (c) => {
     c.get(0).op(0x99).f64(0).op(0x64);
-    c.if("f64", () => c.f64(1).get(0).op(0xa6), () => c.get(0));
+    c.if(
+      "f64",
+      () => c.f64(1).get(0).op(0xa6),
+      () => c.get(0),
+    );
   }),
-  finite_f32: define(["f32"], "i32", (c) => c.get(0).op(0x8b).f32(Number.POSITIVE_INFINITY).op(0x5d)),
-  finite_f64: define(["f64"], "i32", (c) => c.get(0).op(0x99).f64(Number.POSITIVE_INFINITY).op(0x63)),
+  finite_f32: define(["f32"], "i32", (c) =>
+    c.get(0).op(0x8b).f32(Number.POSITIVE_INFINITY).op(0x5d),
+  ),
+  finite_f64: define(["f64"], "i32", (c) =>
+    c.get(0).op(0x99).f64(Number.POSITIVE_INFINITY).op(0x63),
+  ),
   fmod_f64: define(["f64", "f64"], "f64", (c, l) => c.get(0).get(1).call(l.math("fmod"))),
   fmod_f32: define(["f32", "f32"], "f32", (c, l) =>
     c.get(0).op(0xbb).get(1).op(0xbb).call(l.math("fmod")).op(0xb6),
@@ -203,15 +284,33 @@ const entries: { readonly [name: string]: Entry } = {
   f32_to_f16: define(["f32"], "i32", (c) => {
     const bits = c.local("i32");
     c.get(0).op(0xbc).tee(bits).i32(16).op(i32.shr_u).i32(0x8000).op(i32.and);
-    c.get(0).op(0x8b).f32(2 ** -14).op(0x5d);
+    c.get(0)
+      .op(0x8b)
+      .f32(2 ** -14)
+      .op(0x5d);
     c.if(
       "i32",
-      () => c.get(0).op(0x8b).f32(2 ** 24).op(0x94, 0xfc, 0x00),
+      () =>
+        c
+          .get(0)
+          .op(0x8b)
+          .f32(2 ** 24)
+          .op(0x94, 0xfc, 0x00),
       () => {
         c.get(0).op(0x8b).f32(65536).op(0x5d);
         c.if(
           "i32",
-          () => c.get(bits).i32(13).op(i32.shr_u).i32(0x3ffff).op(i32.and).i32(112 << 10).op(i32.sub).i32(0x7fff).op(i32.and),
+          () =>
+            c
+              .get(bits)
+              .i32(13)
+              .op(i32.shr_u)
+              .i32(0x3ffff)
+              .op(i32.and)
+              .i32(112 << 10)
+              .op(i32.sub)
+              .i32(0x7fff)
+              .op(i32.and),
           () => c.i32(0x7e00).i32(0x7c00).get(0).get(0).op(0x5c, 0x1b),
         );
       },
@@ -224,22 +323,41 @@ const entries: { readonly [name: string]: Entry } = {
     c.get(e).op(0x45);
     c.if(
       "f32",
-      () => c.get(0).i32(1023).op(i32.and, 0xb2).f32(2 ** -24).op(0x94),
+      () =>
+        c
+          .get(0)
+          .i32(1023)
+          .op(i32.and, 0xb2)
+          .f32(2 ** -24)
+          .op(0x94),
       () => {
         c.get(0).i32(0x7fff).op(i32.and).i32(13).op(i32.shl);
         // exponent 31 (infinity, NaN) becomes 255
-        c.i32(224 << 23).i32(112 << 23).get(e).i32(31).op(0x46, 0x1b).op(i32.add, 0xbe);
+        c.i32(224 << 23)
+          .i32(112 << 23)
+          .get(e)
+          .i32(31)
+          .op(0x46, 0x1b)
+          .op(i32.add, 0xbe);
       },
     );
     c.f32(-1).f32(1).get(0).i32(0x8000).op(i32.and, 0x1b).op(0x98);
   }),
-  nextafter_f32: nextBits((c, _l, p) => c.get(p).op(0xbc), (c) => c.op(0xbe), 0x80000000),
+  nextafter_f32: nextBits(
+    (c, _l, p) => c.get(p).op(0xbc),
+    (c) => c.op(0xbe),
+    0x80000000,
+  ),
   nextafter_f16: nextBits(
     (c, l, p) => c.get(p).call(l.function("f32_to_f16")),
     (c, l) => c.call(l.function("f16_to_f32")),
     0x8000,
   ),
-  nextafter_bf16: nextBits((c, _l, p) => c.get(p).op(0xbc).i32(16).op(i32.shr_u), (c) => c.i32(16).op(i32.shl, 0xbe), 0x8000),
+  nextafter_bf16: nextBits(
+    (c, _l, p) => c.get(p).op(0xbc).i32(16).op(i32.shr_u),
+    (c) => c.i32(16).op(i32.shl, 0xbe),
+    0x8000,
+  ),
   nextafter_f64: define(["f64", "f64"], "f64", (c) => {
     c.get(0).get(0).op(0x62).get(1).get(1).op(0x62, i32.or);
     c.if(

@@ -17,7 +17,10 @@ export const plus = (sum: Expr, x: Expr, y: Expr): Expr =>
     : K.add(sum, K.mul(K.cast(x, sum.dtype), K.cast(y, sum.dtype)));
 
 /** Nested loops over dims, outermost first. */
-function nest(sizes: readonly number[], body: (index: readonly Expr[]) => readonly Stmt[]): readonly Stmt[] {
+function nest(
+  sizes: readonly number[],
+  body: (index: readonly Expr[]) => readonly Stmt[],
+): readonly Stmt[] {
   const go = (at: number, index: readonly Expr[]): readonly Stmt[] => {
     if (at === sizes.length) return body(index);
     if (sizes[at] === 1) return go(at + 1, [...index, K.int(0)]);
@@ -25,7 +28,8 @@ function nest(sizes: readonly number[], body: (index: readonly Expr[]) => readon
   };
   return go(0, []);
 }
-const place = (index: readonly Expr[], strides: readonly number[]): Expr => K.linearIndex(index, strides);
+const place = (index: readonly Expr[], strides: readonly number[]): Expr =>
+  K.linearIndex(index, strides);
 
 export function contractLoops(kernel: ContractKernel): LoopKernel {
   const { batch, m, n, k, buffers, name } = kernel;
@@ -39,11 +43,24 @@ export function contractLoops(kernel: ContractKernel): LoopKernel {
       ...nest(
         k.map((d) => d.size),
         (r) => {
-          const at = (of: (d: ContractDim) => number): Expr => place([...index, ...r], [...outer, ...k].map(of));
+          const at = (of: (d: ContractDim) => number): Expr =>
+            place([...index, ...r], [...outer, ...k].map(of));
           return [
             set(
               acc,
-              plus(acc, K.load(0, at((d) => d.lhs), lhs.dtype), K.load(1, at((d) => d.rhs), rhs.dtype)),
+              plus(
+                acc,
+                K.load(
+                  0,
+                  at((d) => d.lhs),
+                  lhs.dtype,
+                ),
+                K.load(
+                  1,
+                  at((d) => d.rhs),
+                  rhs.dtype,
+                ),
+              ),
             ),
           ];
         },
@@ -51,7 +68,10 @@ export function contractLoops(kernel: ContractKernel): LoopKernel {
       {
         kind: "store",
         buffer: 2,
-        index: place(index, outer.map((d) => d.out)),
+        index: place(
+          index,
+          outer.map((d) => d.out),
+        ),
         value: K.cast(acc, out.dtype),
       },
     ],
@@ -103,7 +123,11 @@ export function contractCalls(kernel: ContractKernel, gemm: number, scratch: num
   const c = new Code(["i32", "i32", "i32"]);
   const bases = [0, 1, 2].map((p) => ({ param: p, local: c.local("i32") }));
   for (const { param, local } of bases) c.get(param).set(local);
-  const strides = (d: ContractDim): readonly [number, number, number] => [d.lhs * width, d.rhs * width, d.out * width];
+  const strides = (d: ContractDim): readonly [number, number, number] => [
+    d.lhs * width,
+    d.rhs * width,
+    d.out * width,
+  ];
   /** runs `body` for each index of `dims`, the bases moved along */
   const around = (dims: readonly ContractDim[], body: () => void, first?: () => void): void => {
     const [d, ...rest] = dims;
@@ -124,7 +148,11 @@ export function contractCalls(kernel: ContractKernel, gemm: number, scratch: num
     });
     strides(d).forEach((s, p) => {
       const { local } = bases[p] as (typeof bases)[number];
-      if (s !== 0) c.get(local).i32(s * d.size).op(0x6b).set(local);
+      if (s !== 0)
+        c.get(local)
+          .i32(s * d.size)
+          .op(0x6b)
+          .set(local);
     });
   };
   const add = c.local("i32");
@@ -133,11 +161,19 @@ export function contractCalls(kernel: ContractKernel, gemm: number, scratch: num
     around(
       kk.loops,
       () => {
-        for (const p of flip ? [1, 0, 2] : [0, 1, 2]) c.get((bases[p] as (typeof bases)[number]).local);
+        for (const p of flip ? [1, 0, 2] : [0, 1, 2])
+          c.get((bases[p] as (typeof bases)[number]).local);
         const [rows, columns, depth] = flip ? [nn.own, mm.own, kk.own] : [mm.own, nn.own, kk.own];
         const [left, right] = flip ? (["rhs", "lhs"] as const) : (["lhs", "rhs"] as const);
         for (const v of [rows.size, columns.size, depth.size]) c.i32(v);
-        for (const v of [rows[left], depth[left], depth[right], columns[right], rows.out, columns.out])
+        for (const v of [
+          rows[left],
+          depth[left],
+          depth[right],
+          columns[right],
+          rows.out,
+          columns.out,
+        ])
           c.i32(v * width);
         c.get(add).i32(scratch).call(gemm);
       },
