@@ -145,11 +145,16 @@ export function asArray(x: unknown, op: string, path = ""): NDArray {
 export function describe(x: unknown): string {
   if (x === null || x === undefined) return String(x);
   if (x instanceof NDArray) return String(x.aval);
-  if (typeof x === "string") return `the string ${JSON.stringify(x.length > 40 ? `${x.slice(0, 40)}…` : x)}`;
+  if (typeof x === "string")
+    return `the string ${JSON.stringify(x.length > 40 ? `${x.slice(0, 40)}…` : x)}`;
   if (typeof x === "function") return `the function ${x.name || "(anonymous)"}`;
   if (typeof x === "object") {
     const name = (x as object).constructor?.name ?? "Object";
-    return name === "Promise" ? "a Promise" : Array.isArray(x) ? `a list of ${x.length}` : `an object of class ${name}`;
+    return name === "Promise"
+      ? "a Promise"
+      : Array.isArray(x)
+        ? `a list of ${x.length}`
+        : `an object of class ${name}`;
   }
   return `the ${typeof x} ${String(x)}`;
 }

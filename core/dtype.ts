@@ -299,7 +299,13 @@ export function pack(values: ArrayLike<number>, d: DType): PackedArray {
 }
 
 /** Typed array in which a host reads values of dtype `d`. */
-export type HostArray = Uint8Array | Int8Array | Int32Array | Uint32Array | Float32Array | Float64Array;
+export type HostArray =
+  | Uint8Array
+  | Int8Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array;
 
 /** Reads packed storage as values: 16-bit floats widen to a Float32Array, the others are as stored. */
 export function unpack(bytes: Uint8Array, d: DType): HostArray {

@@ -5,7 +5,7 @@ import type { Aval } from "./aval.ts";
 import type { Backend, Executable, Storage } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
 import { ClosedJaxpr, isLiteral, Jaxpr, Var } from "./ir/jaxpr.ts";
-import { Literal, type NDArray } from "./ndarray.ts";
+import type { Literal, NDArray } from "./ndarray.ts";
 import { type Params, paramsKey, type Primitive } from "./primitive.ts";
 import { buildProgram } from "./program/build.ts";
 import { inlineCalls } from "./program/inline.ts";
@@ -86,13 +86,21 @@ export function run(
   if (donated !== undefined) {
     give = donated.map((d, i) => {
       const a = args[i];
-      return d && a instanceof DeviceArray && a.donatable && args.indexOf(a) === i && args.lastIndexOf(a) === i;
+      return (
+        d &&
+        a instanceof DeviceArray &&
+        a.donatable &&
+        args.indexOf(a) === i &&
+        args.lastIndexOf(a) === i
+      );
     });
     // an argument that comes back as a result, whole or reshaped, stays
     for (const r of results) {
       if (r.kind === "argument") give[r.index] = false;
       else if (r.kind === "output" && r.shared) {
-        const at = executable.program.inputs.indexOf(executable.program.outputs[r.output] as number);
+        const at = executable.program.inputs.indexOf(
+          executable.program.outputs[r.output] as number,
+        );
         if (at >= 0) give[at] = false;
       }
     }
@@ -107,7 +115,8 @@ export function run(
     if (r.kind === "output") {
       const storage = outputs[r.output] as Storage;
       if (r.shared)
-        for (const a of args) if (a instanceof DeviceArray && !a.disposed && a.storage === storage) a.share();
+        for (const a of args)
+          if (a instanceof DeviceArray && !a.disposed && a.storage === storage) a.share();
       out[i] = new DeviceArray(outAvals[i] as Aval, storage, r.shared);
     } else out[i] = r.kind === "literal" ? r.value : (args[r.index] as NDArray);
   }
@@ -225,7 +234,11 @@ const programLimit = 256;
 const programs = new Map<string, Jaxpr | null>();
 
 /** Evaluates a closed jaxpr. Eagerly, a structure that comes by for the second time is compiled whole. */
-export function evalClosed(closed: ClosedJaxpr, args: readonly NDArray[], name = "program"): NDArray[] {
+export function evalClosed(
+  closed: ClosedJaxpr,
+  args: readonly NDArray[],
+  name = "program",
+): NDArray[] {
   const { jaxpr, consts } = closed;
   const all = [...consts, ...args];
   if (!isEager() || all.some((x) => x instanceof Tracer) || jaxpr.equations.length < 2)

@@ -96,7 +96,13 @@ export function definePrimitive<P extends Params = Record<never, never>>(
   record: PrimitiveRecord<P>,
 ): Primitive<P> {
   if (primitives.has(record.name))
-    fail(RuleError, "definePrimitive", "names must be unique", `"${record.name}" again`, "rename it");
+    fail(
+      RuleError,
+      "definePrimitive",
+      "names must be unique",
+      `"${record.name}" again`,
+      "rename it",
+    );
   const primitive: Primitive<P> = { ...record, id: primitives.size };
   // a primitive is used with its own params only; the registry forgets their type
   primitives.set(record.name, primitive as unknown as Primitive);

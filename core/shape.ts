@@ -88,7 +88,8 @@ export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number
   return out;
 }
 
-export const range = (n: number, start = 0): number[] => Array.from({ length: n }, (_, i) => start + i);
+export const range = (n: number, start = 0): number[] =>
+  Array.from({ length: n }, (_, i) => start + i);
 
 /** Inverse of a permutation. */
 export function inversePermutation(p: readonly number[]): number[] {

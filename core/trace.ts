@@ -1,5 +1,5 @@
 /** Tracing: the current interpreter, and the one kind of tracer, which records equations. */
-import { Aval } from "./aval.ts";
+import type { Aval } from "./aval.ts";
 import { fail, TraceError, userFrame } from "./errors.ts";
 import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, Var } from "./ir/jaxpr.ts";
 import { Literal, NDArray } from "./ndarray.ts";

@@ -33,13 +33,18 @@ const order = [
   ["examples/", "test/"],
 ];
 /** What a place may not import although it stands to the left: optim sees core only. */
-const forbidden = { "optim/": ["transforms/", "nn/"], "core/random/": ["core/numpy/"], "core/lax/": ["core/numpy/"] };
+const forbidden = {
+  "optim/": ["transforms/", "nn/"],
+  "core/random/": ["core/numpy/"],
+  "core/lax/": ["core/numpy/"],
+};
 
 const placeOf = (file) => {
   let best = null;
   order.forEach((places, rank) => {
     for (const place of places)
-      if (file.startsWith(place) && (best === null || place.length > best.place.length)) best = { place, rank };
+      if (file.startsWith(place) && (best === null || place.length > best.place.length))
+        best = { place, rank };
   });
   return best;
 };
@@ -78,11 +83,20 @@ for (const [file, targets] of imports) {
   for (const target of targets) {
     const to = placeOf(target);
     if (to === null) problems.push(`${file} -> ${target}: the target is in no known place`);
-    else if (to.rank > from.rank) problems.push(`${file} -> ${target}: imports go to the left only`);
-    else if (to.rank === from.rank && to.place !== from.place && !from.place.startsWith("core/tree") && from.place.startsWith("core/") && from.rank > 1)
+    else if (to.rank > from.rank)
+      problems.push(`${file} -> ${target}: imports go to the left only`);
+    else if (
+      to.rank === from.rank &&
+      to.place !== from.place &&
+      !from.place.startsWith("core/tree") &&
+      from.place.startsWith("core/") &&
+      from.rank > 1
+    )
       problems.push(`${file} -> ${target}: these places do not see each other`);
-    else if (forbidden[from.place]?.includes(to.place)) problems.push(`${file} -> ${target}: ${from.place} does not see ${to.place}`);
-    if (!file.startsWith("test/") && target.startsWith("test/")) problems.push(`${file} -> ${target}: nothing imports test`);
+    else if (forbidden[from.place]?.includes(to.place))
+      problems.push(`${file} -> ${target}: ${from.place} does not see ${to.place}`);
+    if (!file.startsWith("test/") && target.startsWith("test/"))
+      problems.push(`${file} -> ${target}: nothing imports test`);
   }
 }
 

@@ -8,7 +8,9 @@ import { allSamples } from "./samples/index.ts";
 
 const rules = ["jvp", "transpose", "batch", "lower"] as const;
 type JaxRules = { readonly [primitive: string]: { readonly [rule: string]: boolean } };
-const jax = JSON.parse(readFileSync(join(import.meta.dirname, "golden", "jaxrules.json"), "utf8")) as JaxRules;
+const jax = JSON.parse(
+  readFileSync(join(import.meta.dirname, "golden", "jaxrules.json"), "utf8"),
+) as JaxRules;
 
 /** Higher-order primitives are exercised by the laws and the transform tests instead of samples. */
 const higherOrder = new Set(["jit"]);
@@ -30,7 +32,10 @@ test("the matrix", () => {
   };
   const lines = all.map((p) => {
     const count = allSamples.filter((s) => s.primitive === p.name).length;
-    const cells = ["yes", ...rules.map((r) => (r === "lower" && p.inline ? "inline" : mark(holeOf(p, r))))];
+    const cells = [
+      "yes",
+      ...rules.map((r) => (r === "lower" && p.inline ? "inline" : mark(holeOf(p, r)))),
+    ];
     return `${p.name.padEnd(24)}${cells.map((c) => c.padEnd(11)).join("")}${count || "-"}`;
   });
   const head = `${"primitive".padEnd(24)}${["shape", ...rules, "samples"].map((r) => r.padEnd(11)).join("")}`;
@@ -41,7 +46,9 @@ test("the matrix", () => {
 
 test("every primitive has samples", () => {
   const have = new Set(allSamples.map((s) => s.primitive));
-  expect(all.filter((p) => !have.has(p.name) && !higherOrder.has(p.name)).map((p) => p.name)).toEqual([]);
+  expect(
+    all.filter((p) => !have.has(p.name) && !higherOrder.has(p.name)).map((p) => p.name),
+  ).toEqual([]);
 });
 
 test("there is no hole where JAX has a rule", () => {

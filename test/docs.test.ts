@@ -22,7 +22,12 @@ function examplesIn(file: string): Example[] {
     .split("\n")
     .forEach((line, i) => {
       const match = /@example (.*?)\s*\/\/ => (.*?)(?:\s*\*\/)?\s*$/.exec(line);
-      if (match) found.push({ where: `${file}:${i + 1}`, code: match[1] as string, value: match[2] as string });
+      if (match)
+        found.push({
+          where: `${file}:${i + 1}`,
+          code: match[1] as string,
+          value: match[2] as string,
+        });
     });
   return found;
 }
@@ -46,7 +51,8 @@ const scope: { readonly [name: string]: unknown } = {
   optim,
   nn,
 };
-const usable = (n: string): boolean => /^[A-Za-z_$][\w$]*$/.test(n) && n !== "var" && n !== "default";
+const usable = (n: string): boolean =>
+  /^[A-Za-z_$][\w$]*$/.test(n) && n !== "var" && n !== "default";
 
 /** An expression of the examples, with type annotations of parameters taken off; names of the file that it
  *  stands in come first. */

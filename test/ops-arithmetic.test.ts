@@ -16,9 +16,13 @@ import { grad } from "../transforms/autodiff.ts";
 import { makeJaxpr } from "../transforms/jit.ts";
 import { Random } from "./conformance/values.ts";
 
-const array = (shape: readonly number[], values: readonly number[], d: DType = "float32"): NDArray =>
-  fromValues(values, Aval.of(shape, d));
-const vector = (values: readonly number[], d: DType = "float32"): NDArray => array([values.length], values, d);
+const array = (
+  shape: readonly number[],
+  values: readonly number[],
+  d: DType = "float32",
+): NDArray => fromValues(values, Aval.of(shape, d));
+const vector = (values: readonly number[], d: DType = "float32"): NDArray =>
+  array([values.length], values, d);
 const list = (x: NDArray): number[] => Array.from(dataSync(x) as ArrayLike<number>);
 const total = (x: NDArray): NDArray => reduceSum(x, range(x.ndim));
 const slope = (f: (x: NDArray) => NDArray, at: readonly number[]): number[] =>
@@ -82,23 +86,28 @@ describe("whole powers", () => {
   it("round 16-bit floats once", () => {
     // in float16 steps 1.001⁸ would round three times
     const x = dataSync(vector([1.0009765625], "float16"))[0] as number;
-    expect(list(a.integerPow(vector([x], "float16"), 8))).toEqual(list(vector([x ** 8], "float16")));
+    expect(list(a.integerPow(vector([x], "float16"), 8))).toEqual(
+      list(vector([x ** 8], "float16")),
+    );
   });
 });
 
 describe("total order", () => {
   const sorted = [-Infinity, -1, -1e-45, -0, 0, 1e-45, 1, Infinity, NaN];
-  it.each(["float32", "float64", "float16", "bfloat16"] as const)("is the order of this list: %s", (d) => {
-    const order = d.endsWith("16") ? sorted.filter((x) => Math.abs(x) !== 1e-45) : sorted;
-    const n = order.length;
-    const x = array([n, 1], order, d);
-    const y = array([1, n], order, d);
-    const want = (f: (i: number, j: number) => boolean): number[] =>
-      range(n).flatMap((i) => range(n).map((j) => Number(f(i, j))));
-    expect(list(c.ltTo(x, y))).toEqual(want((i, j) => i < j));
-    expect(list(c.leTo(x, y))).toEqual(want((i, j) => i <= j));
-    expect(list(c.eqTo(x, y))).toEqual(want((i, j) => i === j));
-  });
+  it.each(["float32", "float64", "float16", "bfloat16"] as const)(
+    "is the order of this list: %s",
+    (d) => {
+      const order = d.endsWith("16") ? sorted.filter((x) => Math.abs(x) !== 1e-45) : sorted;
+      const n = order.length;
+      const x = array([n, 1], order, d);
+      const y = array([1, n], order, d);
+      const want = (f: (i: number, j: number) => boolean): number[] =>
+        range(n).flatMap((i) => range(n).map((j) => Number(f(i, j))));
+      expect(list(c.ltTo(x, y))).toEqual(want((i, j) => i < j));
+      expect(list(c.leTo(x, y))).toEqual(want((i, j) => i <= j));
+      expect(list(c.eqTo(x, y))).toEqual(want((i, j) => i === j));
+    },
+  );
 });
 
 describe("bits", () => {
@@ -107,7 +116,9 @@ describe("bits", () => {
     const random = new Random(seed);
     return Uint8Array.from({ length: n }, () => random.int(0, 256));
   };
-  const every = Uint8Array.from({ length: 2 ** 17 }, (_, i) => (i % 2 === 0 ? (i >> 1) & 255 : i >> 9));
+  const every = Uint8Array.from({ length: 2 ** 17 }, (_, i) =>
+    i % 2 === 0 ? (i >> 1) & 255 : i >> 9,
+  );
   it.each(["float16", "bfloat16"] as const)("of every %s come back", (d) => {
     const x = fromBytes(every, Aval.of([2 ** 16], d));
     const taken = bitcastConvertType(x, "uint8");
@@ -116,7 +127,8 @@ describe("bits", () => {
     const values = list(x);
     const wrong = range(2 ** 16).filter(
       (i) =>
-        !Number.isNaN(values[i]) && (got[2 * i] !== every[2 * i] || got[2 * i + 1] !== every[2 * i + 1]),
+        !Number.isNaN(values[i]) &&
+        (got[2 * i] !== every[2 * i] || got[2 * i + 1] !== every[2 * i + 1]),
     );
     expect(wrong).toEqual([]);
     expect(list(bitcastConvertType(taken, d))).toEqual(values);
@@ -124,9 +136,16 @@ describe("bits", () => {
   it("of float64 are its two words, all exponents and subnormals included", () => {
     const powers = range(2098).map((i) => 2 ** (i - 1074) * (i % 2 === 0 ? 1 : -1));
     const random = new Float64Array(bytes(8 * 500, 7).buffer);
-    const values = [...powers, ...random, 0, -0, Infinity, -Infinity, Number.MAX_VALUE, 5e-324].filter(
-      (x) => !Number.isNaN(x),
-    );
+    const values = [
+      ...powers,
+      ...random,
+      0,
+      -0,
+      Infinity,
+      -Infinity,
+      Number.MAX_VALUE,
+      5e-324,
+    ].filter((x) => !Number.isNaN(x));
     const x = vector(values, "float64");
     const words = bitcastConvertType(x, "uint32");
     const want = new Uint32Array(new Float64Array(values).buffer);
@@ -149,14 +168,20 @@ describe("bits", () => {
   it("reduced to a narrower dtype are the cast there and back", () => {
     const random = new Random(11);
     const values = range(300).map(() => (random.bits() / 2 ** 31 - 1) * 2 ** random.int(-13, 17));
-    for (const [d, e] of [["float16", 5], ["bfloat16", 8]] as const) {
+    for (const [d, e] of [
+      ["float16", 5],
+      ["bfloat16", 8],
+    ] as const) {
       const x = vector(values);
       const narrow = list(vector(list(x), d));
       // the cast keeps subnormals, which the reduction takes to zero
       const want = narrow.map((v) => (Math.abs(v) < dtypes[d].tiny ? v * 0 : v));
       expect(list(reducePrecision(x, e, dtypes[d].mantissa))).toEqual(want);
     }
-    const doubles = vector(values.map((v) => v * 1.0000001), "float64");
+    const doubles = vector(
+      values.map((v) => v * 1.0000001),
+      "float64",
+    );
     expect(list(reducePrecision(doubles, 8, 23))).toEqual(list(doubles).map(Math.fround));
   });
 });
@@ -165,26 +190,74 @@ describe("misuse", () => {
   const x = vector([1, 2]);
   const i = vector([1, 2], "int32");
   const b = vector([1, 0], "bool");
-  const cases: readonly (readonly [typeof DTypeError | typeof ShapeError, () => unknown, string])[] = [
+  const cases: readonly (readonly [
+    typeof DTypeError | typeof ShapeError,
+    () => unknown,
+    string,
+  ])[] = [
     [DTypeError, () => a.add(x, i), "add: operands must have one dtype; got f32[2] and i32[2]"],
     [DTypeError, () => a.mul(b, b), "mul: needs a number dtype; got bool[2] and bool[2]"],
-    [ShapeError, () => a.add(x, vector([1, 2, 3])), "add: shapes must be equal (or of size 1, or scalars); got f32[2] and f32[3]"],
+    [
+      ShapeError,
+      () => a.add(x, vector([1, 2, 3])),
+      "add: shapes must be equal (or of size 1, or scalars); got f32[2] and f32[3]",
+    ],
     [DTypeError, () => a.floor(i), "floor: needs a float dtype; got i32[2]"],
     [DTypeError, () => a.abs(vector([1], "uint8")), "abs: needs a signed dtype; got u8[1]"],
     [DTypeError, () => a.pow(i, x), "pow: needs a float dtype; got i32[2]"],
-    [DTypeError, () => a.pow(x, vector([1, 2], "float64")), "pow: the exponent must have the dtype of the base or be an integer; got f32[2] and f64[2]"],
-    [DTypeError, () => a.integerPow(i, -1), "integerPow: integers cannot be raised to negative powers; got i32[2] to the power -1"],
-    [DTypeError, () => a.integerPow(x, 0.5), "integerPow: the exponent must be a whole number; got 0.5; use pow"],
-    [DTypeError, () => a.nextafter(x, vector([1, 2], "float64")), "nextafter: operands must have one dtype"],
+    [
+      DTypeError,
+      () => a.pow(x, vector([1, 2], "float64")),
+      "pow: the exponent must have the dtype of the base or be an integer; got f32[2] and f64[2]",
+    ],
+    [
+      DTypeError,
+      () => a.integerPow(i, -1),
+      "integerPow: integers cannot be raised to negative powers; got i32[2] to the power -1",
+    ],
+    [
+      DTypeError,
+      () => a.integerPow(x, 0.5),
+      "integerPow: the exponent must be a whole number; got 0.5; use pow",
+    ],
+    [
+      DTypeError,
+      () => a.nextafter(x, vector([1, 2], "float64")),
+      "nextafter: operands must have one dtype",
+    ],
     [DTypeError, () => a.mulhi(x, x), "mulhi: needs an integer dtype; got f32[2] and f32[2]"],
     [DTypeError, () => c.and(x, x), "and: needs an integer or bool dtype; got f32[2] and f32[2]"],
-    [DTypeError, () => c.shiftLeft(b, b), "shift_left: needs an integer dtype; got bool[2] and bool[2]"],
+    [
+      DTypeError,
+      () => c.shiftLeft(b, b),
+      "shift_left: needs an integer dtype; got bool[2] and bool[2]",
+    ],
     [DTypeError, () => c.isFinite(i), "is_finite: needs a float dtype; got i32[2]"],
-    [DTypeError, () => bitcastConvertType(b, "uint8"), "bitcastConvertType: bool has no bits of its own; got bool[2] to uint8"],
-    [ShapeError, () => bitcastConvertType(vector([1, 2, 3], "uint8"), "float32"), "bitcastConvertType: the last axis must have the 4 parts of one float32; got u8[3]"],
-    [DTypeError, () => reducePrecision(x, 0, 3), "reducePrecision: exponentBits must be a positive whole number; got 0"],
-    [DTypeError, () => reducePrecision(x, 5, -1), "reducePrecision: mantissaBits must be a whole number, at least 0; got -1"],
-    [DTypeError, () => reducePrecision(i, 5, 1), "reducePrecision: needs a float dtype; got i32[2]"],
+    [
+      DTypeError,
+      () => bitcastConvertType(b, "uint8"),
+      "bitcastConvertType: bool has no bits of its own; got bool[2] to uint8",
+    ],
+    [
+      ShapeError,
+      () => bitcastConvertType(vector([1, 2, 3], "uint8"), "float32"),
+      "bitcastConvertType: the last axis must have the 4 parts of one float32; got u8[3]",
+    ],
+    [
+      DTypeError,
+      () => reducePrecision(x, 0, 3),
+      "reducePrecision: exponentBits must be a positive whole number; got 0",
+    ],
+    [
+      DTypeError,
+      () => reducePrecision(x, 5, -1),
+      "reducePrecision: mantissaBits must be a whole number, at least 0; got -1",
+    ],
+    [
+      DTypeError,
+      () => reducePrecision(i, 5, 1),
+      "reducePrecision: needs a float dtype; got i32[2]",
+    ],
   ];
   it.each(cases)("%#", (kind, f, message) => {
     expect(f).toThrow(kind);
@@ -193,9 +266,8 @@ describe("misuse", () => {
 });
 
 it("the gradient of a quotient has JAX's equations", () => {
-  const { jaxpr } = makeJaxpr((x: NDArray, y: NDArray) => grad((v: NDArray) => total(a.div(x, v)))(y))(
-    vector([1]),
-    vector([2]),
-  );
+  const { jaxpr } = makeJaxpr((x: NDArray, y: NDArray) =>
+    grad((v: NDArray) => total(a.div(x, v)))(y),
+  )(vector([1]), vector([2]));
   expect(jaxpr.equations.map((e) => e.primitive.name)).toContain("integer_pow");
 });

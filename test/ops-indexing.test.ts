@@ -14,9 +14,13 @@ import { range } from "../core/shape.ts";
 import { grad, jvp, vjp } from "../transforms/autodiff.ts";
 import { vmap } from "../transforms/vmap.ts";
 
-const array = (shape: readonly number[], values: readonly number[], dtype: DType = "float32"): NDArray =>
-  fromValues(values, Aval.of(shape, dtype));
-const ints = (shape: readonly number[], ...values: number[]): NDArray => array(shape, values, "int32");
+const array = (
+  shape: readonly number[],
+  values: readonly number[],
+  dtype: DType = "float32",
+): NDArray => fromValues(values, Aval.of(shape, dtype));
+const ints = (shape: readonly number[], ...values: number[]): NDArray =>
+  array(shape, values, "int32");
 const floats = (...values: number[]): NDArray => array([values.length], values);
 const list = (x: NDArray): number[] => Array.from(dataSync(x));
 const sum = (x: NDArray): NDArray => reduceSum(x, range(x.ndim));
@@ -44,7 +48,8 @@ describe("gather", () => {
   });
   test("index vectors without entries name the same window each", () => {
     const numbers = { offsetDims: [1], collapsedSliceDims: [], startIndexMap: [] };
-    const f = (v: NDArray): NDArray => gather(v, ints([2, 0]), { dimensionNumbers: numbers, sliceSizes: [3] });
+    const f = (v: NDArray): NDArray =>
+      gather(v, ints([2, 0]), { dimensionNumbers: numbers, sliceSizes: [3] });
     expect(list(f(x))).toEqual([1, 2, 3, 1, 2, 3]);
     expect(list(grad((v: NDArray) => sum(f(v)))(x))).toEqual([2, 2, 2]);
   });
@@ -53,7 +58,8 @@ describe("gather", () => {
     expect(out.shape).toEqual([0, 2]);
   });
   test("grad of vmap, over both operands", () => {
-    const f = (v: NDArray, i: NDArray): NDArray => sum(vmap((a: NDArray, b: NDArray) => pick(a, b, "fill"), [1, 0])(v, i));
+    const f = (v: NDArray, i: NDArray): NDArray =>
+      sum(vmap((a: NDArray, b: NDArray) => pick(a, b, "fill"), [1, 0])(v, i));
     const v = array([3, 2], [1, 2, 3, 4, 5, 6]);
     expect(list(grad(f)(v, ints([2, 2, 1], 0, 0, 2, 9)))).toEqual([2, 0, 0, 0, 0, 1]);
   });
@@ -62,13 +68,17 @@ describe("gather", () => {
     expect(f(array([0, 3], []), array([0, 2, 1], [], "int32")).shape).toEqual([0, 2]);
   });
 
-  const refused = (change: object, indices = ints([2, 1], 0, 1)): (() => unknown) => () =>
-    gather(x, indices, { dimensionNumbers: { ...elements, ...change }, sliceSizes: [1] });
+  const refused =
+    (change: object, indices = ints([2, 1], 0, 1)): (() => unknown) =>
+    () =>
+      gather(x, indices, { dimensionNumbers: { ...elements, ...change }, sliceSizes: [1] });
   test("dimension numbers that do not fit", () => {
     expect(refused({ startIndexMap: [0, 1] })).toThrow(
       "gather: startIndexMap must name axes between 0 and 0; got [0,1] for operand f32[3] and indices i32[2,1]; check the dimension numbers.",
     );
-    expect(refused({ startIndexMap: [] })).toThrow("one operand axis for each entry of an index vector (1)");
+    expect(refused({ startIndexMap: [] })).toThrow(
+      "one operand axis for each entry of an index vector (1)",
+    );
     expect(refused({ collapsedSliceDims: [] })).toThrow("for the 1 operand axes");
     expect(refused({ collapsedSliceDims: [0, 0] })).toThrow("name each axis once");
     expect(refused({ offsetDims: [1, 0] })).toThrow("in increasing order");
@@ -80,11 +90,17 @@ describe("gather", () => {
     expect(refused({}, ints([], 0))).toThrow("indices must have a last axis");
   });
   test("slice sizes that do not fit", () => {
-    const sizes = (sliceSizes: number[], collapsed: number[]): (() => unknown) => () =>
-      gather(x, ints([1, 1], 0), {
-        dimensionNumbers: { offsetDims: collapsed.length ? [] : [1], collapsedSliceDims: collapsed, startIndexMap: [0] },
-        sliceSizes,
-      });
+    const sizes =
+      (sliceSizes: number[], collapsed: number[]): (() => unknown) =>
+      () =>
+        gather(x, ints([1, 1], 0), {
+          dimensionNumbers: {
+            offsetDims: collapsed.length ? [] : [1],
+            collapsedSliceDims: collapsed,
+            startIndexMap: [0],
+          },
+          sliceSizes,
+        });
     expect(sizes([4], [])).toThrow("slice sizes must lie between 0 and the operand's sizes");
     expect(sizes([2], [0])).toThrow("axes in collapsedSliceDims must have slice size 1");
     expect(sizes([1, 1], [0])).toThrow("one slice size for each operand axis");
@@ -96,7 +112,9 @@ describe("scatter", () => {
   test("updates of no dimension reach every window in order", () => {
     const numbers = { updateWindowDims: [1], insertedWindowDims: [], scatterDimsToOperandDims: [] };
     const u = array([2, 3], [1, 2, 3, 10, 20, 30]);
-    expect(list(scatterAdd(x, ints([2, 0]), u, { dimensionNumbers: numbers }))).toEqual([12, 24, 36]);
+    expect(list(scatterAdd(x, ints([2, 0]), u, { dimensionNumbers: numbers }))).toEqual([
+      12, 24, 36,
+    ]);
     expect(list(scatter(x, ints([2, 0]), u, { dimensionNumbers: numbers }))).toEqual([10, 20, 30]);
   });
   test("the cotangent goes to the update that has stayed", () => {
@@ -108,13 +126,16 @@ describe("scatter", () => {
     expect(list(du)).toEqual([0, 20, 10, 0]);
   });
   test("−0 and NaN are stored as they are", () => {
-    const out = list(scatter(x, ints([2, 1], 0, 2), floats(-0, Number.NaN), { dimensionNumbers: into }));
+    const out = list(
+      scatter(x, ints([2, 1], 0, 2), floats(-0, Number.NaN), { dimensionNumbers: into }),
+    );
     expect(out).toEqual([-0, 2, Number.NaN]);
   });
   test("an operand without elements drops every update", () => {
     const i = ints([2, 1], 0, 1);
     for (const mode of ["clip", "fill"] as const) {
-      const f = (v: NDArray, u: NDArray): NDArray => scatterAdd(v, i, u, { dimensionNumbers: into, mode });
+      const f = (v: NDArray, u: NDArray): NDArray =>
+        scatterAdd(v, i, u, { dimensionNumbers: into, mode });
       const pull = vjp(f, array([0], []), floats(1, 2))[1];
       const [dx, du] = pull(array([0], []));
       expect(dx.shape).toEqual([0]);
@@ -122,13 +143,15 @@ describe("scatter", () => {
     }
   });
   test("derivative of scatterMul by updates that may repeat", () => {
-    const f = (u: NDArray): NDArray => sum(scatterMul(x, ints([2, 1], 0, 0), u, { dimensionNumbers: into }));
+    const f = (u: NDArray): NDArray =>
+      sum(scatterMul(x, ints([2, 1], 0, 0), u, { dimensionNumbers: into }));
     expect(() => grad(f)(floats(1, 2))).toThrow(RuleError);
     expect(() => grad(f)(floats(1, 2))).toThrow("pass uniqueIndices: true");
   });
   test("scatterMax clipped from outside has the derivative of the place where it lands", () => {
     const i = ints([2, 1], 9, -4);
-    const f = (v: NDArray, u: NDArray): NDArray => scatterMax(v, i, u, { dimensionNumbers: into, mode: "clip" });
+    const f = (v: NDArray, u: NDArray): NDArray =>
+      scatterMax(v, i, u, { dimensionNumbers: into, mode: "clip" });
     const pull = vjp(f, x, floats(5, 1))[1];
     const [dx, du] = pull(floats(10, 20, 30));
     // the last element is won by the update, the first is a tie
@@ -136,17 +159,26 @@ describe("scatter", () => {
     expect(list(du)).toEqual([30, 5]);
   });
   test("scatterMin leaves untouched NaN its tangent", () => {
-    const f = (v: NDArray): NDArray => scatterMin(v, ints([1, 1], 0), floats(0), { dimensionNumbers: into });
+    const f = (v: NDArray): NDArray =>
+      scatterMin(v, ints([1, 1], 0), floats(0), { dimensionNumbers: into });
     expect(list(jvp(f, [floats(1, Number.NaN)], [floats(3, 4)])[1])).toEqual([0, 4]);
   });
   test("vmap over updates alone repeats the operand", () => {
-    const f = (u: NDArray): NDArray => scatterAdd(x, ints([1, 1], 1), u, { dimensionNumbers: into });
+    const f = (u: NDArray): NDArray =>
+      scatterAdd(x, ints([1, 1], 1), u, { dimensionNumbers: into });
     expect(list(vmap(f)(array([2, 1], [10, 20])))).toEqual([1, 12, 3, 1, 22, 3]);
   });
   test("second derivative through gather of scatter", () => {
     const cube = (v: NDArray): NDArray => {
       const y = pick(v, ints([2, 1], 2, 2), "clip");
-      return sum(scatterMul(v, ints([1, 1], 2), scatterAdd(full([1], 0, "float32"), ints([2, 1], 0, 0), y, { dimensionNumbers: into }), { dimensionNumbers: into, uniqueIndices: true }));
+      return sum(
+        scatterMul(
+          v,
+          ints([1, 1], 2),
+          scatterAdd(full([1], 0, "float32"), ints([2, 1], 0, 0), y, { dimensionNumbers: into }),
+          { dimensionNumbers: into, uniqueIndices: true },
+        ),
+      );
     };
     // Σ v with v₂ replaced by v₂·2v₂: the second derivative by v₂ is 4
     const second = grad((v: NDArray) => sum(grad(cube)(v)))(x);
@@ -158,13 +190,19 @@ describe("scatter", () => {
       "scatter: updates must have the batch axes of the indices and the axes of a window; got updates f32[1] for indices i32[2,1] and updateWindowDims []; check the shape of the updates.",
     );
     expect(() => scatterAdd(x, i, ints([2], 1, 2), { dimensionNumbers: into })).toThrow(DTypeError);
-    const windows = { updateWindowDims: [1], insertedWindowDims: [], scatterDimsToOperandDims: [0] };
+    const windows = {
+      updateWindowDims: [1],
+      insertedWindowDims: [],
+      scatterDimsToOperandDims: [0],
+    };
     expect(() => scatterAdd(x, i, array([2, 4], range(8)), { dimensionNumbers: windows })).toThrow(
       "a window must not be larger than the operand",
     );
-    expect(() => scatterAdd(array([1], [1], "bool"), i, array([2], [1, 1], "bool"), { dimensionNumbers: into })).toThrow(
-      DTypeError,
-    );
+    expect(() =>
+      scatterAdd(array([1], [1], "bool"), i, array([2], [1, 1], "bool"), {
+        dimensionNumbers: into,
+      }),
+    ).toThrow(DTypeError);
   });
 });
 
@@ -172,16 +210,24 @@ describe("dynamic slices", () => {
   const x = array([2, 3], range(6));
   test("numbers and arrays as starts", () => {
     expect(list(dynamicSlice(x, [ints([], 1), 5], [1, 2]))).toEqual([4, 5]);
-    expect(list(dynamicUpdateSlice(x, array([1, 1], [9]), [0, ints([], 1)]))).toEqual([0, 9, 2, 3, 4, 5]);
+    expect(list(dynamicUpdateSlice(x, array([1, 1], [9]), [0, ints([], 1)]))).toEqual([
+      0, 9, 2, 3, 4, 5,
+    ]);
   });
   test("vmap over starts alone, over all, and over none of them", () => {
     const at = ints([3], -1, 1, 7);
     const f = (v: NDArray, s: NDArray): NDArray => dynamicSlice(v, [0, s], [2, 1]);
     expect(list(vmap(f, [null, 0])(x, at))).toEqual([0, 3, 1, 4, 2, 5]);
-    expect(list(vmap(f, [1, 0])(array([2, 2, 3], range(12)), ints([2], 0, 2)))).toEqual([0, 6, 5, 11]);
-    expect(list(vmap(f, [2, null])(array([2, 3, 2], range(12)), ints([], 1)))).toEqual([2, 8, 3, 9]);
+    expect(list(vmap(f, [1, 0])(array([2, 2, 3], range(12)), ints([2], 0, 2)))).toEqual([
+      0, 6, 5, 11,
+    ]);
+    expect(list(vmap(f, [2, null])(array([2, 3, 2], range(12)), ints([], 1)))).toEqual([
+      2, 8, 3, 9,
+    ]);
     const g = (u: NDArray, s: NDArray): NDArray => dynamicUpdateSlice(floats(1, 2, 3), u, [s]);
-    expect(list(vmap(g)(array([2, 2], [7, 8, 9, 10]), ints([2], 0, 9)))).toEqual([7, 8, 3, 1, 9, 10]);
+    expect(list(vmap(g)(array([2, 2], [7, 8, 9, 10]), ints([2], 0, 9)))).toEqual([
+      7, 8, 3, 1, 9, 10,
+    ]);
   });
   test("grad of vmap over starts adds up where slices overlap", () => {
     const f = (v: NDArray): NDArray =>
@@ -192,10 +238,16 @@ describe("dynamic slices", () => {
     expect(() => dynamicSlice(x, [0], [1, 1])).toThrow(
       "dynamicSlice: there must be one start index for each axis of the operand; got 1 for f32[2,3]; give as many start indices as the operand has axes.",
     );
-    expect(() => dynamicSlice(x, [0, 0], [1, 4])).toThrow("slice sizes must lie between 0 and the operand's sizes");
-    expect(() => dynamicSlice(x, [0, ints([1], 0)], [1, 1])).toThrow("start indices must be scalars");
+    expect(() => dynamicSlice(x, [0, 0], [1, 4])).toThrow(
+      "slice sizes must lie between 0 and the operand's sizes",
+    );
+    expect(() => dynamicSlice(x, [0, ints([1], 0)], [1, 1])).toThrow(
+      "start indices must be scalars",
+    );
     expect(() => dynamicSlice(x, [array([], [1]), array([], [1])], [1, 1])).toThrow(DTypeError);
-    expect(() => dynamicUpdateSlice(x, floats(1), [0, 0])).toThrow("the update must have the rank of the operand");
+    expect(() => dynamicUpdateSlice(x, floats(1), [0, 0])).toThrow(
+      "the update must have the rank of the operand",
+    );
     expect(() => dynamicUpdateSlice(x, ints([1, 1], 1), [0, 0])).toThrow(DTypeError);
   });
 });

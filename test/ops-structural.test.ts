@@ -14,8 +14,11 @@ import { grad, jvp, vjp } from "../transforms/autodiff.ts";
 import { makeJaxpr } from "../transforms/jit.ts";
 import { vmap } from "../transforms/vmap.ts";
 
-const array = (shape: readonly number[], values: readonly number[], d: DType = "float32"): NDArray =>
-  fromValues(values, Aval.of(shape, d));
+const array = (
+  shape: readonly number[],
+  values: readonly number[],
+  d: DType = "float32",
+): NDArray => fromValues(values, Aval.of(shape, d));
 const counted = (shape: readonly number[], d: DType = "float32"): NDArray =>
   array(shape, range(sizeOf(shape)), d);
 const list = (x: NDArray): number[] => Array.from(dataSync(x) as ArrayLike<number>);
@@ -54,15 +57,24 @@ describe("composites", () => {
   });
   it("select takes the true side first", () => {
     const test = array([3], [1, 0, 1], "bool");
-    expect(list(s.select(test, array([3], [1, 2, 3]), array([3], [-1, -2, -3])))).toEqual([1, -2, 3]);
+    expect(list(s.select(test, array([3], [1, 2, 3]), array([3], [-1, -2, -3])))).toEqual([
+      1, -2, 3,
+    ]);
   });
   it("a single array concatenates to itself", () => {
     const x = counted([2]);
     expect(s.concatenate([x], 0)).toBe(x);
   });
   it("many arrays concatenate", () => {
-    const parts = range(37).map((i) => array([i % 3], range(i % 3).map(() => i)));
-    expect(list(s.concatenate(parts, 0))).toEqual(range(37).flatMap((i) => range(i % 3).map(() => i)));
+    const parts = range(37).map((i) =>
+      array(
+        [i % 3],
+        range(i % 3).map(() => i),
+      ),
+    );
+    expect(list(s.concatenate(parts, 0))).toEqual(
+      range(37).flatMap((i) => range(i % 3).map(() => i)),
+    );
   });
 });
 
@@ -91,7 +103,11 @@ describe("derivatives", () => {
     const cases = range(3).map(() => counted([3]));
     const [, pull] = vjp((...xs: NDArray[]) => s.selectN(which, xs), ...cases);
     const cts = pull(array([3], [5, 6, 7])) as unknown as NDArray[];
-    expect(cts.map(list)).toEqual([[5, 0, 0], [0, 6, 0], [0, 0, 7]]);
+    expect(cts.map(list)).toEqual([
+      [5, 0, 0],
+      [0, 6, 0],
+      [0, 0, 7],
+    ]);
   });
   it("of clamp by scalar bounds collect what was cut off", () => {
     const x = array([5], [-3, -1, 0.5, 1, 4]);
@@ -101,7 +117,10 @@ describe("derivatives", () => {
   });
   it("of a concatenation with a constant need one slice", () => {
     const f = (x: NDArray): NDArray => s.concatenate([counted([3]), x], 0);
-    const { jaxpr } = makeJaxpr((x: NDArray, ct: NDArray) => vjp(f, x)[1](ct))(counted([2]), counted([5]));
+    const { jaxpr } = makeJaxpr((x: NDArray, ct: NDArray) => vjp(f, x)[1](ct))(
+      counted([2]),
+      counted([5]),
+    );
     const names = jaxpr.equations.map((e) => e.primitive.name);
     expect(names).toContain("slice");
     expect(names).not.toContain("split");
@@ -110,11 +129,15 @@ describe("derivatives", () => {
 
 describe("batching", () => {
   it("commutes with differentiation", () => {
-    const f = (x: NDArray, v: NDArray): NDArray => total(mul(s.pad(x, v, [[1, -1, 1]]), counted([5])));
+    const f = (x: NDArray, v: NDArray): NDArray =>
+      total(mul(s.pad(x, v, [[1, -1, 1]]), counted([5])));
     const x = counted([4, 3]);
     const v = array([4], [1, 2, 3, 4]);
     const both = vmap(grad(f, { argnums: [0, 1] }))(x, v) as unknown as NDArray[];
-    const one = grad(f, { argnums: [0, 1] })(s.indexInDim(x, 2, 0, false), s.indexInDim(v, 2, 0, false));
+    const one = grad(f, { argnums: [0, 1] })(
+      s.indexInDim(x, 2, 0, false),
+      s.indexInDim(v, 2, 0, false),
+    );
     expect(both.map((g) => list(s.indexInDim(g, 2, 0, false)))).toEqual(one.map(list));
   });
   it("of a scalar selector repeats it, of array cases it does not", () => {
@@ -122,9 +145,10 @@ describe("batching", () => {
     const cases = [counted([3]), array([3], [-1, -2, -3])];
     const out = vmap((w: NDArray) => s.selectN(w, cases))(which);
     expect(list(out)).toEqual([-1, -2, -3, 0, 1, 2]);
-    const { jaxpr } = makeJaxpr(
-      vmap((w: NDArray, x: NDArray) => s.selectN(w, [x, x]), [null, 0]),
-    )(array([], [1], "bool"), counted([2, 3]));
+    const { jaxpr } = makeJaxpr(vmap((w: NDArray, x: NDArray) => s.selectN(w, [x, x]), [null, 0]))(
+      array([], [1], "bool"),
+      counted([2, 3]),
+    );
     expect(jaxpr.equations.map((e) => e.primitive.name)).toEqual(["select_n"]);
   });
 });
@@ -133,38 +157,150 @@ describe("misuse", () => {
   const x = counted([2, 3]);
   const zero = new Literal(0, "float32");
   const cases: readonly (readonly [string, () => unknown, string])[] = [
-    ["rev", () => s.rev(x, [0, 0]), "rev: dimensions must be distinct and between 0 and 1; got [0,0] for f32[2,3]"],
+    [
+      "rev",
+      () => s.rev(x, [0, 0]),
+      "rev: dimensions must be distinct and between 0 and 1; got [0,0] for f32[2,3]",
+    ],
     ["rev", () => s.rev(x, [-1]), "got [-1] for f32[2,3]"],
-    ["slice", () => s.slice(x, [0], [1]), "slice: startIndices must name each of the 2 axes once; got [0] for f32[2,3]"],
-    ["slice", () => s.slice(x, [0, 2], [2, 1]), "slice: bounds must satisfy 0 ≤ start ≤ limit ≤ size; got start 2, limit 1 on axis 1"],
-    ["slice", () => s.slice(x, [0, 0], [2, 3], [1, 0]), "slice: strides must be positive; got stride 0 on axis 1"],
-    ["slice", () => s.slice(x, [0, 0.5], [2, 3]), "slice: startIndices must be whole numbers; got [0,0.5]"],
-    ["pad", () => s.pad(x, x, [[0, 0, 0], [0, 0, 0]]), "pad: the padding value must be a scalar; got f32[2,3]"],
-    ["pad", () => s.pad(x, zero, [[0, 0, 0]]), "pad: needs [low, high, interior] for each of the 2 axes; got 1"],
-    ["pad", () => s.pad(x, zero, [[0, 0, -1], [0, 0, 0]]), "pad: interior must not be negative"],
-    ["pad", () => s.pad(x, zero, [[-2, -1, 0], [0, 0, 0]]), "pad: no more can be taken away than there is; got [-2,-1,0] on axis 0"],
+    [
+      "slice",
+      () => s.slice(x, [0], [1]),
+      "slice: startIndices must name each of the 2 axes once; got [0] for f32[2,3]",
+    ],
+    [
+      "slice",
+      () => s.slice(x, [0, 2], [2, 1]),
+      "slice: bounds must satisfy 0 ≤ start ≤ limit ≤ size; got start 2, limit 1 on axis 1",
+    ],
+    [
+      "slice",
+      () => s.slice(x, [0, 0], [2, 3], [1, 0]),
+      "slice: strides must be positive; got stride 0 on axis 1",
+    ],
+    [
+      "slice",
+      () => s.slice(x, [0, 0.5], [2, 3]),
+      "slice: startIndices must be whole numbers; got [0,0.5]",
+    ],
+    [
+      "pad",
+      () =>
+        s.pad(x, x, [
+          [0, 0, 0],
+          [0, 0, 0],
+        ]),
+      "pad: the padding value must be a scalar; got f32[2,3]",
+    ],
+    [
+      "pad",
+      () => s.pad(x, zero, [[0, 0, 0]]),
+      "pad: needs [low, high, interior] for each of the 2 axes; got 1",
+    ],
+    [
+      "pad",
+      () =>
+        s.pad(x, zero, [
+          [0, 0, -1],
+          [0, 0, 0],
+        ]),
+      "pad: interior must not be negative",
+    ],
+    [
+      "pad",
+      () =>
+        s.pad(x, zero, [
+          [-2, -1, 0],
+          [0, 0, 0],
+        ]),
+      "pad: no more can be taken away than there is; got [-2,-1,0] on axis 0",
+    ],
     ["concatenate", () => s.concatenate([], 0), "concatenate: needs at least one operand"],
-    ["concatenate", () => s.concatenate([zero, zero], 0), "concatenate: scalars have no axis to be joined along; got dimension 0 for f32[]; use stack"],
-    ["concatenate", () => s.concatenate([x, counted([2, 2])], 0), "concatenate: shapes must agree except along axis 0; got f32[2,3] and f32[2,2]"],
-    ["split", () => s.split(x, [1, 1], 1), "split: sizes must not be negative and must add up to the size of the axis; got [1,1] on axis 1"],
-    ["tile", () => s.tile(x, [2]), "tile: reps must be a non-negative whole number for each of the 2 axes; got [2]"],
-    ["iota", () => s.iota({ dtype: "float32", shape: [3], dimension: 1 }), "iota: dimension must be between 0 and 0; got dimension 1 for shape [3]"],
-    ["select", () => s.selectN(counted([2], "bool"), [x, x]), "selectN: which must be a scalar or have the shape of the cases; got bool[2] and f32[2,3]"],
-    ["select", () => s.selectN(counted([2, 3], "bool"), [x, counted([2])]), "selectN: the cases must have one shape and dtype; got f32[2,3] and f32[2]"],
-    ["clamp", () => s.clamp(counted([3]), x, zero), "clamp: a bound must be a scalar or have the shape of the operand; got f32[3] and f32[2,3] and f32[]"],
+    [
+      "concatenate",
+      () => s.concatenate([zero, zero], 0),
+      "concatenate: scalars have no axis to be joined along; got dimension 0 for f32[]; use stack",
+    ],
+    [
+      "concatenate",
+      () => s.concatenate([x, counted([2, 2])], 0),
+      "concatenate: shapes must agree except along axis 0; got f32[2,3] and f32[2,2]",
+    ],
+    [
+      "split",
+      () => s.split(x, [1, 1], 1),
+      "split: sizes must not be negative and must add up to the size of the axis; got [1,1] on axis 1",
+    ],
+    [
+      "tile",
+      () => s.tile(x, [2]),
+      "tile: reps must be a non-negative whole number for each of the 2 axes; got [2]",
+    ],
+    [
+      "iota",
+      () => s.iota({ dtype: "float32", shape: [3], dimension: 1 }),
+      "iota: dimension must be between 0 and 0; got dimension 1 for shape [3]",
+    ],
+    [
+      "select",
+      () => s.selectN(counted([2], "bool"), [x, x]),
+      "selectN: which must be a scalar or have the shape of the cases; got bool[2] and f32[2,3]",
+    ],
+    [
+      "select",
+      () => s.selectN(counted([2, 3], "bool"), [x, counted([2])]),
+      "selectN: the cases must have one shape and dtype; got f32[2,3] and f32[2]",
+    ],
+    [
+      "clamp",
+      () => s.clamp(counted([3]), x, zero),
+      "clamp: a bound must be a scalar or have the shape of the operand; got f32[3] and f32[2,3] and f32[]",
+    ],
   ];
   it.each(cases)("%s %#", (_op, f, message) => {
     expect(f).toThrow(ShapeError);
     expect(f).toThrow(message);
   });
   const wrongTypes: readonly (readonly [string, () => unknown, string])[] = [
-    ["pad", () => s.pad(x, new Literal(0, "int32"), [[0, 0, 0], [0, 0, 0]]), "pad: the operand and the padding value must have one dtype; got f32[2,3] and i32[]"],
-    ["concatenate", () => s.concatenate([x, counted([2, 3], "int32")], 0), "concatenate: operands must have one dtype; got f32[2,3] and i32[2,3]"],
-    ["iota", () => s.iota({ dtype: "bool", shape: [3], dimension: 0 }), "iota: needs a number dtype; got bool"],
-    ["select", () => s.selectN(x, [x, x]), "selectN: which must be bool or an integer; got f32[2,3]"],
-    ["select", () => s.selectN(counted([2, 3], "bool"), [x, x, x]), "selectN: a bool chooses between two cases; got bool[2,3] and 3 cases"],
-    ["select", () => s.selectN(counted([2, 3], "bool"), [x, counted([2, 3], "int32")]), "got f32[2,3] and i32[2,3]"],
-    ["clamp", () => s.clamp(new Literal(0, "int32"), x, zero), "clamp: operands must have one dtype"],
+    [
+      "pad",
+      () =>
+        s.pad(x, new Literal(0, "int32"), [
+          [0, 0, 0],
+          [0, 0, 0],
+        ]),
+      "pad: the operand and the padding value must have one dtype; got f32[2,3] and i32[]",
+    ],
+    [
+      "concatenate",
+      () => s.concatenate([x, counted([2, 3], "int32")], 0),
+      "concatenate: operands must have one dtype; got f32[2,3] and i32[2,3]",
+    ],
+    [
+      "iota",
+      () => s.iota({ dtype: "bool", shape: [3], dimension: 0 }),
+      "iota: needs a number dtype; got bool",
+    ],
+    [
+      "select",
+      () => s.selectN(x, [x, x]),
+      "selectN: which must be bool or an integer; got f32[2,3]",
+    ],
+    [
+      "select",
+      () => s.selectN(counted([2, 3], "bool"), [x, x, x]),
+      "selectN: a bool chooses between two cases; got bool[2,3] and 3 cases",
+    ],
+    [
+      "select",
+      () => s.selectN(counted([2, 3], "bool"), [x, counted([2, 3], "int32")]),
+      "got f32[2,3] and i32[2,3]",
+    ],
+    [
+      "clamp",
+      () => s.clamp(new Literal(0, "int32"), x, zero),
+      "clamp: operands must have one dtype",
+    ],
   ];
   it.each(wrongTypes)("%s %#, dtypes", (_op, f, message) => {
     expect(f).toThrow(DTypeError);

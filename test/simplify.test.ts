@@ -23,7 +23,7 @@ function simplified(f: F, x: NDArray): number {
 
 describe("leaves out", () => {
   const nothing: { readonly [name: string]: F } = {
-    "x·1": (x) => a.mul(x, 1),
+    x·1: (x) => a.mul(x, 1),
     "1·x": (x) => a.mul(1, x),
     "x/1": (x) => a.div(x, 1),
     "x−0": (x) => a.sub(x, 0),
@@ -31,10 +31,13 @@ describe("leaves out", () => {
     "x + (−0)": (x) => a.add(x, -0),
     "a conversion to its own dtype": (x) => l.convert(x, x.dtype),
   };
-  for (const [name, f] of Object.entries(nothing)) it(name, () => expect(simplified(f, edge)).toBe(0));
+  for (const [name, f] of Object.entries(nothing))
+    it(name, () => expect(simplified(f, edge)).toBe(0));
   it("x + 0 of integers", () => expect(simplified((x) => a.add(x, 0), whole)).toBe(0));
   it("a transpose and its inverse", () =>
-    expect(simplified((x) => l.transpose(l.transpose(x, [1, 2, 0]), [2, 0, 1]), np.ones([2, 3, 4]))).toBe(0));
+    expect(
+      simplified((x) => l.transpose(l.transpose(x, [1, 2, 0]), [2, 0, 1]), np.ones([2, 3, 4])),
+    ).toBe(0));
   it("what nothing uses, and what is computed already", () =>
     expect(
       simplified((x) => {
@@ -60,7 +63,11 @@ describe("keeps what is no identity", () => {
   it("1·x where it repeats x", () =>
     expect(simplified((x) => a.mul(np.ones([2, 3]), x), np.ones([1, 3]))).toBeGreaterThan(0));
   it("a transpose and another", () =>
-    expect(simplified((x) => l.transpose(l.transpose(x, [1, 2, 0]), [1, 2, 0]), np.ones([2, 2, 2]))).toBe(2));
+    expect(
+      simplified((x) => l.transpose(l.transpose(x, [1, 2, 0]), [1, 2, 0]), np.ones([2, 2, 2])),
+    ).toBe(2));
   it("sums of ones that differ in dtype", () =>
-    expect(simplified((x) => l.convert(l.convert(x, "bfloat16"), "float32"), np.array([1.2345]))).toBe(2));
+    expect(
+      simplified((x) => l.convert(l.convert(x, "bfloat16"), "float32"), np.array([1.2345])),
+    ).toBe(2));
 });

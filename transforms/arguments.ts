@@ -108,7 +108,13 @@ export function checkScalar(op: string, value: unknown): NDArray {
       "take the sum or the mean, or use jacrev",
     );
   if (!isFloat(x.dtype))
-    fail(DTypeError, op, "the function must return a float", String(x.aval), "convert the loss to float32");
+    fail(
+      DTypeError,
+      op,
+      "the function must return a float",
+      String(x.aval),
+      "convert the loss to float32",
+    );
   return x;
 }
 
@@ -139,7 +145,13 @@ export function checkSameTypes(
 export function checkArgnum(op: string, n: number, count: number): number {
   if (Number.isInteger(n) && n >= 0 && n < count) return n;
   if (count === 0)
-    return fail(ShapeError, op, "the function takes at least one argument", "none", "pass the argument");
+    return fail(
+      ShapeError,
+      op,
+      "the function takes at least one argument",
+      "none",
+      "pass the argument",
+    );
   return fail(
     ShapeError,
     op,

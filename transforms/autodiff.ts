@@ -83,7 +83,13 @@ export function jvp<const A extends readonly unknown[], R>(
     );
   const paths = (): string[] => pathsOf("primals", primals);
   checkFloat("jvp", x.leaves, paths);
-  checkSameTypes("jvp", "a tangent", t.leaves, x.leaves.map((l) => l.aval), paths);
+  checkSameTypes(
+    "jvp",
+    "a tangent",
+    t.leaves,
+    x.leaves.map((l) => l.aval),
+    paths,
+  );
   const traced = traceKnown("jvp", f as Fn, x);
   const n = x.leaves.length;
   const outs = evaluate(
@@ -108,7 +114,12 @@ interface Linearized {
   readonly outAvals: readonly Aval[];
 }
 /** f at a point: its value and its linear map on flat lists. */
-function linearizeFlat(op: string, f: Fn, x: Flat, paths: () => string[]): Linearized & { value: unknown } {
+function linearizeFlat(
+  op: string,
+  f: Fn,
+  x: Flat,
+  paths: () => string[],
+): Linearized & { value: unknown } {
   checkFloat(op, x.leaves, paths);
   const traced = traceKnown(op, f, x);
   const { jaxpr, consts } = traced.closed;
@@ -158,7 +169,13 @@ export function linearize<const A extends readonly unknown[], R>(
         `${t.tree} against ${x.tree}`,
         "give one tangent for each primal",
       );
-    checkSameTypes("linearize", "a tangent", t.leaves, x.leaves.map((l) => l.aval), paths);
+    checkSameTypes(
+      "linearize",
+      "a tangent",
+      t.leaves,
+      x.leaves.map((l) => l.aval),
+      paths,
+    );
     const typed = t.leaves.map((v, i) => convert(v, (x.leaves[i] as NDArray).dtype));
     const outs = evalClosed(at.linear, typed, "linearize");
     return build(spread(outs, at.moving, (i) => instantiate(new Zero(at.outAvals[i] as Aval))));
@@ -169,7 +186,13 @@ export function linearize<const A extends readonly unknown[], R>(
 /** Cotangents of all inputs of a linear jaxpr. */
 function pullBack({ jaxpr, consts }: ClosedJaxpr, cts: readonly Tangent[]): NDArray[] {
   const linear = jaxpr.inVars.map(() => true);
-  return evalTranspose(jaxpr, consts, linear.map(() => null), linear, cts).map(instantiate);
+  return evalTranspose(
+    jaxpr,
+    consts,
+    linear.map(() => null),
+    linear,
+    cts,
+  ).map(instantiate);
 }
 
 /** f(x) and its transposed derivative ct ↦ f′(x)ᵀ·ct: reverse mode.
@@ -192,12 +215,16 @@ export function vjp<const A extends readonly unknown[], R>(
         `${ct.tree} against ${at.tree}`,
         "give one cotangent for each output",
       );
-    checkSameTypes("vjp", "a cotangent", ct.leaves, at.outAvals, () => pathsOf("cotangent", cotangent));
+    checkSameTypes("vjp", "a cotangent", ct.leaves, at.outAvals, () =>
+      pathsOf("cotangent", cotangent),
+    );
     const { consts } = at.linear;
     const cts = evaluate(
       "vjp",
       (all) => {
-        const typed = all.slice(consts.length).map((v, i) => convert(v, (at.outAvals[i] as Aval).dtype));
+        const typed = all
+          .slice(consts.length)
+          .map((v, i) => convert(v, (at.outAvals[i] as Aval).dtype));
         return pullBack(
           new ClosedJaxpr(at.linear.jaxpr, all.slice(0, consts.length)),
           typed.filter((_, i) => at.moving[i]),
@@ -231,7 +258,10 @@ export function linearTranspose<const A extends readonly unknown[], R>(
       pathsOf("cotangent", cotangent),
     );
     const typed = ct.leaves.map((v, i) => convert(v, (closed.outAvals[i] as Aval).dtype));
-    return unflatten(x.tree, evaluate("linearTranspose", (cts) => pullBack(closed, cts), typed));
+    return unflatten(
+      x.tree,
+      evaluate("linearTranspose", (cts) => pullBack(closed, cts), typed),
+    );
   }) as (cotangent: Arrays<R> | R) => Arrays<A>;
 }
 
@@ -322,11 +352,18 @@ function differentiate(
  *  `[[loss, aux], gradient]`.
  *  @throws ShapeError when the result is no scalar, DTypeError for integer arguments
  *  @example valueAndGrad((x: NDArray) => x.mul(x))(np.array(3))[1].item()  // => 6 */
-export function valueAndGrad<A extends readonly unknown[], X, const N extends number | readonly number[] = 0>(
+export function valueAndGrad<
+  A extends readonly unknown[],
+  X,
+  const N extends number | readonly number[] = 0,
+>(
   f: (...args: A) => readonly [Scalar, X],
   options: GradOptions<N> & { readonly hasAux: true },
 ): (...args: A) => [[NDArray, Arrays<X>], ArgnumsOf<A, N>];
-export function valueAndGrad<A extends readonly unknown[], const N extends number | readonly number[] = 0>(
+export function valueAndGrad<
+  A extends readonly unknown[],
+  const N extends number | readonly number[] = 0,
+>(
   f: (...args: A) => Scalar,
   options?: GradOptions<N> & { readonly hasAux?: false },
 ): (...args: A) => [NDArray, ArgnumsOf<A, N>];
@@ -345,7 +382,11 @@ export function valueAndGrad(
  *  With `hasAux`, f returns `[loss, aux]` and the result is `[gradient, aux]`.
  *  @throws ShapeError when the result is no scalar, DTypeError for integer arguments
  *  @example grad((x: NDArray) => x.mul(x))(np.array(3)).item()  // => 6 */
-export function grad<A extends readonly unknown[], X, const N extends number | readonly number[] = 0>(
+export function grad<
+  A extends readonly unknown[],
+  X,
+  const N extends number | readonly number[] = 0,
+>(
   f: (...args: A) => readonly [Scalar, X],
   options: GradOptions<N> & { readonly hasAux: true },
 ): (...args: A) => [ArgnumsOf<A, N>, Arrays<X>];
@@ -376,4 +417,3 @@ export function checkFunction(op: string, f: unknown): void {
       `pass the function itself, as in ${op}(f)(x)`,
     );
 }
-

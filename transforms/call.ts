@@ -97,11 +97,7 @@ export const jitP: Primitive<CallParams> = definePrimitive<CallParams>({
       called(transposeJaxpr(jaxpr, linear, given)),
     );
     const values = inputs.filter((x): x is NDArray => !(x instanceof LinearInput));
-    const outs = call(name, d.body, [
-      ...d.jaxpr.consts,
-      ...values,
-      ...cotangents.filter(isMoving),
-    ]);
+    const outs = call(name, d.body, [...d.jaxpr.consts, ...values, ...cotangents.filter(isMoving)]);
     const avals = inputs.filter((_, i) => linear[i]).map((x) => x.aval);
     const cts = spread(outs, d.moving, (i): Tangent => new Zero(avals[i] as Aval));
     return spread(cts, linear, () => null);
@@ -116,5 +112,8 @@ export const jitP: Primitive<CallParams> = definePrimitive<CallParams>({
 });
 
 /** Applies a callee. */
-export const call = (name: string, jaxpr: ClosedJaxpr, args: readonly NDArray[]): readonly NDArray[] =>
-  bind(jitP, args, { name, jaxpr });
+export const call = (
+  name: string,
+  jaxpr: ClosedJaxpr,
+  args: readonly NDArray[],
+): readonly NDArray[] => bind(jitP, args, { name, jaxpr });

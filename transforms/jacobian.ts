@@ -5,7 +5,7 @@ import type { NDArray } from "../core/ndarray.ts";
 import { eq } from "../core/ops/compare.ts";
 import { convert, full, reshape } from "../core/ops/linear.ts";
 import { iota } from "../core/ops/structural.ts";
-import { flatten, structure, unflatten } from "../core/tree.ts";
+import { flatten, type structure, unflatten } from "../core/tree.ts";
 import { type Arrays, checkArgnum, flattenArrays } from "./arguments.ts";
 import { checkFunction, type Fn, type GradOptions, linearize, vjp } from "./autodiff.ts";
 import { vmap } from "./vmap.ts";
@@ -48,7 +48,11 @@ type At<A extends readonly unknown[], N> = N extends number
 /** x ↦ ∂f/∂x by forward mode: one pass for each input element, all at once. Right for few inputs.
  *  @returns for an output of shape [o…] and an input of shape [i…] an array [o…, i…]
  *  @example jacfwd((x: NDArray) => x.mul(x))(np.array([1, 2])).toArray()  // => [[2, 0], [0, 4]] */
-export function jacfwd<A extends readonly unknown[], R, const N extends number | readonly number[] = 0>(
+export function jacfwd<
+  A extends readonly unknown[],
+  R,
+  const N extends number | readonly number[] = 0,
+>(
   f: (...args: A) => R,
   { argnums = 0 as N }: GradOptions<N> = {},
 ): (...args: A) => Jacobian<R, At<A, N>> {
@@ -84,7 +88,11 @@ export function jacfwd<A extends readonly unknown[], R, const N extends number |
 /** x ↦ ∂f/∂x by reverse mode: one pass for each output element, all at once. Right for few outputs.
  *  @returns for an output of shape [o…] and an input of shape [i…] an array [o…, i…]
  *  @example jacrev((x: NDArray) => x.mul(x))(np.array([1, 2])).toArray()  // => [[2, 0], [0, 4]] */
-export function jacrev<A extends readonly unknown[], R, const N extends number | readonly number[] = 0>(
+export function jacrev<
+  A extends readonly unknown[],
+  R,
+  const N extends number | readonly number[] = 0,
+>(
   f: (...args: A) => R,
   { argnums = 0 as N }: GradOptions<N> = {},
 ): (...args: A) => Jacobian<R, At<A, N>> {
@@ -111,10 +119,12 @@ export function jacrev<A extends readonly unknown[], R, const N extends number |
 
 /** x ↦ ∂²f/∂x², forward over reverse.
  *  @example hessian((x: NDArray) => x.mul(x).sum())(np.array([1, 2])).toArray()  // => [[2, 0], [0, 2]] */
-export const hessian = <A extends readonly unknown[], R, const N extends number | readonly number[] = 0>(
+export const hessian = <
+  A extends readonly unknown[],
+  R,
+  const N extends number | readonly number[] = 0,
+>(
   f: (...args: A) => R,
   options: GradOptions<N> = {},
 ): ((...args: A) => Jacobian<Jacobian<R, At<A, N>>, At<A, N>>) =>
-  jacfwd(jacrev(f, options), options) as (
-    ...args: A
-  ) => Jacobian<Jacobian<R, At<A, N>>, At<A, N>>;
+  jacfwd(jacrev(f, options), options) as (...args: A) => Jacobian<Jacobian<R, At<A, N>>, At<A, N>>;

@@ -193,11 +193,14 @@ export type Shapes<T> = T extends NDArray | number | boolean
     ? { [K in keyof T]: Shapes<T[K]> }
     : T;
 
-function traceAt(op: string, f: Fn, args: readonly unknown[]): { closed: ClosedJaxpr; tree: TreeDef } {
+function traceAt(
+  op: string,
+  f: Fn,
+  args: readonly unknown[],
+): { closed: ClosedJaxpr; tree: TreeDef } {
   const [leaves, tree] = flattenWithPath(args);
   const out: { tree?: TreeDef } = {};
   const avals = leaves.map(([path, x]) => avalOf(x, op, join("args", path)));
   const closed = traceToJaxpr(op, flatFunction(op, f, tree, out), avals);
   return { closed, tree: out.tree as TreeDef };
 }
-

@@ -1,5 +1,5 @@
 /** Forward mode: a jaxpr becomes the jaxpr of (x, dx) ↦ (f(x), f′(x)·dx). */
-import { type Atom, ClosedJaxpr, isLiteral, type Jaxpr, type Var } from "../core/ir/jaxpr.ts";
+import { type Atom, type ClosedJaxpr, isLiteral, type Jaxpr, type Var } from "../core/ir/jaxpr.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { instantiate } from "../core/ops/linear.ts";
 import { type JvpRule, type Params, ruleOf, type Tangent, Zero } from "../core/primitive.ts";

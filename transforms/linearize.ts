@@ -17,7 +17,10 @@ export function linearizeEval(
   const trace = new Trace("linearize", { dependentOnly: true });
   const avals = jaxpr.inAvals;
   const tangents = moving.map(
-    (m, i): Tangent => (m ? trace.argument((avals[i] as NDArray["aval"]).strong) : new Zero(avals[i] as NDArray["aval"])),
+    (m, i): Tangent =>
+      m
+        ? trace.argument((avals[i] as NDArray["aval"]).strong)
+        : new Zero(avals[i] as NDArray["aval"]),
   );
   return within(trace, () => {
     const dual = evalJvp(jaxpr, consts, primals, tangents, true);

@@ -1,6 +1,6 @@
 /** Transposition: a jaxpr that is linear in some inputs becomes the jaxpr of the transposed map. */
 import type { Aval } from "../core/aval.ts";
-import { type Atom, ClosedJaxpr, isLiteral, type Jaxpr, type Var } from "../core/ir/jaxpr.ts";
+import { type Atom, type ClosedJaxpr, isLiteral, type Jaxpr, type Var } from "../core/ir/jaxpr.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { addTangents, convert } from "../core/ops/linear.ts";
 import { LinearInput, ruleOf, type Tangent, Zero } from "../core/primitive.ts";
@@ -42,7 +42,8 @@ export function evalTranspose(
   // backward: cotangents are sums over the uses of a variable
   const gathered = new Map<Var, NDArray>();
   const give = (a: Atom, ct: Tangent | null | undefined): void => {
-    if (ct === null || ct === undefined || ct instanceof Zero || isLiteral(a) || !isLinear.has(a)) return;
+    if (ct === null || ct === undefined || ct instanceof Zero || isLiteral(a) || !isLinear.has(a))
+      return;
     gathered.set(a, addTangents(gathered.get(a) ?? new Zero(a.aval), ct) as NDArray);
   };
   const take = (v: Var): Tangent => gathered.get(v) ?? new Zero(v.aval);

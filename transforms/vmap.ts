@@ -101,7 +101,13 @@ function axesOf(op: string, axes: Axes, value: unknown): (number | null)[] {
   const list = broadcastPrefix(op, axes, value, { isLeaf }) as unknown[];
   return list.map((a) => {
     if (a === null || (typeof a === "number" && Number.isInteger(a))) return a as number | null;
-    return fail(TreeError, op, "every axis must be an integer or null", describe(a), "name an axis by its number");
+    return fail(
+      TreeError,
+      op,
+      "every axis must be an integer or null",
+      describe(a),
+      "name an axis by its number",
+    );
   });
 }
 

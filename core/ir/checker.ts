@@ -1,7 +1,7 @@
 /** The executable specification of the IR: scoping, single assignment, types. */
 import { CotangentError } from "../errors.ts";
 import { NDArray } from "../ndarray.ts";
-import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, subJaxprs, type Var } from "./jaxpr.ts";
+import { type Atom, ClosedJaxpr, isLiteral, type Jaxpr, subJaxprs, type Var } from "./jaxpr.ts";
 import { showJaxpr } from "./printer.ts";
 
 /** Throws unless every variable is bound once and before its use, every equation's outputs have the types
@@ -12,7 +12,8 @@ export function checkJaxpr(closed: Jaxpr | ClosedJaxpr): void {
     throw new CotangentError(`checkJaxpr: ${what} in\n${showJaxpr(jaxpr)}`);
   };
   if (closed instanceof ClosedJaxpr) {
-    if (closed.consts.length !== jaxpr.constVars.length) bad("constants and variables differ in number");
+    if (closed.consts.length !== jaxpr.constVars.length)
+      bad("constants and variables differ in number");
     closed.consts.forEach((c, i) => {
       const v = jaxpr.constVars[i] as Var;
       if (!(c instanceof NDArray) || c.aval.strong !== v.aval.strong)
@@ -25,7 +26,8 @@ export function checkJaxpr(closed: Jaxpr | ClosedJaxpr): void {
     bound.add(v);
   };
   const use = (a: Atom): void => {
-    if (!isLiteral(a) && !bound.has(a)) bad(`variable #${a.id}:${a.aval} is used before it is bound`);
+    if (!isLiteral(a) && !bound.has(a))
+      bad(`variable #${a.id}:${a.aval} is used before it is bound`);
   };
   jaxpr.constVars.forEach(bind);
   jaxpr.inVars.forEach(bind);

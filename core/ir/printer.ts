@@ -50,7 +50,8 @@ const binder = (v: Var, names: Names): string => `${names.of(v)}:${v.aval}`;
 const atom = (a: Atom, names: Names): string => (isLiteral(a) ? showLiteral(a) : names.of(a));
 
 function showParam(value: unknown, indent: string): string {
-  if (value instanceof ClosedJaxpr || value instanceof Jaxpr) return showJaxpr(value, `${indent}    `);
+  if (value instanceof ClosedJaxpr || value instanceof Jaxpr)
+    return showJaxpr(value, `${indent}    `);
   if (Array.isArray(value)) {
     const items = (value as unknown[]).map((v) => showParam(v, indent));
     return `(${items.join(", ")}${items.length === 1 ? "," : ""})`;

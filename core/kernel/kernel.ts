@@ -41,7 +41,11 @@ export const loop = (
   const e = (x: Expr | number): Expr => (typeof x === "number" ? int(x) : x);
   return { kind: "for", v, from: e(from), to: e(extent), body: body(v) };
 };
-export const whileLoop = (test: Expr, body: readonly Stmt[]): Stmt => ({ kind: "while", test, body });
+export const whileLoop = (test: Expr, body: readonly Stmt[]): Stmt => ({
+  kind: "while",
+  test,
+  body,
+});
 export const when = (test: Expr, yes: readonly Stmt[], no: readonly Stmt[] = []): Stmt => ({
   kind: "if",
   test,

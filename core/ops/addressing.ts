@@ -184,7 +184,9 @@ export function checkWindows(
 
 /** An index of any integer dtype as an int32; values above the range stay above it. */
 export const toInt32 = (e: Expr): Expr =>
-  e.dtype === "uint32" ? K.cast(K.min(e, K.lit(2 ** 31 - 1, "uint32")), "int32") : K.cast(e, "int32");
+  e.dtype === "uint32"
+    ? K.cast(K.min(e, K.lit(2 ** 31 - 1, "uint32")), "int32")
+    : K.cast(e, "int32");
 
 export interface Start {
   /** first position of the window on each operand axis */

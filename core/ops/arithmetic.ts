@@ -252,7 +252,13 @@ export const nextafterP: Primitive<Plain> = definePrimitive<Plain>({
     const [a, b] = avals as readonly [Aval, Aval];
     checkClass("nextafter", "float", a, b);
     if (a.dtype !== b.dtype)
-      fail(DTypeError, "nextafter", "operands must have one dtype", `${a} and ${b}`, "convert one of them");
+      fail(
+        DTypeError,
+        "nextafter",
+        "operands must have one dtype",
+        `${a} and ${b}`,
+        "convert one of them",
+      );
     return [Aval.of(elementwiseShape("nextafter", avals), a.dtype, a.weakType && b.weakType)];
   },
   jvp: noRule("neighbouring floats are a property of the format, not of the function"),

@@ -24,10 +24,7 @@ const onBits = noRule("it acts on integers, which no cotangent reaches");
 
 // ---- comparisons: bool, false on NaN except ne ----
 
-function predicate(
-  name: string,
-  at: (x: Expr, y: Expr) => Expr,
-): Primitive<Plain> {
+function predicate(name: string, at: (x: Expr, y: Expr) => Expr): Primitive<Plain> {
   return elementwise({
     name,
     arity: 2,
@@ -73,10 +70,7 @@ const one = (x: Expr): Expr => K.lit(1, x.dtype);
 /** Whether equal floats are ordered by the signs of zeros: 1/−0 = −∞ < ∞ = 1/+0, and equal floats that are not
  *  zero have equal reciprocals. */
 const tie = (op: CompareOp, x: Expr, y: Expr): Expr =>
-  K.and(
-    K.compare("eq", x, y),
-    K.compare(op, K.div(one(x), x), K.div(one(y), y)),
-  );
+  K.and(K.compare("eq", x, y), K.compare(op, K.div(one(x), x), K.div(one(y), y)));
 const isFloatExpr = (x: Expr): boolean => x.dtype.includes("float");
 
 /** x = y in the total order: −0 ≠ +0, NaN = NaN */
@@ -88,10 +82,7 @@ export const eqTo = applied2(eqToP);
 /** x < y in the total order */
 export const ltToP = predicate("lt_to", (x, y) =>
   isFloatExpr(x)
-    ? K.or(
-        K.or(K.compare("lt", x, y), tie("lt", x, y)),
-        K.and(K.compare("eq", x, x), isNan(y)),
-      )
+    ? K.or(K.or(K.compare("lt", x, y), tie("lt", x, y)), K.and(K.compare("eq", x, x), isNan(y)))
     : K.compare("lt", x, y),
 );
 /** x < y in the total order */

@@ -38,12 +38,7 @@ const pick = (shape: Shape, axes: readonly number[]): number[] =>
   axes.map((a) => shape[a] as number);
 
 /** Checks the dtypes of a sum of products and gives that of the result. */
-export function productDType(
-  op: string,
-  lhs: Aval,
-  rhs: Aval,
-  preferred: DType | null,
-): DType {
+export function productDType(op: string, lhs: Aval, rhs: Aval, preferred: DType | null): DType {
   if (lhs.dtype !== rhs.dtype)
     fail(
       DTypeError,
@@ -73,7 +68,11 @@ export function inOneDType(x: NDArray, y: NDArray): [NDArray, NDArray] {
 }
 
 /** Throws unless the axis lists of both operands fit. */
-function checkPairs(lhs: Aval, rhs: Aval, { contract, batch }: Required<DotDimensionNumbers>): void {
+function checkPairs(
+  lhs: Aval,
+  rhs: Aval,
+  { contract, batch }: Required<DotDimensionNumbers>,
+): void {
   [lhs, rhs].forEach((x, side) => {
     const list = [...(contract[side] as number[]), ...(batch[side] as number[])];
     if (

@@ -4,11 +4,21 @@ import { fail, ShapeError } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
 import { range } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { type ConvDimensionNumbers, convGeneralDilatedP, dilated, type Padding } from "./convolution.ts";
+import {
+  type ConvDimensionNumbers,
+  convGeneralDilatedP,
+  dilated,
+  type Padding,
+} from "./convolution.ts";
 import { transpose } from "./linear.ts";
 import { rev } from "./structural.ts";
 
-export { type ConvDimensionNumbers, convGeneralDilatedP, type ConvParams, type Padding } from "./convolution.ts";
+export {
+  type ConvDimensionNumbers,
+  convGeneralDilatedP,
+  type ConvParams,
+  type Padding,
+} from "./convolution.ts";
 
 /** "VALID" adds nothing; "SAME" gives ⌈input/stride⌉ positions, an odd element going behind ("SAME_LOWER": before). */
 export type PaddingKind = "SAME" | "VALID" | "SAME_LOWER";
@@ -37,7 +47,9 @@ function fromLayouts(op: string, layouts: ConvLayouts, rank: number): ConvDimens
     return [...text].filter((ch) => !role.includes(ch));
   });
   const order = letters[1] as string[];
-  if (letters.some((list) => list.length !== order.length || !list.every((ch) => order.includes(ch))))
+  if (
+    letters.some((list) => list.length !== order.length || !list.every((ch) => order.includes(ch)))
+  )
     bad("all layouts must have the same spatial letters");
   const [lhsSpec, rhsSpec, outSpec] = layouts.map((text, k) =>
     [...(roles[k] as string), ...order].map((ch) => text.indexOf(ch)),
@@ -49,7 +61,8 @@ function dimensionNumbersOf(
   given: ConvLayouts | ConvDimensionNumbers | undefined,
   rank: number,
 ): ConvDimensionNumbers {
-  if (given === undefined) return { lhsSpec: range(rank), rhsSpec: range(rank), outSpec: range(rank) };
+  if (given === undefined)
+    return { lhsSpec: range(rank), rhsSpec: range(rank), outSpec: range(rank) };
   return "lhsSpec" in given ? given : fromLayouts(op, given, rank);
 }
 
@@ -231,7 +244,9 @@ export function convTranspose(
     );
   const numbers = dimensionNumbersOf(op, layouts, lhs.ndim);
   const { rhsSpec } = numbers;
-  const window = rhsSpec.slice(2).map((a, i) => dilated(rhs.shape[a] as number, rhsDilation?.[i] ?? 1));
+  const window = rhsSpec
+    .slice(2)
+    .map((a, i) => dilated(rhs.shape[a] as number, rhsDilation?.[i] ?? 1));
   const kinds =
     padding === "SAME" || padding === "VALID"
       ? window.map(() => padding)
@@ -248,10 +263,16 @@ export function convTranspose(
     const order = range(w.ndim).map((i) => (i === outputs ? inputs : i === inputs ? outputs : i));
     w = transpose(rev(w, rhsSpec.slice(2)), order);
   }
-  return convGeneralDilated(lhs, w, strides.map(() => 1), pairs, {
-    lhsDilation: strides,
-    rhsDilation,
-    dimensionNumbers: numbers,
-    preferredElementType,
-  });
+  return convGeneralDilated(
+    lhs,
+    w,
+    strides.map(() => 1),
+    pairs,
+    {
+      lhsDilation: strides,
+      rhsDilation,
+      dimensionNumbers: numbers,
+      preferredElementType,
+    },
+  );
 }

@@ -94,8 +94,7 @@ export const bitcastConvertTypeP: Primitive<BitcastParams> = definePrimitive<Bit
       at: (index, read) => {
         if (dtype === newDtype) return [read(0, index)];
         if (from === to) return [fromWords(toWords(read(0, index)), newDtype)];
-        if (from > to)
-          return [part(read(0, index.slice(0, -1)), index.at(-1) as Expr, newDtype)];
+        if (from > to) return [part(read(0, index.slice(0, -1)), index.at(-1) as Expr, newDtype)];
         const parts = range(to / from).map((k) => read(0, [...index, int(k)]));
         return [joined(parts, newDtype)];
       },
@@ -154,9 +153,5 @@ export const reducePrecisionP: Primitive<ReducePrecisionParams> =
  *  values go to ±∞, those that would be subnormal to ±0.
  *  @throws DTypeError unless x is a float
  *  @example reducePrecision(1.01, 8, 7) // => 1.0078125 */
-export const reducePrecision = (
-  x: Operand,
-  exponentBits: number,
-  mantissaBits: number,
-): NDArray =>
+export const reducePrecision = (x: Operand, exponentBits: number, mantissaBits: number): NDArray =>
   bind1(reducePrecisionP, operands("reducePrecision", x), { exponentBits, mantissaBits });

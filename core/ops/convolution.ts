@@ -4,7 +4,13 @@ import { Aval } from "../aval.ts";
 import type { DType } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
-import { type BatchRule, definePrimitive, LinearInput, type Primitive, Zero } from "../primitive.ts";
+import {
+  type BatchRule,
+  definePrimitive,
+  LinearInput,
+  type Primitive,
+  Zero,
+} from "../primitive.ts";
 import { range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { inOneDType, productDType } from "./contract.ts";
@@ -89,7 +95,8 @@ function checkParams(lhs: Aval, rhs: Aval, p: ConvParams): void {
     ["featureGroupCount", fg],
     ["batchGroupCount", bg],
   ] as const)
-    if (!Number.isInteger(n) || n < 1) bad(`${name} must be a positive integer`, String(n), "use 1");
+    if (!Number.isInteger(n) || n < 1)
+      bad(`${name} must be a positive integer`, String(n), "use 1");
   if (fg > 1 && bg > 1)
     bad(
       "only one of featureGroupCount and batchGroupCount may be larger than 1",
@@ -194,7 +201,11 @@ function cotangentOfLhs(ct: NDArray, lhs: Aval, rhs: NDArray, p: ConvParams): ND
   let w = rhs;
   // `inputs` names the axis of the array without the axis of groups
   if (groups > 1) w = foldAxis(splitAxis(w, outputs, groups), outputs, inputs);
-  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p) as [number[], number[], number[]];
+  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p) as [
+    number[],
+    number[],
+    number[],
+  ];
   const [g, v] = inOneDType(ct, rev(w, spatial(rhsSpec)));
   const out = bind1(convGeneralDilatedP, [g, v], {
     windowStrides: p.lhsDilation,
@@ -219,14 +230,20 @@ function cotangentOfRhs(ct: NDArray, lhs: NDArray, rhs: Aval, p: ConvParams): ND
   const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
   // a result without elements could need a window of size 0, and there is nothing to sum
   if (ct.size === 0) return full(rhs.shape, 0, rhs.dtype);
-  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p) as [number[], number[], number[]];
+  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p) as [
+    number[],
+    number[],
+    number[],
+  ];
   const [x, g] = inOneDType(lhs, ct);
   const out = bind1(convGeneralDilatedP, [x, g], {
     windowStrides: p.rhsDilation,
-    padding: p.padding.map(([low], i): Padding => [
-      low,
-      (o[i] as number) - (l[i] as number) + (r[i] as number) - low - 1,
-    ]),
+    padding: p.padding.map(
+      ([low], i): Padding => [
+        low,
+        (o[i] as number) - (l[i] as number) + (r[i] as number) - low - 1,
+      ],
+    ),
     lhsDilation: p.lhsDilation,
     rhsDilation: p.windowStrides,
     dimensionNumbers: {

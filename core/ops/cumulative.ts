@@ -6,7 +6,16 @@ import * as K from "../kernel/expr.ts";
 import { type Expr, KVar } from "../kernel/expr.ts";
 import { loop, set } from "../kernel/kernel.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
-import { definePrimitive, type JvpRule, type LinearInput, type NoRule, noRule, type Primitive, type TransposeRule, Zero } from "../primitive.ts";
+import {
+  definePrimitive,
+  type JvpRule,
+  type LinearInput,
+  type NoRule,
+  noRule,
+  type Primitive,
+  type TransposeRule,
+  Zero,
+} from "../primitive.ts";
 import { bind1 } from "../trace.ts";
 import { max, min } from "./arithmetic.ts";
 import { eq, lt } from "./compare.ts";
@@ -35,20 +44,39 @@ interface Scan {
   readonly jvp: JvpRule<CumulativeParams>;
   readonly transpose: TransposeRule<CumulativeParams> | NoRule;
 }
-function cumulative({ name, accepts, wide, init, step, jvp, transpose }: Scan): Primitive<CumulativeParams> {
+function cumulative({
+  name,
+  accepts,
+  wide,
+  init,
+  step,
+  jvp,
+  transpose,
+}: Scan): Primitive<CumulativeParams> {
   const primitive: Primitive<CumulativeParams> = definePrimitive<CumulativeParams>({
     name,
     shape: ([x], { axis }) => {
       const a = x as Aval;
       checkClass(name, accepts, a);
       if (axis < 0 || axis >= a.rank)
-        fail(ShapeError, name, `axis must be between 0 and ${a.rank - 1}`, `axis ${axis} for ${a}`, "choose an existing axis");
+        fail(
+          ShapeError,
+          name,
+          `axis must be between 0 and ${a.rank - 1}`,
+          `axis ${axis} for ${a}`,
+          "choose an existing axis",
+        );
       return [a];
     },
     jvp,
     transpose,
     batch: (_size, [x], [d], { axis, reverse }) => ({
-      outs: [bind1(primitive, [x as NDArray], { axis: axis >= (d as number) ? axis + 1 : axis, reverse })],
+      outs: [
+        bind1(primitive, [x as NDArray], {
+          axis: axis >= (d as number) ? axis + 1 : axis,
+          reverse,
+        }),
+      ],
       dims: [d as number],
     }),
     lower: ([x], _outs, { axis, reverse }) => {
@@ -69,7 +97,10 @@ function cumulative({ name, accepts, wide, init, step, jvp, transpose }: Scan): 
                   set(total, K.lit(init(dtype), acc)),
                   loop(n, (k) => {
                     const at = K.add(
-                      K.mul(K.add(K.mul(o, K.int(n)), reverse ? K.sub(K.int(n - 1), k) : k), K.int(inner)),
+                      K.mul(
+                        K.add(K.mul(o, K.int(n)), reverse ? K.sub(K.int(n - 1), k) : k),
+                        K.int(inner),
+                      ),
                       i,
                     );
                     return [
@@ -142,11 +173,15 @@ function interleave(a: NDArray, b: NDArray, axis: number): NDArray {
 
 /** jvp by an associative scan of values with their tangents. */
 const scanJvp =
-  (apply: (x: NDArray, options: CumulativeOptions) => NDArray, combine: (a: Pair, b: Pair) => Pair): JvpRule<CumulativeParams> =>
+  (
+    apply: (x: NDArray, options: CumulativeOptions) => NDArray,
+    combine: (a: Pair, b: Pair) => Pair,
+  ): JvpRule<CumulativeParams> =>
   ([x], [t], params) => {
     const v = x as NDArray;
     const out = apply(v, params);
-    if (t instanceof Zero || !isFloat(v.dtype)) return { outs: [out], tangents: [new Zero(out.aval)] };
+    if (t instanceof Zero || !isFloat(v.dtype))
+      return { outs: [out], tangents: [new Zero(out.aval)] };
     const { axis, reverse } = params;
     const turn = (z: NDArray): NDArray => (reverse ? rev(z, [axis]) : z);
     const scanned = associativeScan(combine, { x: turn(v), t: turn(t as NDArray) }, axis);
@@ -252,7 +287,9 @@ const applied =
   (x: NDArray, { axis = 0, reverse = false }: CumulativeOptions = {}): NDArray =>
     bind1(p(), [x], { axis, reverse });
 export const cumsum: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(() => cumsumP);
-export const cumprod: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(() => cumprodP);
+export const cumprod: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(
+  () => cumprodP,
+);
 export const cummax: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(() => cummaxP);
 export const cummin: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(() => cumminP);
 export const cumlogsumexp: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(

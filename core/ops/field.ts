@@ -1,13 +1,27 @@
 /** The operations of a field, and whole powers. */
-import { Aval } from "../aval.ts";
+import type { Aval } from "../aval.ts";
 import { type DType, dtypes, isFloat } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import type { Expr } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
-import { definePrimitive, LinearInput, noRule, type Primitive, type Tangent, Zero } from "../primitive.ts";
+import {
+  definePrimitive,
+  LinearInput,
+  noRule,
+  type Primitive,
+  type Tangent,
+  Zero,
+} from "../primitive.ts";
 import { bind1 } from "../trace.ts";
-import { checkClass, elementwise, type Operand, operands, transposeTerms, unbroadcast } from "./rules.ts";
+import {
+  checkClass,
+  elementwise,
+  type Operand,
+  operands,
+  transposeTerms,
+  unbroadcast,
+} from "./rules.ts";
 
 type Plain = Record<never, never>;
 export const nonlinear = noRule("it is not linear");

@@ -62,9 +62,18 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
     const w = ofGather(dimensionNumbers);
     checkWindows("gather", "gather", a, i, w);
     const bad = (requirement: string, remedy: string): never =>
-      fail(ShapeError, "gather", requirement, `sliceSizes ${showShape(sliceSizes)} for ${a}`, remedy);
+      fail(
+        ShapeError,
+        "gather",
+        requirement,
+        `sliceSizes ${showShape(sliceSizes)} for ${a}`,
+        remedy,
+      );
     if (sliceSizes.length !== a.rank)
-      bad("there must be one slice size for each operand axis", "give as many sizes as the operand has axes");
+      bad(
+        "there must be one slice size for each operand axis",
+        "give as many sizes as the operand has axes",
+      );
     if (i.size > 0 && sliceSizes.some((s, d) => s < 0 || s > (a.shape[d] as number)))
       bad("slice sizes must lie between 0 and the operand's sizes", "shorten the slice");
     if (w.dropped.some((d) => sliceSizes[d] !== 1))
@@ -221,10 +230,7 @@ export interface ScatterParams {
   readonly indicesAreSorted: boolean;
 }
 
-export function scatterShape(
-  name: string,
-  accepts: "any" | "number",
-): ShapeRule<ScatterParams> {
+export function scatterShape(name: string, accepts: "any" | "number"): ShapeRule<ScatterParams> {
   return ([x, indices, updates], { dimensionNumbers }) => {
     const [a, i, u] = [x as Aval, indices as Aval, updates as Aval];
     checkClass(name, accepts, a);
@@ -239,10 +245,7 @@ export function scatterShape(
     const w = ofScatter(dimensionNumbers);
     checkWindows(name, "scatter", a, i, w);
     const batch = batchAxes(u.rank, w);
-    if (
-      u.rank !== i.rank - 1 + w.window.length ||
-      batch.some((d, k) => u.shape[d] !== i.shape[k])
-    )
+    if (u.rank !== i.rank - 1 + w.window.length || batch.some((d, k) => u.shape[d] !== i.shape[k]))
       fail(
         ShapeError,
         name,
@@ -300,9 +303,7 @@ const assign = (name: string, value: Expr): { v: K.KVar; stmt: Stmt } => {
 };
 
 /** out = x, then out[position] = combine(out[position], update) in the order of the updates. */
-export function scatterLower(
-  combine: (old: Expr, update: Expr) => Expr,
-): LowerRule<ScatterParams> {
+export function scatterLower(combine: (old: Expr, update: Expr) => Expr): LowerRule<ScatterParams> {
   return (avals, _outs, { dimensionNumbers, mode }): Lowering => {
     const [x, indices, updates] = avals as [Aval, Aval, Aval];
     const w = ofScatter(dimensionNumbers);
@@ -400,7 +401,11 @@ export function linearScatter(
     jvp: (inputs, [dx, , du], p) => {
       const out = bind1(primitive, inputs, p);
       if (du instanceof Zero) return { outs: [out], tangents: [dx as Tangent] };
-      const t = bind1(primitive, [instantiate(dx as Tangent), inputs[1] as NDArray, du as NDArray], p);
+      const t = bind1(
+        primitive,
+        [instantiate(dx as Tangent), inputs[1] as NDArray, du as NDArray],
+        p,
+      );
       return { outs: [out], tangents: [t] };
     },
     transpose: ([ct], [x, indices, updates], p) => {
@@ -419,7 +424,11 @@ export function linearScatter(
 }
 
 /** out = x, then out[start(batch) + offset] += updates[…batch, …offset] */
-export const scatterAddP: Primitive<ScatterParams> = linearScatter("scatter-add", K.add, (ct) => ct);
+export const scatterAddP: Primitive<ScatterParams> = linearScatter(
+  "scatter-add",
+  K.add,
+  (ct) => ct,
+);
 
 /** `x` with `updates` added at the windows that `indices` name; updates of one element add up.
  *  @param indices  integers `[…batch, n]`: vectors of n start positions

@@ -33,7 +33,13 @@ function checkStarts(op: string, x: Aval, starts: readonly Aval[]): void {
     );
   for (const s of starts) {
     if (s.rank !== 0)
-      fail(ShapeError, op, "start indices must be scalars", starts.join(" and "), "index or squeeze them");
+      fail(
+        ShapeError,
+        op,
+        "start indices must be scalars",
+        starts.join(" and "),
+        "index or squeeze them",
+      );
     if (!isInteger(s.dtype) || s.dtype !== starts[0]?.dtype)
       fail(
         DTypeError,
@@ -111,25 +117,20 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
       return { outs: [out], dims: [0] };
     }
     const axes = range(sliceSizes.length);
-    return gatherBatch(
-      size,
-      [operand, startVectors(size, starts, startDims)],
-      [at, 0],
-      {
-        dimensionNumbers: {
-          offsetDims: axes,
-          collapsedSliceDims: [],
-          startIndexMap: axes,
-          operandBatchingDims: [],
-          startIndicesBatchingDims: [],
-        },
-        sliceSizes,
-        mode: "clip",
-        fillValue: null,
-        uniqueIndices: true,
-        indicesAreSorted: true,
+    return gatherBatch(size, [operand, startVectors(size, starts, startDims)], [at, 0], {
+      dimensionNumbers: {
+        offsetDims: axes,
+        collapsedSliceDims: [],
+        startIndexMap: axes,
+        operandBatchingDims: [],
+        startIndicesBatchingDims: [],
       },
-    );
+      sliceSizes,
+      mode: "clip",
+      fillValue: null,
+      uniqueIndices: true,
+      indicesAreSorted: true,
+    });
   },
   lower: ([x], _outs, { sliceSizes }) => ({
     kind: "map",
@@ -139,7 +140,9 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
         0,
         (x as Aval).shape.map((n, axis) =>
           K.add(
-            n === sliceSizes[axis] ? K.int(0) : clampStart(read(axis + 1, []), n, sliceSizes[axis] as number),
+            n === sliceSizes[axis]
+              ? K.int(0)
+              : clampStart(read(axis + 1, []), n, sliceSizes[axis] as number),
             index[axis] as Expr,
           ),
         ),
@@ -255,7 +258,13 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
                   block.at(K.linearIndex(index, from)),
                 ),
               ]
-            : [loop(u.shape[index.length] as number, (v) => nest([...index, v]), `u${index.length}`)];
+            : [
+                loop(
+                  u.shape[index.length] as number,
+                  (v) => nest([...index, v]),
+                  `u${index.length}`,
+                ),
+              ];
         return [copy, set(base, K.linearIndex(first, strides)), ...nest([])];
       },
     };

@@ -35,7 +35,13 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
       );
     for (const a of avals) {
       if (a.dtype !== first.dtype)
-        fail(DTypeError, op, "operands must have one dtype", avals.join(" and "), "convert them first");
+        fail(
+          DTypeError,
+          op,
+          "operands must have one dtype",
+          avals.join(" and "),
+          "convert them first",
+        );
       if (a.rank !== first.rank || a.shape.some((s, i) => i !== dimension && s !== first.shape[i]))
         fail(
           ShapeError,
@@ -47,12 +53,17 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
     }
     const total = avals.reduce((n, a) => n + (a.shape[dimension] as number), 0);
     const shape = first.shape.map((s, i) => (i === dimension ? total : s));
-    return [Aval.of(shape, first.dtype, avals.every((a) => a.weakType))];
+    return [
+      Aval.of(
+        shape,
+        first.dtype,
+        avals.every((a) => a.weakType),
+      ),
+    ];
   },
   jvp: (xs, tangents, { dimension }) => {
     const out = concatenate(xs, dimension);
-    if (allZero(tangents))
-      return { outs: [out], tangents: [new Zero(out.aval)] };
+    if (allZero(tangents)) return { outs: [out], tangents: [new Zero(out.aval)] };
     return { outs: [out], tangents: [concatenate(tangents.map(instantiate), dimension)] };
   },
   transpose: ([ct], xs, { dimension }) => {
@@ -96,11 +107,7 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
             );
           const middle = (from + to) >> 1;
           const bound = (list[middle] as (typeof list)[number]).start;
-          return cond(
-            compare("lt", position, int(bound)),
-            pick(from, middle),
-            pick(middle, to),
-          );
+          return cond(compare("lt", position, int(bound)), pick(from, middle), pick(middle, to));
         };
         return [pick(0, list.length)];
       },
@@ -183,9 +190,7 @@ export const splitP: Primitive<SplitParams> = definePrimitive<SplitParams>({
     return { outs, tangents };
   },
   transpose: (cts, [x], { axis }) => [
-    allZero(cts)
-      ? new Zero((x as LinearInput).aval)
-      : concatenate(cts.map(instantiate), axis),
+    allZero(cts) ? new Zero((x as LinearInput).aval) : concatenate(cts.map(instantiate), axis),
   ],
   batch: (_size, [x], [d], { sizes, axis }) => {
     const at = d as number;

@@ -126,10 +126,11 @@ export const broadcastInDimP: Primitive<BroadcastParams> = definePrimitive<Broad
   }),
   batch: (size, [x], [d], { shape, broadcastDimensions }) => ({
     outs: [
-      broadcastInDim(moveBatch(x as NDArray, d as number, 0, size), [size, ...shape], [
-        0,
-        ...broadcastDimensions.map((i) => i + 1),
-      ]),
+      broadcastInDim(
+        moveBatch(x as NDArray, d as number, 0, size),
+        [size, ...shape],
+        [0, ...broadcastDimensions.map((i) => i + 1)],
+      ),
     ],
     dims: [0],
   }),
@@ -241,7 +242,8 @@ export const reduceSumP = definePrimitive<AxesParams>({
   batch: batchReduction((x, axes) => reduceSum(x, axes)),
   lower: ([x], _outs, { axes }) => {
     const { dtype, shape, rank } = x as Aval;
-    const acc: DType = dtype === "float32" ? "float64" : isFloat(dtype) && dtype !== "float64" ? "float32" : dtype;
+    const acc: DType =
+      dtype === "float32" ? "float64" : isFloat(dtype) && dtype !== "float64" ? "float32" : dtype;
     return {
       kind: "reduce",
       extents: axes.map((a) => shape[a] as number),
@@ -340,7 +342,10 @@ export const transposeP = definePrimitive<TransposeParams>({
     const a = x as Aval;
     if (
       permutation.length !== a.rank ||
-      !shapesEqual([...permutation].sort((p, q) => p - q), range(a.rank))
+      !shapesEqual(
+        [...permutation].sort((p, q) => p - q),
+        range(a.rank),
+      )
     )
       fail(
         ShapeError,
@@ -352,7 +357,9 @@ export const transposeP = definePrimitive<TransposeParams>({
     return [a.with({ shape: permutation.map((p) => a.shape[p] as number) })];
   },
   jvp: linearJvp((x, { permutation }) => transpose(x, permutation)),
-  transpose: transposed((ct, _x, { permutation }) => transpose(ct, inversePermutation(permutation))),
+  transpose: transposed((ct, _x, { permutation }) =>
+    transpose(ct, inversePermutation(permutation)),
+  ),
   batch: (_size, [x], [d], { permutation }) => {
     const at = d as number;
     return {

@@ -80,7 +80,8 @@ const extremumJvp =
   ([x], [t], { axes }) => {
     const v = x as NDArray;
     const out = apply(v, axes);
-    if (t instanceof Zero || !isFloat(v.dtype)) return { outs: [out], tangents: [new Zero(out.aval)] };
+    if (t instanceof Zero || !isFloat(v.dtype))
+      return { outs: [out], tangents: [new Zero(out.aval)] };
     const keepdims = v.shape.map((n, i) => (axes.includes(i) ? 1 : n));
     const hit = convert(eq(v, reshape(out, keepdims)), v.dtype);
     const count = reduceSum(hit, axes);
@@ -118,7 +119,8 @@ export const reduceProdP: Primitive<AxesParams> = fold(
   ([x], [t], { axes }) => {
     const v = x as NDArray;
     const out = reduceProd(v, axes);
-    if (t instanceof Zero || !isFloat(v.dtype)) return { outs: [out], tangents: [new Zero(out.aval)] };
+    if (t instanceof Zero || !isFloat(v.dtype))
+      return { outs: [out], tangents: [new Zero(out.aval)] };
     const shape = kept(v.ndim, axes).map((i) => v.shape[i] as number);
     const flat = (z: NDArray): NDArray => {
       const front = transpose(z, [...axes, ...kept(z.ndim, axes)]);
@@ -140,7 +142,11 @@ function productTree(x: NDArray, t: NDArray): NDArray {
   if (n % 2 === 1) {
     // the odd element joins the first product
     const widen = (z: NDArray, fill: number): NDArray =>
-      pad(sliceInDim(z, n - 1, n, 1, 0), new Literal(fill, z.dtype), z.shape.map((_, i) => (i === 0 ? ([0, half - 1, 0] as const) : ([0, 0, 0] as const))));
+      pad(
+        sliceInDim(z, n - 1, n, 1, 0),
+        new Literal(fill, z.dtype),
+        z.shape.map((_, i) => (i === 0 ? ([0, half - 1, 0] as const) : ([0, 0, 0] as const))),
+      );
     const [e, de] = [widen(x, 1), widen(t, 0)];
     [p, dp] = [mul(p, e), add(mul(dp, e), mul(p, de))];
   }
@@ -177,11 +183,21 @@ export const reduceAndP: Primitive<AxesParams> = logical(
 export const reduceAnd = (x: NDArray, axes: readonly number[]): NDArray =>
   axes.length === 0 ? x : bind1(reduceAndP, [x], { axes });
 /** Bitwise or over `axes` (logical for bool). */
-export const reduceOrP: Primitive<AxesParams> = logical("reduce_or", "or", () => 0, (x, axes) => reduceOr(x, axes));
+export const reduceOrP: Primitive<AxesParams> = logical(
+  "reduce_or",
+  "or",
+  () => 0,
+  (x, axes) => reduceOr(x, axes),
+);
 export const reduceOr = (x: NDArray, axes: readonly number[]): NDArray =>
   axes.length === 0 ? x : bind1(reduceOrP, [x], { axes });
 /** Bitwise exclusive or over `axes` (logical for bool). */
-export const reduceXorP: Primitive<AxesParams> = logical("reduce_xor", "xor", () => 0, (x, axes) => reduceXor(x, axes));
+export const reduceXorP: Primitive<AxesParams> = logical(
+  "reduce_xor",
+  "xor",
+  () => 0,
+  (x, axes) => reduceXor(x, axes),
+);
 export const reduceXor = (x: NDArray, axes: readonly number[]): NDArray =>
   axes.length === 0 ? x : bind1(reduceXorP, [x], { axes });
 
@@ -199,7 +215,13 @@ function position(name: string, better: "gt" | "lt"): Primitive<ArgParams> {
         fail(DTypeError, name, "indexDtype must be an integer dtype", indexDtype, 'use "int32"');
       const out = reducedAval(name, x as Aval, axes);
       if ((x as Aval).shape[axes[0]] === 0)
-        fail(ShapeError, name, "an empty axis has no extremum", `${x} along axis ${axes[0]}`, "check that there are elements");
+        fail(
+          ShapeError,
+          name,
+          "an empty axis has no extremum",
+          `${x} along axis ${axes[0]}`,
+          "check that there are elements",
+        );
       return [out.with({ dtype: indexDtype, weakType: false })];
     },
     jvp: ([x], _t, params) => {

@@ -13,19 +13,12 @@ import {
   type Primitive,
   type Tangent,
   type TransposeRule,
-  NoRule,
+  type NoRule,
   Zero,
 } from "../primitive.ts";
 import { range, type Shape } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import {
-  addTangents,
-  broadcastInDim,
-  expandDims,
-  moveAxis,
-  reduceSum,
-  reshape,
-} from "./linear.ts";
+import { addTangents, broadcastInDim, expandDims, moveAxis, reduceSum, reshape } from "./linear.ts";
 
 /** What elementwise primitives take: an array, or a number that adopts the dtype of the array beside it. */
 export type Operand = NDArray | number | boolean;
@@ -111,8 +104,7 @@ export function elementwiseShape(op: string, avals: readonly Aval[]): Shape {
 
 /** Sums `ct` down to the shape that an operand had before it was broadcast. */
 export function unbroadcast(ct: NDArray, to: Aval): NDArray {
-  if (ct.ndim !== to.rank)
-    return reduceSum(ct, range(ct.ndim)); // the operand was a scalar
+  if (ct.ndim !== to.rank) return reduceSum(ct, range(ct.ndim)); // the operand was a scalar
   const axes = range(ct.ndim).filter((i) => to.shape[i] === 1 && ct.shape[i] !== 1);
   return axes.length === 0 ? ct : reshape(reduceSum(ct, axes), to.shape);
 }
@@ -127,7 +119,8 @@ export function elementwiseBatch<P extends Params>(get: () => Primitive<P>): Bat
     const rank = Math.max(...inputs.map((x, i) => x.ndim - (dims[i] === null ? 0 : 1)));
     const simple = inputs.every(
       (x, i) =>
-        (dims[i] === null && x.ndim === 0) || (dims[i] === dims.find((d) => d !== null) && x.ndim === rank + 1),
+        (dims[i] === null && x.ndim === 0) ||
+        (dims[i] === dims.find((d) => d !== null) && x.ndim === rank + 1),
     );
     if (simple) {
       const out = bind1(get(), inputs, params);
@@ -246,7 +239,9 @@ export function elementwise<P extends Params = Record<never, never>>(
     transpose: spec.transpose,
     batch: elementwiseBatch(get),
     lower: (ins, [out], params) => {
-      const axes = ins.map((a) => range(a.rank).map((i) => a.shape[i] === 1 && (out as Aval).shape[i] !== 1));
+      const axes = ins.map((a) =>
+        range(a.rank).map((i) => a.shape[i] === 1 && (out as Aval).shape[i] !== 1),
+      );
       return {
         kind: "map",
         at: (index, read) => [
@@ -256,7 +251,9 @@ export function elementwise<P extends Params = Record<never, never>>(
                 i,
                 a.rank === 0
                   ? []
-                  : index.map((e, j) => (axes[i]?.[j] ? { kind: "lit", dtype: "int32", value: 0 } : e)),
+                  : index.map((e, j) =>
+                      axes[i]?.[j] ? { kind: "lit", dtype: "int32", value: 0 } : e,
+                    ),
               ),
             ),
             params,

@@ -32,7 +32,12 @@ import {
 import { addTangents, broadcastInDim, full, instantiate, reshape } from "./linear.ts";
 import { iota, selectN } from "./structural.ts";
 
-export { type ScatterDimensionNumbers, scatterAdd, scatterAddP, type ScatterOptions } from "./gather.ts";
+export {
+  type ScatterDimensionNumbers,
+  scatterAdd,
+  scatterAddP,
+  type ScatterOptions,
+} from "./gather.ts";
 
 const zerosLike = (x: NDArray): NDArray => full(x.shape, 0, x.dtype);
 /** `x` where the mask holds, else 0. */
@@ -95,9 +100,7 @@ export const scatterP: Primitive<ScatterParams> = definePrimitive<ScatterParams>
     const ids = windowIds(u, p);
     const stayed = bind1(scatterP, [full(out.shape, 0, "int32"), i, ids], p);
     const kept = (): Tangent =>
-      dx instanceof Zero
-        ? dx
-        : masked(eq(stayed, new Literal(0, "int32")), dx as NDArray);
+      dx instanceof Zero ? dx : masked(eq(stayed, new Literal(0, "int32")), dx as NDArray);
     if (du instanceof Zero) return { outs: [out], tangents: [kept()] };
     const won = eq(ids, gatherUpdates(stayed, i, u.shape, p, 0));
     const t = bind1(scatterAddP, [instantiate(kept()), i, masked(won, du as NDArray)], p);
@@ -132,7 +135,9 @@ export const scatter = (
 // ---- scatter-sub, scatter-mul ----
 
 /** out = x, then out[start(batch) + offset] −= updates[…batch, …offset] */
-export const scatterSubP: Primitive<ScatterParams> = linearScatter("scatter-sub", K.sub, (ct) => neg(ct));
+export const scatterSubP: Primitive<ScatterParams> = linearScatter("scatter-sub", K.sub, (ct) =>
+  neg(ct),
+);
 /** `x` with `updates` subtracted; see `scatterAdd`. */
 export const scatterSub = (
   x: NDArray,

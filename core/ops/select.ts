@@ -69,7 +69,13 @@ export const selectNP: Primitive<Plain> = definePrimitive({
           c.dtype === first.dtype ? "broadcast them first" : "convert them first",
         );
     if (isFloat(w.dtype))
-      fail(DTypeError, op, "which must be bool or an integer", String(w), "compare it with something");
+      fail(
+        DTypeError,
+        op,
+        "which must be bool or an integer",
+        String(w),
+        "compare it with something",
+      );
     if (w.dtype === "bool" && cases.length > 2)
       fail(
         DTypeError,
@@ -90,8 +96,7 @@ export const selectNP: Primitive<Plain> = definePrimitive({
   },
   jvp: ([which, ...cases], [, ...tangents]) => {
     const out = selectN(which as NDArray, cases);
-    if (allZero(tangents))
-      return { outs: [out], tangents: [new Zero(out.aval)] };
+    if (allZero(tangents)) return { outs: [out], tangents: [new Zero(out.aval)] };
     return { outs: [out], tangents: [selectN(which as NDArray, tangents.map(instantiate))] };
   },
   transpose: ([ct], [which, ...cases]) => [
@@ -120,11 +125,7 @@ export const selectNP: Primitive<Plain> = definePrimitive({
       const pick = (from: number, to: number): Expr => {
         if (to - from === 1) return values[from] as Expr;
         const middle = (from + to) >> 1;
-        return choose(
-          compare("lt", w, lit(middle, w.dtype)),
-          pick(from, middle),
-          pick(middle, to),
-        );
+        return choose(compare("lt", w, lit(middle, w.dtype)), pick(from, middle), pick(middle, to));
       };
       return [pick(0, values.length)];
     },
@@ -155,7 +156,13 @@ export const clampP: Primitive<Plain> = definePrimitive<Plain>({
     const [low, x, high] = avals as readonly [Aval, Aval, Aval];
     for (const bound of [low, high]) {
       if (bound.dtype !== x.dtype)
-        fail(DTypeError, "clamp", "operands must have one dtype", avals.join(" and "), "convert first");
+        fail(
+          DTypeError,
+          "clamp",
+          "operands must have one dtype",
+          avals.join(" and "),
+          "convert first",
+        );
       if (bound.rank !== 0 && !shapesEqual(bound.shape, x.shape))
         fail(
           ShapeError,
@@ -165,7 +172,13 @@ export const clampP: Primitive<Plain> = definePrimitive<Plain>({
           "broadcast it first",
         );
     }
-    return [Aval.of(x.shape, x.dtype, avals.every((a) => a.weakType))];
+    return [
+      Aval.of(
+        x.shape,
+        x.dtype,
+        avals.every((a) => a.weakType),
+      ),
+    ];
   },
   jvp: jvpTerms<Plain>(
     () => clampP,

@@ -1,7 +1,19 @@
 /** Reversing, slicing and padding. */
 import { Aval } from "../aval.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
-import { add, and, compare, cond, div, type Expr, int, lit, mul, rem, sub } from "../kernel/expr.ts";
+import {
+  add,
+  and,
+  compare,
+  cond,
+  div,
+  type Expr,
+  int,
+  lit,
+  mul,
+  rem,
+  sub,
+} from "../kernel/expr.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import {
   definePrimitive,
@@ -265,7 +277,9 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
         fail(
           ShapeError,
           "pad",
-          interior < 0 ? "interior must not be negative" : "no more can be taken away than there is",
+          interior < 0
+            ? "interior must not be negative"
+            : "no more can be taken away than there is",
           `[${low},${high},${interior}] on axis ${i} of ${a}`,
           interior < 0 ? "use slice with strides" : "check low and high",
         );
@@ -275,18 +289,26 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
   },
   jvp: ([x, value], tangents, { paddingConfig: config }) => {
     const out = pad(x as NDArray, value as NDArray, config);
-    if (allZero(tangents))
-      return { outs: [out], tangents: [new Zero(out.aval)] };
+    if (allZero(tangents)) return { outs: [out], tangents: [new Zero(out.aval)] };
     const [dx, dvalue] = tangents.map(instantiate) as [NDArray, NDArray];
     return { outs: [out], tangents: [pad(dx, dvalue, config)] };
   },
   transpose: ([ct], [x, value], { paddingConfig: config }) => {
     const { aval } = x as NDArray;
     const ofOperand = (c: NDArray): NDArray => {
-      const cut = pad(c, zeroLike(c), config.map(([low, high]) => [-low, -high, 0]));
+      const cut = pad(
+        c,
+        zeroLike(c),
+        config.map(([low, high]) => [-low, -high, 0]),
+      );
       if (config.every(([, , interior]) => interior === 0)) return cut;
       const strides = config.map(([, , interior]) => interior + 1);
-      return slice(cut, config.map(() => 0), cut.shape, strides);
+      return slice(
+        cut,
+        config.map(() => 0),
+        cut.shape,
+        strides,
+      );
     };
     const ofValue = (c: NDArray): NDArray =>
       reduceSum(selectN(inside(aval.shape, config), [c, zerosOf(c.aval)]), range(c.ndim));

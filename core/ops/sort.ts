@@ -4,7 +4,14 @@ import { isFloat } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import { type Expr, KVar } from "../kernel/expr.ts";
-import { type Buf, loop, type RoutineLowering, set, type Stmt, whileLoop } from "../kernel/kernel.ts";
+import {
+  type Buf,
+  loop,
+  type RoutineLowering,
+  set,
+  type Stmt,
+  whileLoop,
+} from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, noRule, type Primitive, type Tangent, Zero } from "../primitive.ts";
 import { shapesEqual } from "../shape.ts";
@@ -32,7 +39,12 @@ function beforeDown(a: Expr, b: Expr): Expr {
 /** Merge sort of a permutation, bottom up. `order` and `spare` hold positions 0 … n − 1 within one slice;
  *  `goesBefore(p, q)` compares the elements at two positions. The sorted permutation ends in `order`.
  *  @source Knuth, The Art of Computer Programming 3, 5.2.4 */
-function mergeSort(n: number, order: Buf, spare: Buf, goesBefore: (p: Expr, q: Expr) => Expr): Stmt[] {
+function mergeSort(
+  n: number,
+  order: Buf,
+  spare: Buf,
+  goesBefore: (p: Expr, q: Expr) => Expr,
+): Stmt[] {
   const v = (name: string): KVar => new KVar("int32", name);
   const [width, low, middle, high] = [v("width"), v("low"), v("middle"), v("high")];
   const [i, j, p, q] = [v("i"), v("j"), v("p"), v("q")];
@@ -80,7 +92,13 @@ function sortSlices(
   axis: number,
   goesBefore: (inputs: readonly Buf[], p: Expr, q: Expr) => Expr,
   count: number,
-  write: (inputs: readonly Buf[], outputs: readonly Buf[], from: Expr, position: Expr, to: Expr) => Stmt[],
+  write: (
+    inputs: readonly Buf[],
+    outputs: readonly Buf[],
+    from: Expr,
+    position: Expr,
+    to: Expr,
+  ) => Stmt[],
 ): RoutineLowering {
   const n = shape[axis] as number;
   const outer = shape.slice(0, axis).reduce((p, s) => p * s, 1);
@@ -101,7 +119,9 @@ function sortSlices(
               K.add(K.mul(K.add(K.mul(o, K.int(size)), position), K.int(inner)), i);
             const from = new KVar("int32", "from");
             return [
-              ...mergeSort(n, order as Buf, spare as Buf, (p, q) => goesBefore(inputs, place(p, n), place(q, n))),
+              ...mergeSort(n, order as Buf, spare as Buf, (p, q) =>
+                goesBefore(inputs, place(p, n), place(q, n)),
+              ),
               loop(count, (k) => [
                 set(from, (order as Buf).at(k)),
                 ...write(inputs, outputs, place(from, n), from, place(k, count)),
@@ -127,12 +147,30 @@ export const sortP: Primitive<SortParams> = definePrimitive<SortParams>({
   shape: (xs, { dimension, numKeys }) => {
     const first = xs[0] as Aval;
     if (dimension < 0 || dimension >= first.rank)
-      fail(ShapeError, "sort", `dimension must be between 0 and ${first.rank - 1}`, `${dimension} for ${first}`, "choose an existing axis");
+      fail(
+        ShapeError,
+        "sort",
+        `dimension must be between 0 and ${first.rank - 1}`,
+        `${dimension} for ${first}`,
+        "choose an existing axis",
+      );
     if (numKeys < 1 || numKeys > xs.length)
-      fail(ShapeError, "sort", `numKeys must be between 1 and ${xs.length}`, String(numKeys), "count the key operands");
+      fail(
+        ShapeError,
+        "sort",
+        `numKeys must be between 1 and ${xs.length}`,
+        String(numKeys),
+        "count the key operands",
+      );
     for (const x of xs)
       if (!shapesEqual(x.shape, first.shape))
-        fail(ShapeError, "sort", "operands must have one shape", xs.join(" and "), "broadcast them");
+        fail(
+          ShapeError,
+          "sort",
+          "operands must have one shape",
+          xs.join(" and "),
+          "broadcast them",
+        );
     return xs;
   },
   jvp: (xs, ts, { dimension, isStable, numKeys }) => {
@@ -209,10 +247,17 @@ export const topKP: Primitive<TopKParams> = definePrimitive<TopKParams>({
   name: "top_k",
   shape: ([x], { k }) => {
     const a = x as Aval;
-    if (a.rank === 0) fail(ShapeError, "topK", "needs at least one axis", String(a), "use a vector");
+    if (a.rank === 0)
+      fail(ShapeError, "topK", "needs at least one axis", String(a), "use a vector");
     const n = a.shape.at(-1) as number;
     if (!Number.isInteger(k) || k < 0 || k > n)
-      fail(ShapeError, "topK", "k must be between 0 and the size of the last axis", `k = ${k} for ${a}`, "choose a smaller k");
+      fail(
+        ShapeError,
+        "topK",
+        "k must be between 0 and the size of the last axis",
+        `k = ${k} for ${a}`,
+        "choose a smaller k",
+      );
     const shape = [...a.shape.slice(0, -1), k];
     return [a.with({ shape }), Aval.of(shape, "int32")];
   },
@@ -245,4 +290,3 @@ export const topKP: Primitive<TopKParams> = definePrimitive<TopKParams>({
 });
 export const topK = (x: NDArray, k: number): [NDArray, NDArray] =>
   bind(topKP, [x], { k }) as unknown as [NDArray, NDArray];
-

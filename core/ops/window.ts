@@ -46,7 +46,13 @@ function windowShape(op: string, shape: Shape, p: WindowParams): number[] {
     );
   for (const l of [p.windowDimensions, p.windowStrides, p.baseDilation, p.windowDilation])
     if (!l.every((n) => Number.isInteger(n) && n >= 1))
-      fail(ShapeError, op, "window sizes, strides and dilations must be whole numbers ≥ 1", showShape(l), "check them");
+      fail(
+        ShapeError,
+        op,
+        "window sizes, strides and dilations must be whole numbers ≥ 1",
+        showShape(l),
+        "check them",
+      );
   return shape.map((n, i) => {
     const [low, high] = p.padding[i] as readonly [number, number];
     const space = dilate(n, p.baseDilation[i] as number) + low + high;
@@ -56,7 +62,12 @@ function windowShape(op: string, shape: Shape, p: WindowParams): number[] {
 }
 
 /** Index into the operand of element r of the window at `place`, and whether there is one. */
-function element(shape: Shape, p: WindowParams, place: readonly Expr[], r: readonly Expr[]): { inside: Expr; index: Expr[] } {
+function element(
+  shape: Shape,
+  p: WindowParams,
+  place: readonly Expr[],
+  r: readonly Expr[],
+): { inside: Expr; index: Expr[] } {
   let inside: Expr = K.lit(1, "bool");
   const index = shape.map((n, i) => {
     const [low, high] = p.padding[i] as readonly [number, number];
@@ -120,7 +131,12 @@ export const reduceWindowSumP: Primitive<WindowParams> = definePrimitive<WindowP
       const stride = p.windowStrides[i] as number;
       const span = dilate(p.windowDimensions[i] as number, p.windowDilation[i] as number);
       const before = span - low - 1;
-      const after = dilate(n, p.baseDilation[i] as number) + span - 1 - dilate(c.shape[i] as number, stride) - before;
+      const after =
+        dilate(n, p.baseDilation[i] as number) +
+        span -
+        1 -
+        dilate(c.shape[i] as number, stride) -
+        before;
       return [before, after, stride - 1] as const;
     });
     const spread = pad(c, new Literal(0, c.dtype), config);
@@ -139,7 +155,8 @@ export const reduceWindowSumP: Primitive<WindowParams> = definePrimitive<WindowP
   batch: windowBatch((x, p) => bind1(reduceWindowSumP, [x], p)),
   lower: ([x], _outs, p) => {
     const { shape, dtype } = x as Aval;
-    const acc = dtype === "float32" ? "float64" : isFloat(dtype) && dtype !== "float64" ? "float32" : dtype;
+    const acc =
+      dtype === "float32" ? "float64" : isFloat(dtype) && dtype !== "float64" ? "float32" : dtype;
     return {
       kind: "reduce",
       extents: p.windowDimensions,
@@ -171,7 +188,8 @@ function windowExtremum(name: string, select: Selector): Primitive<WindowParams>
     shape: windowRule(name, "any"),
     jvp: ([x], [t], p) => {
       const out = bind1(primitive, [x as NDArray], p);
-      if (t instanceof Zero || !isFloat(out.dtype)) return { outs: [out], tangents: [new Zero(out.aval)] };
+      if (t instanceof Zero || !isFloat(out.dtype))
+        return { outs: [out], tangents: [new Zero(out.aval)] };
       return {
         outs: [out],
         tangents: [bind1(selectAndGatherAddP, [t as NDArray, x as NDArray], { ...p, select })],
@@ -211,7 +229,13 @@ const replaces = (select: Selector, candidate: Expr, best: Expr): Expr =>
 
 function checkSource(op: string, source: Aval, shape: Shape, what: string): void {
   if (!shapesEqual(source.shape, shape))
-    fail(ShapeError, op, `${what} must have the shape ${showShape(shape)}`, String(source), "check the window parameters");
+    fail(
+      ShapeError,
+      op,
+      `${what} must have the shape ${showShape(shape)}`,
+      String(source),
+      "check the window parameters",
+    );
 }
 
 /** out[p] = t[i], i being the place of the extremum of `operand` in window p: the tangent of pooling. */
@@ -225,7 +249,9 @@ export const selectAndGatherAddP: Primitive<SelectParams> = definePrimitive<Sele
   jvp: ([t, x], [dt], p) => {
     const out = bind1(selectAndGatherAddP, [t as NDArray, x as NDArray], p);
     const tangent: Tangent =
-      dt instanceof Zero ? new Zero(out.aval) : bind1(selectAndGatherAddP, [dt as NDArray, x as NDArray], p);
+      dt instanceof Zero
+        ? new Zero(out.aval)
+        : bind1(selectAndGatherAddP, [dt as NDArray, x as NDArray], p);
     return { outs: [out], tangents: [tangent] };
   },
   transpose: ([ct], [t, x], p) => [
@@ -278,13 +304,20 @@ export const selectAndScatterAddP: Primitive<SelectParams> = definePrimitive<Sel
   shape: ([source, operand], p) => {
     const [s, x] = [source as Aval, operand as Aval];
     checkClass("selectAndScatterAdd", "number", s);
-    checkSource("selectAndScatterAdd", s, windowShape("selectAndScatterAdd", x.shape, p), "the source");
+    checkSource(
+      "selectAndScatterAdd",
+      s,
+      windowShape("selectAndScatterAdd", x.shape, p),
+      "the source",
+    );
     return [s.with({ shape: x.shape })];
   },
   jvp: ([s, x], [ds], p) => {
     const out = bind1(selectAndScatterAddP, [s as NDArray, x as NDArray], p);
     const tangent: Tangent =
-      ds instanceof Zero ? new Zero(out.aval) : bind1(selectAndScatterAddP, [ds as NDArray, x as NDArray], p);
+      ds instanceof Zero
+        ? new Zero(out.aval)
+        : bind1(selectAndScatterAddP, [ds as NDArray, x as NDArray], p);
     return { outs: [out], tangents: [tangent] };
   },
   transpose: ([ct], [s, x], p) => [
@@ -316,7 +349,10 @@ export const selectAndScatterAddP: Primitive<SelectParams> = definePrimitive<Sel
         const at = new KVar("int32", "at");
         const value = new KVar(x.dtype, "value");
         const position = new KVar("int32", "position");
-        const nest = (sizes: Shape, body: (index: readonly Expr[]) => readonly Stmt[]): readonly Stmt[] => {
+        const nest = (
+          sizes: Shape,
+          body: (index: readonly Expr[]) => readonly Stmt[],
+        ): readonly Stmt[] => {
           const go = (axis: number, index: readonly Expr[]): readonly Stmt[] =>
             axis === sizes.length
               ? body(index)
@@ -336,18 +372,15 @@ export const selectAndScatterAddP: Primitive<SelectParams> = definePrimitive<Sel
                 when(inside, [
                   set(position, K.linearIndex(index, strides)),
                   set(value, values.at(position)),
-                  when(
-                    K.or(K.compare("lt", at, K.int(0)), replaces(p.select, value, best)),
-                    [set(best, value), set(at, position)],
-                  ),
+                  when(K.or(K.compare("lt", at, K.int(0)), replaces(p.select, value, best)), [
+                    set(best, value),
+                    set(at, position),
+                  ]),
                 ]),
               ];
             }),
             when(K.compare("ge", at, K.int(0)), [
-              out.store(
-                at,
-                K.add(out.at(at), from.at(K.linearIndex(place, stridesOf(s.shape)))),
-              ),
+              out.store(at, K.add(out.at(at), from.at(K.linearIndex(place, stridesOf(s.shape))))),
             ]),
           ]),
         ];
@@ -386,7 +419,13 @@ export function windowParams(shape: Shape, o: WindowOptions): WindowParams {
             const total = Math.max(0, (Math.ceil(space / stride) - 1) * stride + span - space);
             return [Math.floor(total / 2), total - Math.floor(total / 2)] as const;
           });
-  return { windowDimensions: o.windowDimensions, windowStrides, padding, baseDilation, windowDilation };
+  return {
+    windowDimensions: o.windowDimensions,
+    windowStrides,
+    padding,
+    baseDilation,
+    windowDilation,
+  };
 }
 /** Σ over sliding windows.
  *  @example reduceWindowSum(np.ones([4]), { windowDimensions: [2] }).toArray()  // => [2, 2, 2] */

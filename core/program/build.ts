@@ -168,9 +168,12 @@ class ProgramBuilder {
     if (source.kind === "buffer") return source.id;
     const scope = new KernelScope(this);
     const id = this.#buffer(a.aval, "temp");
-    this.#mapKernel(source.kind === "virtual" ? source.name : "constant", a.aval, scope, (index) => [
-      { id, value: this.#read(source, a.aval, index, scope) },
-    ]);
+    this.#mapKernel(
+      source.kind === "virtual" ? source.name : "constant",
+      a.aval,
+      scope,
+      (index) => [{ id, value: this.#read(source, a.aval, index, scope) }],
+    );
     if (!isLiteral(a)) this.#sources.set(a, { kind: "buffer", id });
     return id;
   }
@@ -260,7 +263,9 @@ class ProgramBuilder {
   ): boolean {
     if (this.#results.has(v)) return false;
     const readers = [...(this.#readers.get(v) ?? [])].map(reader);
-    const fusible = readers.every(({ lowering: { kind } }) => kind === "map" || kind === "reduce" || kind === "alias");
+    const fusible = readers.every(
+      ({ lowering: { kind } }) => kind === "map" || kind === "reduce" || kind === "alias",
+    );
     if (!fusible) return false;
     if (cost === 0) return true;
     const only = readers[0];
@@ -296,7 +301,12 @@ class ProgramBuilder {
         }
         const direct =
           source.kind === "virtual" &&
-          reindex(from.shape, out.aval.shape, out.aval.shape.map(() => int(0)), false) !== null;
+          reindex(
+            from.shape,
+            out.aval.shape,
+            out.aval.shape.map(() => int(0)),
+            false,
+          ) !== null;
         if (source.kind === "virtual" && direct && this.#melts(out, source.cost, reader)) {
           this.#sources.set(out, {
             kind: "virtual",
@@ -327,7 +337,9 @@ class ProgramBuilder {
             values.forEach((value, j) => {
               const want = (e.outputs[j] as Var).aval.dtype;
               if (value.dtype !== want)
-                throw new Error(`${name}: its lowering gives ${value.dtype} for a result of ${want}`);
+                throw new Error(
+                  `${name}: its lowering gives ${value.dtype} for a result of ${want}`,
+                );
             });
             return values;
           });

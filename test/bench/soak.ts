@@ -9,7 +9,10 @@ const megabytes = (): number => process.memoryUsage().rss / 2 ** 20;
 
 /** Runs `step` in one synchronous stretch: no task ends, so no finalizer runs. */
 function soak(name: string, step: (p: NDArray) => NDArray): number {
-  const bar = new SingleBar({ format: `${name} [{bar}] {value}/{total} · {rss} MB`, noTTYOutput: false });
+  const bar = new SingleBar({
+    format: `${name} [{bar}] {value}/{total} · {rss} MB`,
+    noTTYOutput: false,
+  });
   bar.start(steps, 0, { rss: 0 });
   let params = np.zeros([1 << 20]);
   let peak = 0;
@@ -32,6 +35,8 @@ function soak(name: string, step: (p: NDArray) => NDArray): number {
 const step = (p: NDArray): NDArray => p.add(0.5);
 const peaks = [soak("jitted", jit(step)), soak("eager", step)];
 if (Math.max(...peaks) > limit) {
-  console.error(`soak: the resident set must stay under ${limit} MB; got ${Math.max(...peaks).toFixed(0)} MB`);
+  console.error(
+    `soak: the resident set must stay under ${limit} MB; got ${Math.max(...peaks).toFixed(0)} MB`,
+  );
   process.exit(1);
 }

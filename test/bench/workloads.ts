@@ -41,7 +41,12 @@ function mlp(): Step {
     w: random.normal(key(i), [sizes[i] as number, n]).mul(0.05),
     b: np.zeros([n]),
   }));
-  return train(params, (p, x, y) => crossEntropy(nn.mlp(p, x), y), random.uniform(key(9), [128, 784]), classes(128, 10));
+  return train(
+    params,
+    (p, x, y) => crossEntropy(nn.mlp(p, x), y),
+    random.uniform(key(9), [128, 784]),
+    classes(128, 10),
+  );
 }
 
 function cnn(): Step {
@@ -57,9 +62,16 @@ function cnn(): Step {
       windowStrides: [1, 1, 2, 2],
       padding: "VALID",
     });
-  const conv = (x: NDArray, w: NDArray): NDArray => pool(nn.relu(lax.convGeneralDilated(x, w, [1, 1], "SAME")));
+  const conv = (x: NDArray, w: NDArray): NDArray =>
+    pool(nn.relu(lax.convGeneralDilated(x, w, [1, 1], "SAME")));
   const loss = (p: typeof params, x: NDArray, y: NDArray): NDArray =>
-    crossEntropy(conv(conv(x, p.c1), p.c2).reshape([32, 64 * 49]).matmul(p.w).add(p.b), y);
+    crossEntropy(
+      conv(conv(x, p.c1), p.c2)
+        .reshape([32, 64 * 49])
+        .matmul(p.w)
+        .add(p.b),
+      y,
+    );
   return train(params, loss, random.uniform(key(9), [32, 1, 28, 28]), classes(32, 10));
 }
 
@@ -91,8 +103,15 @@ function gpt(): Step {
     const mask = np.where(np.tri(T, T, { dtype: "bool" }), 0, -1e9);
     const heads = (z: NDArray): NDArray => z.reshape([B, T, H, D / H]).transpose([0, 2, 1, 3]);
     for (const b of p.blocks) {
-      const [q, kk, v] = np.split(norm(h, b.g1, b.b1).matmul(b.qkv), 3, -1).map(heads) as [NDArray, NDArray, NDArray];
-      const scores = q.matmul(kk.swapaxes(-1, -2)).div(Math.sqrt(D / H)).add(mask);
+      const [q, kk, v] = np.split(norm(h, b.g1, b.b1).matmul(b.qkv), 3, -1).map(heads) as [
+        NDArray,
+        NDArray,
+        NDArray,
+      ];
+      const scores = q
+        .matmul(kk.swapaxes(-1, -2))
+        .div(Math.sqrt(D / H))
+        .add(mask);
       const mixed = nn.softmax(scores).matmul(v).transpose([0, 2, 1, 3]).reshape([B, T, D]);
       h = h.add(mixed.matmul(b.o));
       const wide = nn.gelu(norm(h, b.g2, b.b2).matmul(b.w1).add(b.c1));
@@ -100,16 +119,21 @@ function gpt(): Step {
     }
     return crossEntropy(norm(h, p.g, p.b).matmul(p.tok.T), y);
   };
-  const ids = np.array(Int32Array.from({ length: B * T }, (_, i) => (i * 7) % V), { shape: [B, T] });
+  const ids = np.array(
+    Int32Array.from({ length: B * T }, (_, i) => (i * 7) % V),
+    { shape: [B, T] },
+  );
   return train(params, loss, ids, ids);
 }
 
 /** A step that computes one array and gives its memory back. */
-const once = (f: () => NDArray): Step => async () => {
-  const y = f();
-  await y.blockUntilReady();
-  y.dispose();
-};
+const once =
+  (f: () => NDArray): Step =>
+  async () => {
+    const y = f();
+    await y.blockUntilReady();
+    y.dispose();
+  };
 
 function softmax(): Step {
   const x = random.normal(key(0), [4096, 1024]);

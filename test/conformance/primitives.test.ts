@@ -36,7 +36,10 @@ function differing(
 
 /** Contractions may add their products in any order and precision: n roundings of Σ|x·y| apart, where n is the
  *  number of products and Σ|x·y| the same contraction of absolute values. */
-function orderBound(family: string, sample: Sample): ((result: number, i: number) => number) | null {
+function orderBound(
+  family: string,
+  sample: Sample,
+): ((result: number, i: number) => number) | null {
   if (family !== "contract" && family !== "conv") return null;
   const size = Math.max(...sample.args.map((a) => sizeOf(a.shape)));
   const sums = resultsOf(
@@ -60,11 +63,15 @@ function batchDifferences(sample: Sample, batched: readonly boolean[], last: boo
   const args = first.map((x, i) =>
     batched[i] ? stack([x, second[i] as NDArray], axes[i] as number) : x,
   );
-  const want = (picked.map((xs) => resultsOf(sample, xs)) as [NDArray[], NDArray[]]).reduce((a, b) =>
-    a.map((x, i) => stack([x, b[i] as NDArray], 0)),
+  const want = (picked.map((xs) => resultsOf(sample, xs)) as [NDArray[], NDArray[]]).reduce(
+    (a, b) => a.map((x, i) => stack([x, b[i] as NDArray], 0)),
   );
   const got = vmap((...xs: NDArray[]) => resultsOf(sample, xs), axes)(...args);
-  return differing(`vmap of ${batched.map((b) => (b ? "B" : "-")).join("")}${last ? ", last axis" : ""}`, got, want);
+  return differing(
+    `vmap of ${batched.map((b) => (b ? "B" : "-")).join("")}${last ? ", last axis" : ""}`,
+    got,
+    want,
+  );
 }
 
 function batchings(sample: Sample): string[] {

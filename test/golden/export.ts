@@ -10,7 +10,11 @@ const out = Object.entries(families).map(([family, samples]) => [
     jax: s.jax,
     grad: differentiated(s),
     digest: digestOf(s),
-    args: s.args.map((a, i) => ({ shape: a.shape, dtype: a.dtype, values: valuesOf(s, i).map(encode) })),
+    args: s.args.map((a, i) => ({
+      shape: a.shape,
+      dtype: a.dtype,
+      values: valuesOf(s, i).map(encode),
+    })),
   })),
 ]);
 process.stdout.write(JSON.stringify(Object.fromEntries(out)));

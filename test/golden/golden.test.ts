@@ -44,21 +44,33 @@ const folder = new URL("./values/", import.meta.url);
 const goldens = new Map<string, Golden>();
 for (const family of Object.keys(families)) {
   const file = `${family}.json`;
-  if (!readdirSync(folder).includes(file)) throw new Error(`no golden values of ${family}: ${remake}`);
+  if (!readdirSync(folder).includes(file))
+    throw new Error(`no golden values of ${family}: ${remake}`);
   for (const g of JSON.parse(readFileSync(new URL(file, folder), "utf8")) as Golden[])
     goldens.set(`${family}/${g.primitive}: ${g.name}`, g);
 }
 
-function against(what: string, got: readonly NDArray[], want: readonly Result[], ulp: number, signedZero: boolean): string[] {
+function against(
+  what: string,
+  got: readonly NDArray[],
+  want: readonly Result[],
+  ulp: number,
+  signedZero: boolean,
+): string[] {
   if (got.length !== want.length) return [`${what}: ${got.length} results, not ${want.length}`];
   return got.flatMap((x, k) => {
     const w = want[k] as Result;
     const aval = Aval.of(w.s, w.d);
     if (x.aval.strong !== aval) return [`${what} ${k}: ${x.aval}, not ${aval}`];
-    const text = difference(dataSync(x), w.v.map((v) => castNumber(decode(v), w.d)), w.d, {
-      ulps: (i) => ulp + Math.ceil(w.e?.[i] ?? 0),
-      signedZero,
-    });
+    const text = difference(
+      dataSync(x),
+      w.v.map((v) => castNumber(decode(v), w.d)),
+      w.d,
+      {
+        ulps: (i) => ulp + Math.ceil(w.e?.[i] ?? 0),
+        signedZero,
+      },
+    );
     return text === "" ? [] : [`${what} ${k}: ${text}`];
   });
 }
@@ -76,7 +88,9 @@ function gradients(sample: Sample, xs: readonly NDArray[], wrap: typeof jit | nu
   const pull = (...picked: NDArray[]): NDArray[] => {
     const [outs, back] = vjp(f, ...picked);
     const cts = outs.map((o, k) =>
-      isFloat(o.dtype) ? fromValues(cotangentValues(o.size, k), o.aval.strong) : zerosOf(o.aval.strong),
+      isFloat(o.dtype)
+        ? fromValues(cotangentValues(o.size, k), o.aval.strong)
+        : zerosOf(o.aval.strong),
     );
     return [...back(cts)];
   };
@@ -91,12 +105,19 @@ for (const [family, samples] of Object.entries(families))
       it(`${sample.primitive}: ${sample.name}`, () => {
         const golden = goldens.get(`${family}/${sample.primitive}: ${sample.name}`);
         if (golden === undefined) throw new Error(`no golden value: ${remake}`);
-        if (golden.digest !== digestOf(sample)) throw new Error(`the golden value is stale: ${remake}`);
+        if (golden.digest !== digestOf(sample))
+          throw new Error(`the golden value is stale: ${remake}`);
         const xs = argumentsOf(sample);
         const ulp = sample.ulp ?? 2;
         const bad = [
           ...against("eager value", resultsOf(sample, xs), golden.values, ulp, true),
-          ...against("jit value", jit((...a: NDArray[]) => resultsOf(sample, a))(...xs), golden.values, ulp, true),
+          ...against(
+            "jit value",
+            jit((...a: NDArray[]) => resultsOf(sample, a))(...xs),
+            golden.values,
+            ulp,
+            true,
+          ),
         ];
         seen.values++;
         if (golden.grads !== undefined) {

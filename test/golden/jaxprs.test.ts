@@ -26,7 +26,9 @@ const w = np.ones([3, 4]);
 const i = np.array(1, { dtype: "int32" });
 type A = NDArray;
 
-const programs: { readonly [name: string]: readonly [(...xs: NDArray[]) => unknown, readonly NDArray[]] } = {
+const programs: {
+  readonly [name: string]: readonly [(...xs: NDArray[]) => unknown, readonly NDArray[]];
+} = {
   "elementwise chain": [(a) => np.add(np.multiply(np.exp(np.sin(a as A)), 2), 1), [x]],
   sum: [(a) => np.sum(a as A), [m]],
   "sum over an axis": [(a) => np.sum(a as A, 0), [m]],
@@ -37,7 +39,10 @@ const programs: { readonly [name: string]: readonly [(...xs: NDArray[]) => unkno
   "grad of sum of products": [grad((a: A) => np.sum(np.multiply(a, a))) as never, [x]],
   "grad of a tanh layer": [grad((a: A, b: A) => np.sum(np.tanh(np.matmul(b, a)))) as never, [w, m]],
   "vmap of a dot product": [vmap((a: A, b: A) => np.dot(a, b)) as never, [m, m]],
-  "vmap of matmul": [vmap((a: A, b: A) => np.matmul(a, b), [0, null]) as never, [np.ones([5, 2, 3]), w]],
+  "vmap of matmul": [
+    vmap((a: A, b: A) => np.matmul(a, b), [0, null]) as never,
+    [np.ones([5, 2, 3]), w],
+  ],
   "vmap of a sum": [vmap((a: A) => np.sum(np.sin(a))) as never, [m]],
   jvp: [(a, t) => jvp((v: A) => np.multiply(np.sin(v), 2), [a as A], [t as A]), [x, x]],
   argmax: [(a) => np.argmax(a as A, 0), [x]],
@@ -62,7 +67,12 @@ const programs: { readonly [name: string]: readonly [(...xs: NDArray[]) => unkno
   "integer power": [(a) => np.power(a as A, 3), [x]],
   "grad of a maximum over an axis": [grad((a: A) => np.max(a)) as never, [x]],
   "hessian-vector product": [
-    (a, t) => jvp(grad((v: A) => np.sum(np.sin(v))), [a as A], [t as A])[1],
+    (a, t) =>
+      jvp(
+        grad((v: A) => np.sum(np.sin(v))),
+        [a as A],
+        [t as A],
+      )[1],
     [x, x],
   ],
   "grad of a product of two": [
@@ -120,11 +130,14 @@ function normal({ jaxpr }: ClosedJaxpr): Normal {
     return true;
   });
   const numbers = new Map<Var, number>(inputs.map((v, k) => [v, k]));
-  const show = (a: Var | Literal): Shown => (isLiteral(a) ? ["lit", a.value] : (numbers.get(a) as number));
+  const show = (a: Var | Literal): Shown =>
+    isLiteral(a) ? ["lit", a.value] : (numbers.get(a) as number);
   const equations = kept.reverse().map((s): Line => {
     const shown = s.inputs.map(show);
     for (const v of s.outs) numbers.set(v, numbers.size);
-    const params = Object.entries(s.params).flatMap(([k, v]) => (meaningless.has(k) ? [] : [[snake(k), plain(k, v)]]));
+    const params = Object.entries(s.params).flatMap(([k, v]) =>
+      meaningless.has(k) ? [] : [[snake(k), plain(k, v)]],
+    );
     return {
       out: s.outs.map((v) => `${numbers.get(v)}:${v.aval}`),
       primitive: s.primitive,

@@ -16,11 +16,17 @@ export interface ShapeOptions {
 }
 /** A shape. Small ones first; axes of size 0 and 1 among them.
  *  @example fc.assert(fc.property(arb.shape(), (s) => np.zeros(s).size === s.reduce((a, b) => a * b, 1))) */
-export const shape = ({ minRank = 0, maxRank = 3, minSize = 0, maxSize = 4 }: ShapeOptions = {}): fc.Arbitrary<number[]> =>
+export const shape = ({
+  minRank = 0,
+  maxRank = 3,
+  minSize = 0,
+  maxSize = 4,
+}: ShapeOptions = {}): fc.Arbitrary<number[]> =>
   fc.array(fc.integer({ min: minSize, max: maxSize }), { minLength: minRank, maxLength: maxRank });
 
 /** A dtype, of the given ones if some are given. */
-export const dtype = (among: readonly DType[] = allDTypes): fc.Arbitrary<DType> => fc.constantFrom(...among);
+export const dtype = (among: readonly DType[] = allDTypes): fc.Arbitrary<DType> =>
+  fc.constantFrom(...among);
 
 export interface ArrayOptions extends ShapeOptions {
   readonly shape?: Shape;
@@ -41,14 +47,18 @@ function element(d: DType, { min, max, special = false }: ArrayOptions): fc.Arbi
   if (info.kind !== "float") return fc.integer({ min: Math.ceil(low), max: Math.floor(high) });
   const finite = fc.double({ min: low, max: high, noNaN: true }).map((x) => castNumber(x, d));
   return special
-    ? fc.oneof({ weight: 6, arbitrary: finite }, { weight: 1, arbitrary: fc.constantFrom(Number.NaN, Infinity, -Infinity, -0) })
+    ? fc.oneof(
+        { weight: 6, arbitrary: finite },
+        { weight: 1, arbitrary: fc.constantFrom(Number.NaN, Infinity, -Infinity, -0) },
+      )
     : finite;
 }
 
 /** An array with its elements spelled out where fast-check prints it. */
 function printable(x: NDArray): NDArray {
   Object.defineProperty(x, fc.toStringMethod, {
-    value: () => `${x.aval}(${Array.from(dataSync(x), (v) => (Object.is(v, -0) ? "-0" : String(v))).join(", ")})`,
+    value: () =>
+      `${x.aval}(${Array.from(dataSync(x), (v) => (Object.is(v, -0) ? "-0" : String(v))).join(", ")})`,
     enumerable: false,
   });
   return x;
@@ -81,7 +91,10 @@ export function broadcastable(count = 2, options: ShapeOptions = {}): fc.Arbitra
     fc.tuple(
       ...Array.from({ length: count }, () =>
         fc
-          .tuple(fc.nat(whole.length), fc.array(fc.boolean(), { minLength: whole.length, maxLength: whole.length }))
+          .tuple(
+            fc.nat(whole.length),
+            fc.array(fc.boolean(), { minLength: whole.length, maxLength: whole.length }),
+          )
           .map(([dropped, ones]) => whole.map((n, i) => (ones[i] ? 1 : n)).slice(dropped)),
       ),
     ),
@@ -94,7 +107,10 @@ export interface PytreeOptions {
 }
 /** A pytree with the given leaves: objects, lists, tuples, null.
  *  @example arb.pytree(arb.float32Array({ shape: [2] })) */
-export function pytree<L>(leaf: fc.Arbitrary<L>, { depth = 3 }: PytreeOptions = {}): fc.Arbitrary<unknown> {
+export function pytree<L>(
+  leaf: fc.Arbitrary<L>,
+  { depth = 3 }: PytreeOptions = {},
+): fc.Arbitrary<unknown> {
   const { tree } = fc.letrec<{ tree: unknown }>((tie) => ({
     tree: fc.oneof(
       { maxDepth: depth, depthSize: "small" },
@@ -114,7 +130,10 @@ export interface ProgramOptions {
   readonly subset?: "smooth" | "full";
 }
 /** A random well-typed composition of primitives on one to three float arrays. */
-export function program({ maxDepth = 30, subset = "full" }: ProgramOptions = {}): fc.Arbitrary<Program> {
+export function program({
+  maxDepth = 30,
+  subset = "full",
+}: ProgramOptions = {}): fc.Arbitrary<Program> {
   const pick = fc.nat(9999);
   const instruction = fc.record({
     operation: fc.nat(9999),
@@ -122,14 +141,26 @@ export function program({ maxDepth = 30, subset = "full" }: ProgramOptions = {})
   });
   return fc
     .record({
-      inputs: fc.array(shape({ maxRank: 3, minSize: 1, maxSize: 3 }), { minLength: 1, maxLength: 3 }),
+      inputs: fc.array(shape({ maxRank: 3, minSize: 1, maxSize: 3 }), {
+        minLength: 1,
+        maxLength: 3,
+      }),
       // without a bias towards short programs
-      instructions: fc.noBias(fc.array(instruction, { minLength: 1, maxLength: Math.ceil((4 / 3) * maxDepth), size: "max" })),
+      instructions: fc.noBias(
+        fc.array(instruction, {
+          minLength: 1,
+          maxLength: Math.ceil((4 / 3) * maxDepth),
+          size: "max",
+        }),
+      ),
       seed: fc.nat(9999),
     })
     .map((spec) => {
       const made = new Program({ ...spec, smooth: subset === "smooth", maxDepth });
-      Object.defineProperty(made, fc.toStringMethod, { value: () => made.toString(), enumerable: false });
+      Object.defineProperty(made, fc.toStringMethod, {
+        value: () => made.toString(),
+        enumerable: false,
+      });
       return made;
     });
 }

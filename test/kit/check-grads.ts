@@ -48,7 +48,10 @@ const values = (x: NDArray): number[] => Array.from(dataSync(x));
 export function direction(avals: readonly Aval[], random: Random): NDArray[] {
   return avals.map((a) =>
     fromValues(
-      Array.from({ length: a.size }, () => (random.chance(0.5) ? 1 : -1) * (0.5 + random.bits() / 2 ** 33)),
+      Array.from(
+        { length: a.size },
+        () => (random.chance(0.5) ? 1 : -1) * (0.5 + random.bits() / 2 ** 33),
+      ),
       a.strong,
     ),
   );
@@ -88,7 +91,8 @@ export function differences(
   (pairs[0] as (typeof pairs)[number])[0].forEach((first, k) => {
     const found = first.map((_, i) => {
       const [d0, d1, d2] = pairs.map(
-        ([up, down], j) => ((up[k]?.[i] as number) - (down[k]?.[i] as number)) / (2 * (steps[j] as number)),
+        ([up, down], j) =>
+          ((up[k]?.[i] as number) - (down[k]?.[i] as number)) / (2 * (steps[j] as number)),
       ) as [number, number, number];
       const [r0, r1] = [(4 * d1 - d0) / 3, (4 * d2 - d1) / 3];
       return [r1, Math.abs(r1 - r0)] as const;
@@ -99,7 +103,10 @@ export function differences(
   return { slope, error, scale: magnitude(pairs.flat().flat(2)) };
 }
 
-const floats = (f: Flat): Flat => (xs) => f(xs).filter((y) => isFloat(y.dtype));
+const floats =
+  (f: Flat): Flat =>
+  (xs) =>
+    f(xs).filter((y) => isFloat(y.dtype));
 const push = (f: Flat, xs: readonly NDArray[], vs: readonly NDArray[]): readonly NDArray[] =>
   jvp((...a: NDArray[]) => [...f(a)], [...xs], [...vs])[1];
 const pull = (f: Flat, xs: readonly NDArray[], cts: readonly NDArray[]): readonly NDArray[] =>
@@ -183,7 +190,8 @@ export function checkGrads<A extends readonly unknown[]>(
       }
     return "";
   };
-  const zeros = (i: number): NDArray => fromValues(new Array<number>((xs[i] as NDArray).size).fill(0), (xs[i] as NDArray).aval);
+  const zeros = (i: number): NDArray =>
+    fromValues(new Array<number>((xs[i] as NDArray).size).fill(0), (xs[i] as NDArray).aval);
 
   const check = (g: Flat, level: number, mode: string): void => {
     const us = direction(
@@ -194,8 +202,12 @@ export function checkGrads<A extends readonly unknown[]>(
     if (wrong !== "") {
       // which argument is to blame
       for (const i of us.keys()) {
-        const alone = forward(g, us.map((u, j) => (i === j ? u : zeros(j))));
-        if (alone !== "") complain(mode === "" ? "fwd" : `fwd of ${mode}`, level, paths[i] as string, alone);
+        const alone = forward(
+          g,
+          us.map((u, j) => (i === j ? u : zeros(j))),
+        );
+        if (alone !== "")
+          complain(mode === "" ? "fwd" : `fwd of ${mode}`, level, paths[i] as string, alone);
       }
       complain(mode === "" ? "fwd" : `fwd of ${mode}`, level, paths.join(", "), wrong);
     }
@@ -223,8 +235,10 @@ export function checkGrads<A extends readonly unknown[]>(
       }
     }
     if (level >= order) return;
-    if (modes.includes("fwd")) check((a) => push(g, a, us), level + 1, `fwd${mode === "" ? "" : ` of ${mode}`}`);
-    if (modes.includes("rev")) check((a) => pull(g, a, vs), level + 1, `rev${mode === "" ? "" : ` of ${mode}`}`);
+    if (modes.includes("fwd"))
+      check((a) => push(g, a, us), level + 1, `fwd${mode === "" ? "" : ` of ${mode}`}`);
+    if (modes.includes("rev"))
+      check((a) => pull(g, a, vs), level + 1, `rev${mode === "" ? "" : ` of ${mode}`}`);
   };
   check(flat, 1, "");
 }

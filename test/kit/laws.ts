@@ -74,7 +74,8 @@ class Laws {
 
   /** Two evaluations of the results themselves. */
   same(law: string, got: Arrays, want: Arrays, closed?: ClosedJaxpr): void {
-    if (got.length !== want.length) this.fail(law, `${got.length} results, not ${want.length}`, closed);
+    if (got.length !== want.length)
+      this.fail(law, `${got.length} results, not ${want.length}`, closed);
     got.forEach((x, k) => {
       const w = want[k] as NDArray;
       const absolute = this.#lawful.allowance?.(k, w) ?? 0;
@@ -85,7 +86,8 @@ class Laws {
 
   /** Two computations of the same derivative, in float64; `scale` is the size of what was added up. */
   close(law: string, got: Arrays, want: Arrays, scale = 0, closed?: ClosedJaxpr): void {
-    if (got.length !== want.length) this.fail(law, `${got.length} results, not ${want.length}`, closed);
+    if (got.length !== want.length)
+      this.fail(law, `${got.length} results, not ${want.length}`, closed);
     const size = Math.max(1, scale, magnitude(want.flatMap(numbers)));
     got.forEach((x, k) => {
       const text = arrayDifference(x, want[k] as NDArray, { absolute: relative * size });
@@ -124,7 +126,14 @@ class Laws {
     const f = this.#f;
     // shrunk and turned around: inside whatever bounds the arguments have
     const variants = [1, -0.5, 0.25].map((by) =>
-      xs.map((x) => (isFloat(x.dtype) ? fromValues(numbers(x).map((v) => v * by), x.aval) : x)),
+      xs.map((x) =>
+        isFloat(x.dtype)
+          ? fromValues(
+              numbers(x).map((v) => v * by),
+              x.aval,
+            )
+          : x,
+      ),
     );
     const whole = (...a: NDArray[]): NDArray[] => [...f(...a)];
     const stacked = (i: number, axis: number): NDArray =>
@@ -139,14 +148,28 @@ class Laws {
     const all = xs.map((_, i) => stacked(i, 0));
     const batched = vmap(whole, 0);
     const law = "vmap f = stack ∘ map f";
-    this.same(law, batched(...all), expected((v) => v), this.checked("vmap f", batched, all));
+    this.same(
+      law,
+      batched(...all),
+      expected((v) => v),
+      this.checked("vmap f", batched, all),
+    );
     // one argument, at its last axis; the results' batch axis at the end
     const at = this.#random.int(0, xs.length);
     const rank = (xs[at] as NDArray).ndim;
-    const some = vmap(whole, xs.map((_, i) => (i === at ? rank : null)), { outAxes: -1 });
+    const some = vmap(
+      whole,
+      xs.map((_, i) => (i === at ? rank : null)),
+      { outAxes: -1 },
+    );
     const args = xs.map((x, i) => (i === at ? stacked(i, rank) : x));
     const outs = expected((v) => xs.map((x, i) => (i === at ? (v[i] as NDArray) : x)));
-    const last = outs.map((o) => stack(range(3).map((i) => unstacked(o, i)), o.ndim - 1));
+    const last = outs.map((o) =>
+      stack(
+        range(3).map((i) => unstacked(o, i)),
+        o.ndim - 1,
+      ),
+    );
     this.same(`${law} over argument ${at}`, some(...args), last);
   }
 
@@ -156,8 +179,14 @@ class Laws {
     const list = (...a: NDArray[]): NDArray[] => [...f(...a)];
     const outs = list(...xs);
     if (outs.length === 0) return [];
-    const us = direction(xs.map((x) => x.aval), this.#random);
-    const vs = direction(outs.map((y) => y.aval), this.#random);
+    const us = direction(
+      xs.map((x) => x.aval),
+      this.#random,
+    );
+    const vs = direction(
+      outs.map((y) => y.aval),
+      this.#random,
+    );
 
     const push = (...a: NDArray[]): NDArray[] => jvp(list, a, us)[1];
     const pull = (...a: NDArray[]): NDArray[] => [...vjp(list, ...a)[1](vs)];
@@ -189,12 +218,26 @@ class Laws {
     // vmap ∘ grad = grad ∘ vmap, summed
     const batch = xs.map((x) => stack([x, mul(x, 0.5), mul(x, -0.75)]));
     const each = vmap(gradient, 0);
-    const summed = grad((...a: NDArray[]) => reduceSum(vmap(loss, 0)(...a), [0]), { argnums }) as typeof each;
-    this.close("vmap grad f = grad Σ vmap f", each(...batch), summed(...batch), size, this.checked("vmap grad f", each, batch));
+    const summed = grad((...a: NDArray[]) => reduceSum(vmap(loss, 0)(...a), [0]), {
+      argnums,
+    }) as typeof each;
+    this.close(
+      "vmap grad f = grad Σ vmap f",
+      each(...batch),
+      summed(...batch),
+      size,
+      this.checked("vmap grad f", each, batch),
+    );
 
     // second order: the Hessian is symmetric, and is the derivative of the gradient
-    const ws = direction(xs.map((x) => x.aval), this.#random);
-    const alongGradient = (d: Arrays) => (...a: NDArray[]): NDArray[] => jvp(gradient, a, [...d])[1];
+    const ws = direction(
+      xs.map((x) => x.aval),
+      this.#random,
+    );
+    const alongGradient =
+      (d: Arrays) =>
+      (...a: NDArray[]): NDArray[] =>
+        jvp(gradient, a, [...d])[1];
     const [hu, hw] = [alongGradient(us)(...xs), alongGradient(ws)(...xs)];
     this.checked("jvp grad f", alongGradient(us), xs);
     const [p, q] = [innerProduct(hu, ws), innerProduct(hw, us)];
@@ -224,7 +267,10 @@ class Laws {
         // roundings of f, divided by the smallest step
         const bound = error + (relative / 10) * size + 1e-13 * 2 ** 12 * size;
         if (!(Math.abs(got - want) <= bound))
-          this.fail(law, `${got} by rule and ${want} by differences at element ${i} of result ${k}, more than ${bound} apart`);
+          this.fail(
+            law,
+            `${got} by rule and ${want} by differences at element ${i} of result ${k}, more than ${bound} apart`,
+          );
       });
     });
   }
@@ -256,7 +302,11 @@ export function transformsAgree(
   const [first, ...rest] = seen as [(typeof seen)[number], ...typeof seen];
   for (const other of rest) {
     first.laws.same(`${other.backend} = ${first.backend}`, other.values, first.values);
-    first.laws.close(`${other.backend} = ${first.backend}, gradients`, other.gradient, first.gradient);
+    first.laws.close(
+      `${other.backend} = ${first.backend}, gradients`,
+      other.gradient,
+      first.gradient,
+    );
   }
   return { differences: first.laws.differences, rough: first.laws.rough };
 }

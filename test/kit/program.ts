@@ -5,7 +5,8 @@ import { dtypes, isFloat } from "../../core/dtype.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import { showShape, sizeOf, type Shape } from "../../core/shape.ts";
 import { Random } from "../conformance/values.ts";
-import { limits, type Operation, operations, type Step, type Value } from "./operations.ts";
+import { operations } from "./operations.ts";
+import type { Operation, Step, Value } from "./step.ts";
 
 /** Numbers from which one instruction is decided: an operation, then its operands and parameters. Every list of
  *  numbers means some instruction, so that programs shrink by leaving instructions out. */
@@ -103,7 +104,9 @@ export class Program {
     const used = this.#used();
     const lines = this.steps.flatMap((s, i) => {
       if (!used.has(n + i)) return [];
-      const text = s.text.replace(/\$(\d)/g, (_, d: string) => letter(s.operands[Number(d)] as number));
+      const text = s.text.replace(/\$(\d)/g, (_, d: string) =>
+        letter(s.operands[Number(d)] as number),
+      );
       return [`  ${letter(n + i)}: ${s.out.kind}${showShape(s.out.shape)} = ${text}`];
     });
     const outs = this.outs.map(letter).join(", ");
@@ -134,5 +137,3 @@ function decide(
   }
   return null;
 }
-
-export { limits };

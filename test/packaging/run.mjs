@@ -2,7 +2,14 @@
 // Packs the library, installs the tarball in an empty project, and trains the same model under Node, under Deno,
 // and as a bundle in headless Chromium. All must print the same loss to 1e-5.
 import { execFileSync, spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
@@ -16,7 +23,8 @@ const sh = (command, args, cwd = project) =>
 
 function lossOf(where, output) {
   const match = /ok (\d+\.\d+)/.exec(output);
-  if (match === null) throw new Error(`packaging: ${where} must print "ok <loss>"; got ${output.slice(-400)}`);
+  if (match === null)
+    throw new Error(`packaging: ${where} must print "ok <loss>"; got ${output.slice(-400)}`);
   console.log(`${where.padEnd(10)} ok ${match[1]}`);
   return Number(match[1]);
 }
@@ -25,7 +33,8 @@ function lossOf(where, output) {
 function findBrowser() {
   const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
   const found = () => {
-    if (process.env.CHROME_PATH && existsSync(process.env.CHROME_PATH)) return process.env.CHROME_PATH;
+    if (process.env.CHROME_PATH && existsSync(process.env.CHROME_PATH))
+      return process.env.CHROME_PATH;
     for (const name of names) {
       const which = spawnSync("which", [name], { encoding: "utf8" });
       if (which.status === 0) return which.stdout.trim();
@@ -41,7 +50,9 @@ function findBrowser() {
     const now = found();
     if (now !== null) return now;
   }
-  throw new Error("packaging: a Chromium must be installed; got none on PATH; install it or set CHROME_PATH.");
+  throw new Error(
+    "packaging: a Chromium must be installed; got none on PATH; install it or set CHROME_PATH.",
+  );
 }
 
 async function inBrowser(folder) {
@@ -88,17 +99,46 @@ async function inBrowser(folder) {
 
 try {
   sh("npm", ["run", "--silent", "build"], root);
-  const tarball = sh("npm", ["pack", "--silent", "--pack-destination", project], root).trim().split("\n").at(-1);
+  const tarball = sh("npm", ["pack", "--silent", "--pack-destination", project], root)
+    .trim()
+    .split("\n")
+    .at(-1);
   const inside = sh("tar", ["-tzf", tarball]).trim().split("\n");
-  const stray = inside.filter((f) => !/^package\/(dist\/|package\.json|README\.md|LICENSE|CHANGELOG\.md|ARCHITECTURE\.md)/.test(f));
-  if (stray.length > 0) throw new Error(`packaging: the tarball must hold the build only; got ${stray.join(", ")}`);
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "user", private: true, type: "module" }));
+  const stray = inside.filter(
+    (f) =>
+      !/^package\/(dist\/|package\.json|README\.md|LICENSE|CHANGELOG\.md|ARCHITECTURE\.md)/.test(f),
+  );
+  if (stray.length > 0)
+    throw new Error(`packaging: the tarball must hold the build only; got ${stray.join(", ")}`);
+  writeFileSync(
+    join(project, "package.json"),
+    JSON.stringify({ name: "user", private: true, type: "module" }),
+  );
   sh("npm", ["install", "--no-audit", "--no-fund", "--silent", join(project, tarball)]);
   copyFileSync(join(here, "train.mjs"), join(project, "train.mjs"));
   const losses = [lossOf("node", sh(process.execPath, ["train.mjs"]))];
 
-  sh("npm", ["install", "--no-audit", "--no-fund", "--silent", "deno@2", "vite@7", "playwright-core@1"]);
-  losses.push(lossOf("deno", sh(join(project, "node_modules", ".bin", "deno"), ["run", "--quiet", "--no-lock", "--allow-all", "train.mjs"])));
+  sh("npm", [
+    "install",
+    "--no-audit",
+    "--no-fund",
+    "--silent",
+    "deno@2",
+    "vite@7",
+    "playwright-core@1",
+  ]);
+  losses.push(
+    lossOf(
+      "deno",
+      sh(join(project, "node_modules", ".bin", "deno"), [
+        "run",
+        "--quiet",
+        "--no-lock",
+        "--allow-all",
+        "train.mjs",
+      ]),
+    ),
+  );
 
   writeFileSync(
     join(project, "index.html"),
@@ -108,7 +148,8 @@ try {
   losses.push(lossOf("chromium", await inBrowser(join(project, "dist"))));
 
   const spread = Math.max(...losses) - Math.min(...losses);
-  if (spread > 1e-5) throw new Error(`packaging: all must learn alike; got losses ${losses.join(", ")}`);
+  if (spread > 1e-5)
+    throw new Error(`packaging: all must learn alike; got losses ${losses.join(", ")}`);
 } finally {
   rmSync(project, { recursive: true, force: true });
 }

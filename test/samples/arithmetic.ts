@@ -34,7 +34,10 @@ const one =
   });
 
 /** Forms that every binary operation on numbers has; the second operand away from 0. */
-const forms = (sample: ReturnType<typeof two>, away: readonly [number, number] = [0.5, 2]): Sample[] => {
+const forms = (
+  sample: ReturnType<typeof two>,
+  away: readonly [number, number] = [0.5, 2],
+): Sample[] => {
   const y = (shape: readonly number[], d: DType): Arg => arg(shape, d, { range: away });
   return [
     sample("float32", arg([2, 3]), y([2, 3], "float32")),
@@ -51,9 +54,17 @@ const forms = (sample: ReturnType<typeof two>, away: readonly [number, number] =
 
 // every pair of these
 const special = [nan, inf, -inf, 0, -0, 1, -2.5];
-const pairs = [special.flatMap((x) => special.map(() => x)), special.flatMap(() => special)] as const;
+const pairs = [
+  special.flatMap((x) => special.map(() => x)),
+  special.flatMap(() => special),
+] as const;
 const specials = (sample: ReturnType<typeof two>): Sample =>
-  sample("special values", arg([7, 7], "float32", pairs[0]), arg([7, 7], "float32", pairs[1]), edge);
+  sample(
+    "special values",
+    arg([7, 7], "float32", pairs[0]),
+    arg([7, 7], "float32", pairs[1]),
+    edge,
+  );
 
 const top = 2 ** 31 - 1;
 const bottom = -(2 ** 31);
@@ -61,7 +72,11 @@ const int32s = [top, bottom, bottom, 7, -7, 7, -7, 0];
 const others = [1, -1, 1, 4, 4, -4, -4, 3];
 const integers = (sample: ReturnType<typeof two>): Sample[] => [
   sample("int32", arg([8], "int32", int32s), arg([8], "int32", others)),
-  sample("uint32", arg([4], "uint32", [2 ** 32 - 1, 2 ** 31, 5, 0]), arg([4], "uint32", [1, 2, 7, 3])),
+  sample(
+    "uint32",
+    arg([4], "uint32", [2 ** 32 - 1, 2 ** 31, 5, 0]),
+    arg([4], "uint32", [1, 2, 7, 3]),
+  ),
   sample("int8", arg([4], "int8", [127, -128, 100, -7]), arg([4], "int8", [2, 1, 3, 4])),
   sample("uint8", arg([2, 2], "uint8", [255, 0, 200, 3]), arg([2, 2], "uint8", [1, 1, 100, 2])),
 ];
@@ -82,16 +97,46 @@ const sign = one("sign", a.sign);
 const abs = one("abs", a.abs);
 const floor = one("floor", a.floor);
 const ceil = one("ceil", a.ceil);
-const awayFromZero = one("round", (x) => a.round(x, "awayFromZero"), "lax.round(a, lax.RoundingMethod.AWAY_FROM_ZERO)");
-const toEven = one("round", (x) => a.round(x, "toNearestEven"), "lax.round(a, lax.RoundingMethod.TO_NEAREST_EVEN)");
-const power = (y: number) => one("integer_pow", (x) => a.integerPow(x, y), `lax.integer_pow(a, ${y})`);
+const awayFromZero = one(
+  "round",
+  (x) => a.round(x, "awayFromZero"),
+  "lax.round(a, lax.RoundingMethod.AWAY_FROM_ZERO)",
+);
+const toEven = one(
+  "round",
+  (x) => a.round(x, "toNearestEven"),
+  "lax.round(a, lax.RoundingMethod.TO_NEAREST_EVEN)",
+);
+const power = (y: number) =>
+  one("integer_pow", (x) => a.integerPow(x, y), `lax.integer_pow(a, ${y})`);
 
-const halves = [0.5, -0.5, 1.5, -1.5, 2.5, -2.5, 0.49999997, -0.3, 0, -0, inf, -inf, nan, 8388609, 1e10, 0.7];
+const halves = [
+  0.5,
+  -0.5,
+  1.5,
+  -1.5,
+  2.5,
+  -2.5,
+  0.49999997,
+  -0.3,
+  0,
+  -0,
+  inf,
+  -inf,
+  nan,
+  8388609,
+  1e10,
+  0.7,
+];
 const step: Rest = { noNumericGrad: "a step function" };
 const steps = (sample: ReturnType<typeof one>): Sample[] => [
   sample("halves and special values", arg([2, 8], "float32", halves), step),
   sample("float64", arg([5], "float64", { range: [-9, 9] }), step),
-  sample("float64, halves", arg([4], "float64", [0.5, 0.49999999999999994, 4503599627370498, -1.5]), step),
+  sample(
+    "float64, halves",
+    arg([4], "float64", [0.5, 0.49999999999999994, 4503599627370498, -1.5]),
+    step,
+  ),
   sample("float16", arg([4], "float16", { range: [-9, 9] }), step),
   sample("bfloat16", arg([16], "bfloat16", halves), step),
   sample("no elements", arg([3, 0]), step),
@@ -143,14 +188,37 @@ export const samples: readonly Sample[] = [
 
   pow("float32", arg([2, 3], "float32", { range: [0.2, 3] }), arg([2, 3])),
   pow("float64", arg([5], "float64", { range: [0.2, 3] }), arg([5], "float64")),
-  pow("negative bases, whole exponents", arg([4], "float64", [-2, -1.5, -3, -1]), arg([4], "float64", [2, 3, -1, 0]), {
-    grad: [0],
-  }),
-  pow("at zero", arg([2, 6], "float32", [0, 0, 0, 0, 0, 0, -0, -0, -0, -0, -0, -0]), arg([2, 6], "float32", [0, 1, 2, 3, 0.5, -1, 0, 1, 2, 3, 0.5, -1]), edge),
+  pow(
+    "negative bases, whole exponents",
+    arg([4], "float64", [-2, -1.5, -3, -1]),
+    arg([4], "float64", [2, 3, -1, 0]),
+    {
+      grad: [0],
+    },
+  ),
+  pow(
+    "at zero",
+    arg([2, 6], "float32", [0, 0, 0, 0, 0, 0, -0, -0, -0, -0, -0, -0]),
+    arg([2, 6], "float32", [0, 1, 2, 3, 0.5, -1, 0, 1, 2, 3, 0.5, -1]),
+    edge,
+  ),
   pow("special values", arg([7, 7], "float32", pairs[0]), arg([7, 7], "float32", pairs[1]), edge),
-  pow("ones", arg([5], "float64", [1, 1, -1, -1, 1]), arg([5], "float64", [nan, inf, inf, -inf, -inf]), edge),
-  pow("int32 exponents", arg([2, 3], "float32", { range: [0.5, 2] }), arg([2, 3], "int32", [0, 1, 2, -1, -3, 7])),
-  pow("int32 exponents at zero", arg([4], "float64", [0, 0, 0, -0]), arg([4], "int32", [0, 1, 2, 3])),
+  pow(
+    "ones",
+    arg([5], "float64", [1, 1, -1, -1, 1]),
+    arg([5], "float64", [nan, inf, inf, -inf, -inf]),
+    edge,
+  ),
+  pow(
+    "int32 exponents",
+    arg([2, 3], "float32", { range: [0.5, 2] }),
+    arg([2, 3], "int32", [0, 1, 2, -1, -3, 7]),
+  ),
+  pow(
+    "int32 exponents at zero",
+    arg([4], "float64", [0, 0, 0, -0]),
+    arg([4], "int32", [0, 1, 2, 3]),
+  ),
   pow("an int32 exponent, a scalar", arg([3], "float64", [-1.5, 0.5, 2]), arg([], "int32", [3])),
   pow("a scalar base, int8 exponents", arg([], "float32", [1.5]), arg([3], "int8", [0, 2, -2])),
   pow("a scalar base", arg([], "float64", [2.5]), arg([4], "float64")),
@@ -158,7 +226,12 @@ export const samples: readonly Sample[] = [
   pow("axes of size 1", arg([2, 1], "float64", { range: [0.2, 3] }), arg([1, 3], "float64")),
   pow("no elements", arg([0]), arg([0])),
   pow("float16", arg([4], "float16", { range: [0.5, 2] }), arg([4], "float16"), coarse("float16")),
-  pow("bfloat16", arg([4], "bfloat16", { range: [0.5, 2] }), arg([4], "bfloat16"), coarse("bfloat16")),
+  pow(
+    "bfloat16",
+    arg([4], "bfloat16", { range: [0.5, 2] }),
+    arg([4], "bfloat16"),
+    coarse("bfloat16"),
+  ),
 
   power(0)("y = 0", arg([7], "float32", special), edge),
   power(1)("y = 1", arg([3], "float64")),
@@ -218,8 +291,16 @@ export const samples: readonly Sample[] = [
   nextafter("a scalar target", arg([3]), arg([], "float32", [inf]), { grad: [] }),
   nextafter("no elements", arg([0]), arg([0]), { grad: [] }),
 
-  mulhi("int32", arg([6], "int32", [top, bottom, bottom, -1, 1 << 20, 0]), arg([6], "int32", [top, bottom, 2, 5, 1 << 20, 7])),
-  mulhi("uint32", arg([4], "uint32", [2 ** 32 - 1, 2 ** 31, 65536, 3]), arg([4], "uint32", [2 ** 32 - 1, 2, 65536, 5])),
+  mulhi(
+    "int32",
+    arg([6], "int32", [top, bottom, bottom, -1, 1 << 20, 0]),
+    arg([6], "int32", [top, bottom, 2, 5, 1 << 20, 7]),
+  ),
+  mulhi(
+    "uint32",
+    arg([4], "uint32", [2 ** 32 - 1, 2 ** 31, 65536, 3]),
+    arg([4], "uint32", [2 ** 32 - 1, 2, 65536, 5]),
+  ),
   mulhi("int8", arg([3], "int8", [127, -128, -1]), arg([3], "int8", [127, -128, 1])),
   mulhi("uint8, a scalar", arg([], "uint8", [255]), arg([3], "uint8", [255, 2, 1])),
   mulhi("no elements", arg([0, 2], "int32"), arg([0, 2], "int32")),

@@ -66,8 +66,7 @@ const bits1 = (primitive: string, f: Unary, python: string, dtypes: readonly DTy
         : d === "uint32"
           ? [2 ** 32 - 1, 2 ** 31, 65536]
           : [];
-    const values =
-      d === "bool" ? [0, 1] : [...(d.startsWith("u") ? unsigned : signed), ...wide];
+    const values = d === "bool" ? [0, 1] : [...(d.startsWith("u") ? unsigned : signed), ...wide];
     return {
       primitive,
       name: d,
@@ -94,9 +93,21 @@ const bits2 = (primitive: string, f: Binary, python: string): Sample[] => {
   });
   return [
     sample("bool", arg([4], "bool", [0, 0, 1, 1]), arg([4], "bool", [0, 1, 0, 1])),
-    sample("int32", arg([4], "int32", [-1, 12, 2 ** 31 - 1, -(2 ** 31)]), arg([4], "int32", [5, 10, -2, 1])),
-    sample("uint32", arg([3], "uint32", [2 ** 32 - 1, 2 ** 31, 9]), arg([3], "uint32", [7, 2 ** 31, 12])),
-    sample("int8, an axis of size 1", arg([2, 1], "int8", [-128, 85]), arg([2, 3], "int8", [1, -1, 127, 15, 51, -86])),
+    sample(
+      "int32",
+      arg([4], "int32", [-1, 12, 2 ** 31 - 1, -(2 ** 31)]),
+      arg([4], "int32", [5, 10, -2, 1]),
+    ),
+    sample(
+      "uint32",
+      arg([3], "uint32", [2 ** 32 - 1, 2 ** 31, 9]),
+      arg([3], "uint32", [7, 2 ** 31, 12]),
+    ),
+    sample(
+      "int8, an axis of size 1",
+      arg([2, 1], "int8", [-128, 85]),
+      arg([2, 3], "int8", [1, -1, 127, 15, 51, -86]),
+    ),
     sample("uint8, a scalar", arg([], "uint8", [170]), arg([3], "uint8", [255, 15, 240])),
     sample("no elements", arg([0], "bool"), arg([0], "bool")),
   ];
@@ -118,12 +129,20 @@ const shift = (primitive: string, f: Binary, python: string): Sample[] => {
     ),
     sample(
       "uint32",
-      arg([6], "uint32", amounts.slice(0, 6).map(() => 0x90000001)),
+      arg(
+        [6],
+        "uint32",
+        amounts.slice(0, 6).map(() => 0x90000001),
+      ),
       arg([6], "uint32", amounts.slice(0, 6)),
     ),
     sample("int8", arg([5], "int8", [-100, -100, 100, -1, 1]), arg([5], "int8", [1, 8, 3, 7, 7])),
     sample("uint8, a scalar", arg([3], "uint8", [255, 128, 1]), arg([], "uint8", [4])),
-    sample("an axis of size 1", arg([2, 1], "int32", [-8, 8]), arg([2, 3], "int32", [0, 1, 2, 3, 4, 5])),
+    sample(
+      "an axis of size 1",
+      arg([2, 1], "int32", [-8, 8]),
+      arg([2, 3], "int32", [0, 1, 2, 3, 4, 5]),
+    ),
     sample("no elements", arg([2, 0], "int32"), arg([2, 0], "int32")),
   ];
 };

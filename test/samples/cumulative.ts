@@ -15,7 +15,13 @@ const rows = [
 const narrow = { noNumericGrad: "16-bit floats are too coarse" };
 
 export const samples: readonly Sample[] = rows.flatMap(({ name, f }) => {
-  const of = (what: string, x: Arg, axis: number, reverse: boolean, more: Partial<Sample> = {}): Sample => ({
+  const of = (
+    what: string,
+    x: Arg,
+    axis: number,
+    reverse: boolean,
+    more: Partial<Sample> = {},
+  ): Sample => ({
     primitive: name,
     name: what,
     args: [x],
@@ -23,7 +29,8 @@ export const samples: readonly Sample[] = rows.flatMap(({ name, f }) => {
     jax: `lax.${name}(a, axis=${axis}, reverse=${reverse ? "True" : "False"})`,
     ...more,
   });
-  const kink = name === "cummax" || name === "cummin" ? { noNumericGrad: "a kink: equal elements" } : {};
+  const kink =
+    name === "cummax" || name === "cummin" ? { noNumericGrad: "a kink: equal elements" } : {};
   // its gradient is a sum of softmax weights times cotangents, terms near 1 that here cancel to 1/24
   const cancelling = name === "cumlogsumexp" ? { ulp: 2 * 24 } : {};
   const floats = [

@@ -29,7 +29,9 @@ export function valuesOf(sample: Sample, index: number): number[] {
   const size = sizeOf(a.shape);
   if (a.values !== undefined) {
     if (a.values.length !== size)
-      throw new Error(`${titleOf(sample)}: argument ${index} needs ${size} values, has ${a.values.length}`);
+      throw new Error(
+        `${titleOf(sample)}: argument ${index} needs ${size} values, has ${a.values.length}`,
+      );
     return a.values.map((v) => castNumber(v, a.dtype));
   }
   const random = new Random(hash(`${titleOf(sample)}/${index}`));
@@ -41,7 +43,8 @@ export function valuesOf(sample: Sample, index: number): number[] {
   );
 }
 
-export const avalsOf = (sample: Sample): Aval[] => sample.args.map((a) => Aval.of(a.shape, a.dtype));
+export const avalsOf = (sample: Sample): Aval[] =>
+  sample.args.map((a) => Aval.of(a.shape, a.dtype));
 
 /** The arguments as arrays on the active backend. */
 export const argumentsOf = (sample: Sample): NDArray[] =>
@@ -66,9 +69,25 @@ export const cotangentValues = (size: number, k: number): number[] =>
 /** A number as JSON; NaN, ±∞ and −0 as strings. */
 export type Encoded = number | "nan" | "inf" | "-inf" | "-0";
 export const encode = (x: number): Encoded =>
-  Number.isNaN(x) ? "nan" : x === Infinity ? "inf" : x === -Infinity ? "-inf" : Object.is(x, -0) ? "-0" : x;
+  Number.isNaN(x)
+    ? "nan"
+    : x === Infinity
+      ? "inf"
+      : x === -Infinity
+        ? "-inf"
+        : Object.is(x, -0)
+          ? "-0"
+          : x;
 export const decode = (x: Encoded): number =>
-  typeof x === "number" ? x : x === "nan" ? NaN : x === "-0" ? -0 : x === "inf" ? Infinity : -Infinity;
+  typeof x === "number"
+    ? x
+    : x === "nan"
+      ? NaN
+      : x === "-0"
+        ? -0
+        : x === "inf"
+          ? Infinity
+          : -Infinity;
 
 /** What a golden depends on; it is stale when this has changed. */
 export function digestOf(sample: Sample): string {

@@ -21,7 +21,8 @@ const ints = (shape: readonly number[], ...values: number[]): Arg => arg(shape, 
 
 // ---- dynamic slices ----
 
-const letters = (n: number, from: number): string => [..."abcdefghij"].slice(from, from + n).join(", ");
+const letters = (n: number, from: number): string =>
+  [..."abcdefghij"].slice(from, from + n).join(", ");
 function slice(name: string, x: Arg, starts: readonly number[], sizes: readonly number[]): Sample {
   return {
     primitive: "dynamic_slice",
@@ -43,7 +44,13 @@ function update(name: string, x: Arg, u: Arg, starts: readonly number[]): Sample
 
 // ---- gather and scatter ----
 
-function gatherOf(name: string, x: Arg, indices: Arg, options: GatherOptions, extra: Extra = {}): Sample {
+function gatherOf(
+  name: string,
+  x: Arg,
+  indices: Arg,
+  options: GatherOptions,
+  extra: Extra = {},
+): Sample {
   const d = options.dimensionNumbers;
   const fill = options.fillValue === undefined ? "" : `, fill_value=${options.fillValue}`;
   return {
@@ -112,10 +119,22 @@ const windowsInRows = {
   startIndicesBatchingDims: [1],
 };
 
-const intoElements = { updateWindowDims: [], insertedWindowDims: [0], scatterDimsToOperandDims: [0] };
+const intoElements = {
+  updateWindowDims: [],
+  insertedWindowDims: [0],
+  scatterDimsToOperandDims: [0],
+};
 const intoRows = { updateWindowDims: [1], insertedWindowDims: [0], scatterDimsToOperandDims: [0] };
-const intoBoxes = { updateWindowDims: [1, 2], insertedWindowDims: [], scatterDimsToOperandDims: [0, 1] };
-const intoTransposed = { updateWindowDims: [0], insertedWindowDims: [1], scatterDimsToOperandDims: [1] };
+const intoBoxes = {
+  updateWindowDims: [1, 2],
+  insertedWindowDims: [],
+  scatterDimsToOperandDims: [0, 1],
+};
+const intoTransposed = {
+  updateWindowDims: [0],
+  insertedWindowDims: [1],
+  scatterDimsToOperandDims: [1],
+};
 const intoEachRow = {
   updateWindowDims: [],
   insertedWindowDims: [1],
@@ -142,7 +161,10 @@ export const samples: readonly Sample[] = [
   update("no elements", arg([3, 2]), arg([0, 2]), [1, 1]),
   update("a scalar", arg([]), arg([]), []),
 
-  gatherOf("elements, one twice", arg([4]), ints([3, 1], 2, 0, 2), { dimensionNumbers: elements, sliceSizes: [1] }),
+  gatherOf("elements, one twice", arg([4]), ints([3, 1], 2, 0, 2), {
+    dimensionNumbers: elements,
+    sliceSizes: [1],
+  }),
   gatherOf("elements, clipped", arg([4], "float64"), ints([4, 1], -1, 4, 3, 100), {
     dimensionNumbers: elements,
     sliceSizes: [1],
@@ -198,7 +220,11 @@ export const samples: readonly Sample[] = [
     dimensionNumbers: { offsetDims: [0], collapsedSliceDims: [0], startIndexMap: [0] },
     sliceSizes: [1, 2],
   }),
-  gatherOf("no indices", arg([4, 2]), ints([0, 1]), { dimensionNumbers: rows, sliceSizes: [1, 2], mode: "clip" }),
+  gatherOf("no indices", arg([4, 2]), ints([0, 1]), {
+    dimensionNumbers: rows,
+    sliceSizes: [1, 2],
+    mode: "clip",
+  }),
   gatherOf("no elements in a window", arg([4, 2]), ints([2, 1], 0, 1), {
     dimensionNumbers: rows,
     sliceSizes: [1, 0],
@@ -212,17 +238,34 @@ export const samples: readonly Sample[] = [
     jax: "jnp.take_along_axis(a, b, 1)",
   },
 
-  scatterOf("scatter", "elements", [arg([5]), ints([2, 1], 3, 0), arg([2])], { dimensionNumbers: intoElements }),
-  scatterOf("scatter", "elements, one twice: the last stays", [arg([4]), ints([3, 1], 2, 0, 2), arg([3])], {
+  scatterOf("scatter", "elements", [arg([5]), ints([2, 1], 3, 0), arg([2])], {
     dimensionNumbers: intoElements,
   }),
-  scatterOf("scatter", "rows, one outside", [arg([3, 2], "float64"), ints([3, 1], 2, 3, 0), arg([3, 2], "float64")], {
-    dimensionNumbers: intoRows,
-  }),
-  scatterOf("scatter", "overlapping boxes, clipped", [arg([4, 4]), ints([2, 2], 1, 1, 9, -3), arg([2, 2, 2])], {
-    dimensionNumbers: intoBoxes,
-    mode: "clip",
-  }),
+  scatterOf(
+    "scatter",
+    "elements, one twice: the last stays",
+    [arg([4]), ints([3, 1], 2, 0, 2), arg([3])],
+    {
+      dimensionNumbers: intoElements,
+    },
+  ),
+  scatterOf(
+    "scatter",
+    "rows, one outside",
+    [arg([3, 2], "float64"), ints([3, 1], 2, 3, 0), arg([3, 2], "float64")],
+    {
+      dimensionNumbers: intoRows,
+    },
+  ),
+  scatterOf(
+    "scatter",
+    "overlapping boxes, clipped",
+    [arg([4, 4]), ints([2, 2], 1, 1, 9, -3), arg([2, 2, 2])],
+    {
+      dimensionNumbers: intoBoxes,
+      mode: "clip",
+    },
+  ),
   scatterOf("scatter", "unique indices", [arg([5]), ints([2, 1], 4, 1), arg([2])], {
     dimensionNumbers: intoElements,
     uniqueIndices: true,
@@ -233,73 +276,149 @@ export const samples: readonly Sample[] = [
   scatterOf("scatter", "bool", [arg([3], "bool"), ints([1, 1], 1), arg([1], "bool", [1])], {
     dimensionNumbers: intoElements,
   }),
-  scatterOf("scatter", "no updates", [arg([3]), ints([0, 1]), arg([0])], { dimensionNumbers: intoElements }),
+  scatterOf("scatter", "no updates", [arg([3]), ints([0, 1]), arg([0])], {
+    dimensionNumbers: intoElements,
+  }),
   // JAX cannot differentiate it: its rule gathers from the empty operand
-  scatterOf("scatter", "an empty operand", [arg([0]), ints([2, 1], 0, 1), arg([2])], { dimensionNumbers: intoElements }, { grad: [] }),
+  scatterOf(
+    "scatter",
+    "an empty operand",
+    [arg([0]), ints([2, 1], 0, 1), arg([2])],
+    { dimensionNumbers: intoElements },
+    { grad: [] },
+  ),
 
   ...(["scatter-add", "scatter-sub"] as const).flatMap((p) => [
-    scatterOf(p, "elements, one twice", [arg([4]), ints([3, 1], 2, 0, 2), arg([3])], { dimensionNumbers: intoElements }),
+    scatterOf(p, "elements, one twice", [arg([4]), ints([3, 1], 2, 0, 2), arg([3])], {
+      dimensionNumbers: intoElements,
+    }),
     scatterOf(p, "elements, one outside", [arg([4]), ints([3, 1], -1, 0, 4), arg([3])], {
       dimensionNumbers: intoElements,
     }),
-    scatterOf(p, "elements, clipped", [arg([4], "float64"), ints([3, 1], -1, 0, 4), arg([3], "float64")], {
-      dimensionNumbers: intoElements,
-      mode: "clip",
-    }),
-    scatterOf(p, "overlapping boxes", [arg([4, 4]), ints([3, 2], 1, 1, 0, 2, 3, 3), arg([3, 2, 2])], {
-      dimensionNumbers: intoBoxes,
-    }),
+    scatterOf(
+      p,
+      "elements, clipped",
+      [arg([4], "float64"), ints([3, 1], -1, 0, 4), arg([3], "float64")],
+      {
+        dimensionNumbers: intoElements,
+        mode: "clip",
+      },
+    ),
+    scatterOf(
+      p,
+      "overlapping boxes",
+      [arg([4, 4]), ints([3, 2], 1, 1, 0, 2, 3, 3), arg([3, 2, 2])],
+      {
+        dimensionNumbers: intoBoxes,
+      },
+    ),
     scatterOf(p, "window axes before", [arg([3, 4]), ints([2, 1], 3, 1), arg([3, 2])], {
       dimensionNumbers: intoTransposed,
     }),
     scatterOf(p, "one element of each row", [arg([3, 4]), ints([3, 1], 2, 0, 3), arg([3])], {
       dimensionNumbers: intoEachRow,
     }),
-    scatterOf(p, "integers wrap", [arg([2], "int8", [127, -128]), ints([2, 1], 0, 1), arg([2], "int8", [1, 1])], {
-      dimensionNumbers: intoElements,
-    }),
+    scatterOf(
+      p,
+      "integers wrap",
+      [arg([2], "int8", [127, -128]), ints([2, 1], 0, 1), arg([2], "int8", [1, 1])],
+      {
+        dimensionNumbers: intoElements,
+      },
+    ),
     scatterOf(p, "float16", [arg([3, 2], "float16"), ints([2, 1], 2, 0), arg([2, 2], "float16")], {
       dimensionNumbers: intoRows,
     }),
-    scatterOf(p, "no updates", [arg([3]), ints([0, 1]), arg([0])], { dimensionNumbers: intoElements }),
+    scatterOf(p, "no updates", [arg([3]), ints([0, 1]), arg([0])], {
+      dimensionNumbers: intoElements,
+    }),
   ]),
 
   scatterOf("scatter-mul", "unique elements", [arg([4]), ints([2, 1], 2, 0), arg([2])], {
     dimensionNumbers: intoElements,
     uniqueIndices: true,
   }),
-  scatterOf("scatter-mul", "unique rows, one outside", [arg([3, 2], "float64"), ints([2, 1], 1, 3), arg([2, 2], "float64")], {
-    dimensionNumbers: intoRows,
-    uniqueIndices: true,
-  }),
-  scatterOf("scatter-mul", "elements, one twice", [arg([4]), ints([3, 1], 2, 0, 2), arg([3])], { dimensionNumbers: intoElements }, { grad: [0] }),
-  scatterOf("scatter-mul", "integers", [arg([4], "int32"), ints([3, 1], 2, 0, 2), arg([3], "int32")], {
-    dimensionNumbers: intoElements,
-  }),
+  scatterOf(
+    "scatter-mul",
+    "unique rows, one outside",
+    [arg([3, 2], "float64"), ints([2, 1], 1, 3), arg([2, 2], "float64")],
+    {
+      dimensionNumbers: intoRows,
+      uniqueIndices: true,
+    },
+  ),
+  scatterOf(
+    "scatter-mul",
+    "elements, one twice",
+    [arg([4]), ints([3, 1], 2, 0, 2), arg([3])],
+    { dimensionNumbers: intoElements },
+    { grad: [0] },
+  ),
+  scatterOf(
+    "scatter-mul",
+    "integers",
+    [arg([4], "int32"), ints([3, 1], 2, 0, 2), arg([3], "int32")],
+    {
+      dimensionNumbers: intoElements,
+    },
+  ),
 
   ...(["scatter-min", "scatter-max"] as const).flatMap((p) => [
-    scatterOf(p, "elements, one twice", [arg([4]), ints([4, 1], 2, 0, 2, 1), arg([4])], { dimensionNumbers: intoElements }),
+    scatterOf(p, "elements, one twice", [arg([4]), ints([4, 1], 2, 0, 2, 1), arg([4])], {
+      dimensionNumbers: intoElements,
+    }),
     scatterOf(
       p,
       "ties among the updates and with the operand",
-      [arg([4], "float64", [1, 2, 3, 4]), ints([7, 1], 0, 0, 1, 1, 2, 2, 2), arg([7], "float64", [1, 1, 2, 5, 0, 0, 9])],
+      [
+        arg([4], "float64", [1, 2, 3, 4]),
+        ints([7, 1], 0, 0, 1, 1, 2, 2, 2),
+        arg([7], "float64", [1, 1, 2, 5, 0, 0, 9]),
+      ],
       { dimensionNumbers: intoElements },
       { noNumericGrad: ties },
     ),
-    scatterOf(p, "rows, one outside", [arg([3, 2], "float64"), ints([3, 1], 2, 3, 0), arg([3, 2], "float64")], {
-      dimensionNumbers: intoRows,
-    }),
-    scatterOf(p, "overlapping boxes, clipped", [arg([4, 4]), ints([2, 2], 1, 1, 0, 2), arg([2, 2, 2])], {
-      dimensionNumbers: intoBoxes,
-      mode: "clip",
-    }),
+    scatterOf(
+      p,
+      "rows, one outside",
+      [arg([3, 2], "float64"), ints([3, 1], 2, 3, 0), arg([3, 2], "float64")],
+      {
+        dimensionNumbers: intoRows,
+      },
+    ),
+    scatterOf(
+      p,
+      "overlapping boxes, clipped",
+      [arg([4, 4]), ints([2, 2], 1, 1, 0, 2), arg([2, 2, 2])],
+      {
+        dimensionNumbers: intoBoxes,
+        mode: "clip",
+      },
+    ),
     scatterOf(p, "one element of each row", [arg([3, 4]), ints([3, 1], 2, 0, 3), arg([3])], {
       dimensionNumbers: intoEachRow,
     }),
-    scatterOf(p, "NaN and infinities", [arg([4], "float32", [NaN, 0, Infinity, 1]), ints([4, 1], 0, 1, 2, 3), arg([4], "float32", [1, NaN, -Infinity, 0])], { dimensionNumbers: intoElements }, { grad: [] }),
-    scatterOf(p, "unsigned", [arg([3], "uint32"), ints([3, 1], 2, 2, 0), arg([3], "uint32", [9, 0, 4294967295])], {
+    scatterOf(
+      p,
+      "NaN and infinities",
+      [
+        arg([4], "float32", [NaN, 0, Infinity, 1]),
+        ints([4, 1], 0, 1, 2, 3),
+        arg([4], "float32", [1, NaN, -Infinity, 0]),
+      ],
+      { dimensionNumbers: intoElements },
+      { grad: [] },
+    ),
+    scatterOf(
+      p,
+      "unsigned",
+      [arg([3], "uint32"), ints([3, 1], 2, 2, 0), arg([3], "uint32", [9, 0, 4294967295])],
+      {
+        dimensionNumbers: intoElements,
+      },
+    ),
+    scatterOf(p, "no updates", [arg([3]), ints([0, 1]), arg([0])], {
       dimensionNumbers: intoElements,
     }),
-    scatterOf(p, "no updates", [arg([3]), ints([0, 1]), arg([0])], { dimensionNumbers: intoElements }),
   ]),
 ];

@@ -73,12 +73,23 @@ const extremes = [0, -0, inf, -inf, nan, 1.5, -1.5, 2.5, 3e9, -3e9, 300, -300, 1
 
 export const samples: readonly Sample[] = [
   added("float32", arg([2, 3]), arg([2, 3])),
-  added("int32, wrapping", arg([3], "int32", [2 ** 31 - 1, -(2 ** 31), 5]), arg([3], "int32", [1, -1, 7])),
-  added("special values", arg([5], "float64", [nan, inf, inf, -0, 1]), arg([5], "float64", [1, -inf, inf, -0, -1]), {
-    noNumericGrad: "at infinities",
-  }),
+  added(
+    "int32, wrapping",
+    arg([3], "int32", [2 ** 31 - 1, -(2 ** 31), 5]),
+    arg([3], "int32", [1, -1, 7]),
+  ),
+  added(
+    "special values",
+    arg([5], "float64", [nan, inf, inf, -0, 1]),
+    arg([5], "float64", [1, -inf, inf, -0, -1]),
+    {
+      noNumericGrad: "at infinities",
+    },
+  ),
   added("no elements", arg([0, 3], "float16"), arg([0, 3], "float16")),
-  added("bfloat16", arg([4], "bfloat16"), arg([4], "bfloat16"), { noNumericGrad: coarse("bfloat16") }),
+  added("bfloat16", arg([4], "bfloat16"), arg([4], "bfloat16"), {
+    noNumericGrad: coarse("bfloat16"),
+  }),
 
   broadcast("a scalar", arg([], "float32"), [2, 3], []),
   broadcast("a new first axis", arg([3]), [2, 3], [1]),
@@ -98,7 +109,9 @@ export const samples: readonly Sample[] = [
   sum("size 1", arg([1, 3]), [0]),
   sum("int32, wrapping", arg([3], "int32", [2 ** 31 - 1, 1, 1]), [0]),
   sum("uint8, wrapping", arg([2, 2], "uint8", [200, 100, 3, 4]), [1]),
-  sum("float16, long", arg([500], "float16", { range: [0, 1] }), [0], { noNumericGrad: coarse("float16") }),
+  sum("float16, long", arg([500], "float16", { range: [0, 1] }), [0], {
+    noNumericGrad: coarse("float16"),
+  }),
   sum("bfloat16, long", arg([2, 300], "bfloat16", { range: [0, 1] }), [1], {
     noNumericGrad: coarse("bfloat16"),
   }),
@@ -135,15 +148,28 @@ export const samples: readonly Sample[] = [
   converted(arg([14], "float64", extremes), "bfloat16", "float64 to bfloat16, special values", {
     noNumericGrad: coarse("bfloat16"),
   }),
-  converted(arg([6], "float16", [1, -2.5, inf, nan, 2 ** -24, -0]), "float32", "float16 to float32", {
-    noNumericGrad: coarse("float16"),
-  }),
+  converted(
+    arg([6], "float16", [1, -2.5, inf, nan, 2 ** -24, -0]),
+    "float32",
+    "float16 to float32",
+    {
+      noNumericGrad: coarse("float16"),
+    },
+  ),
   converted(arg([14], "float32", extremes), "int32", "float32 to int32: truncated and saturated"),
   converted(arg([14], "float32", extremes), "uint8", "float32 to uint8: truncated and saturated"),
   converted(arg([14], "float64", extremes), "int8", "float64 to int8: truncated and saturated"),
   converted(arg([14], "float64", extremes), "uint32", "float64 to uint32: truncated and saturated"),
   // JAX counts subnormals as zero
-  converted(arg([14], "float32", extremes.map((x) => (x === 1e-40 ? 1e-30 : x))), "bool", "float32 to bool: not zero"),
+  converted(
+    arg(
+      [14],
+      "float32",
+      extremes.map((x) => (x === 1e-40 ? 1e-30 : x)),
+    ),
+    "bool",
+    "float32 to bool: not zero",
+  ),
   converted(arg([4], "int32", [300, -300, 2 ** 31 - 1, -1]), "int8", "int32 to int8: wrapped"),
   converted(arg([4], "int32", [300, -300, 2 ** 31 - 1, -1]), "uint32", "int32 to uint32: wrapped"),
   converted(arg([3], "uint32", [2 ** 32 - 1, 5, 2 ** 31]), "int32", "uint32 to int32: wrapped"),

@@ -64,7 +64,10 @@ const products = [
 ];
 
 const logic = (["reduce_and", "reduce_or", "reduce_xor"] as const).flatMap((name) => {
-  const of = reduction(name, { reduce_and: r.reduceAnd, reduce_or: r.reduceOr, reduce_xor: r.reduceXor }[name]);
+  const of = reduction(
+    name,
+    { reduce_and: r.reduceAnd, reduce_or: r.reduceOr, reduce_xor: r.reduceXor }[name],
+  );
   const bits = (d: DType): Arg => arg([2, 3], d, [12, 10, 7, 5, 1, 9]);
   return [
     of("bool", arg([2, 3], "bool", [1, 1, 1, 0, 1, 0]), [1]),

@@ -31,7 +31,13 @@ const slice = (name: string, x: Arg, from: Numbers, to: Numbers, by?: Numbers): 
     `lax.slice(a, ${tuple(from)}, ${tuple(to)}${by === undefined ? "" : `, ${tuple(by)}`})`,
   );
 
-const pad = (name: string, x: Arg, value: Arg, config: readonly s.PadAxis[], rest: Rest = {}): Sample => ({
+const pad = (
+  name: string,
+  x: Arg,
+  value: Arg,
+  config: readonly s.PadAxis[],
+  rest: Rest = {},
+): Sample => ({
   primitive: "pad",
   name,
   args: [x, value],
@@ -41,7 +47,12 @@ const pad = (name: string, x: Arg, value: Arg, config: readonly s.PadAxis[], res
 });
 
 const names = "abcdefghij";
-const concatenate = (name: string, xs: readonly Arg[], dimension: number, rest: Rest = {}): Sample => ({
+const concatenate = (
+  name: string,
+  xs: readonly Arg[],
+  dimension: number,
+  rest: Rest = {},
+): Sample => ({
   primitive: "concatenate",
   name,
   args: xs,
@@ -122,24 +133,48 @@ export const samples: readonly Sample[] = [
   slice("int32", arg([2, 3, 4], "int32"), [0, 1, 1], [2, 2, 4], [1, 1, 2]),
   slice("a scalar", arg([]), [], []),
 
-  pad("around", arg([2, 3]), scalar("float32", 0.5), [[1, 2, 0], [0, 1, 0]]),
-  pad("between", arg([3, 2], "float64"), scalar("float64", -1), [[0, 0, 2], [1, 1, 1]]),
-  pad("taking away", arg([5, 4]), scalar("float32", 9), [[-1, -2, 0], [2, -3, 0]]),
+  pad("around", arg([2, 3]), scalar("float32", 0.5), [
+    [1, 2, 0],
+    [0, 1, 0],
+  ]),
+  pad("between", arg([3, 2], "float64"), scalar("float64", -1), [
+    [0, 0, 2],
+    [1, 1, 1],
+  ]),
+  pad("taking away", arg([5, 4]), scalar("float32", 9), [
+    [-1, -2, 0],
+    [2, -3, 0],
+  ]),
   pad("taking away between", arg([5]), scalar("float32", 9), [[-2, -1, 2]]),
   pad("moved outside", arg([3], "float64"), scalar("float64", 2), [[-4, 6, 0]]),
-  pad("nothing but padding", arg([0, 2]), scalar("float32", 3), [[2, 1, 4], [0, 0, 0]]),
-  pad("to nothing", arg([2, 2]), scalar("float32", 3), [[-1, -1, 0], [0, 0, 0]]),
+  pad("nothing but padding", arg([0, 2]), scalar("float32", 3), [
+    [2, 1, 4],
+    [0, 0, 0],
+  ]),
+  pad("to nothing", arg([2, 2]), scalar("float32", 3), [
+    [-1, -1, 0],
+    [0, 0, 0],
+  ]),
   pad("with NaN", arg([2], "float32", [1, -0]), scalar("float32", nan), [[1, 1, 1]], {
     noNumericGrad: "the padding is NaN",
   }),
-  pad("int32", arg([2, 2], "int32"), scalar("int32", -7), [[0, 1, 1], [1, 0, 0]]),
+  pad("int32", arg([2, 2], "int32"), scalar("int32", -7), [
+    [0, 1, 1],
+    [1, 0, 0],
+  ]),
   pad("bool", arg([2], "bool", [0, 0]), scalar("bool", 1), [[1, 2, 0]]),
-  pad("float16", arg([3], "float16"), scalar("float16", 1), [[0, 2, 0]], { noNumericGrad: coarse("float16") }),
+  pad("float16", arg([3], "float16"), scalar("float16", 1), [[0, 2, 0]], {
+    noNumericGrad: coarse("float16"),
+  }),
   pad("a scalar", arg([]), scalar("float32", 1), []),
 
   concatenate("two", [arg([2, 3]), arg([1, 3])], 0),
   concatenate("the inner axis", [arg([2, 1]), arg([2, 3]), arg([2, 2])], 1),
-  concatenate("five, one empty", [2, 0, 3, 1, 1].map((n) => arg([n, 2], "float64")), 0),
+  concatenate(
+    "five, one empty",
+    [2, 0, 3, 1, 1].map((n) => arg([n, 2], "float64")),
+    0,
+  ),
   concatenate("all empty", [arg([0, 2]), arg([0, 2])], 0),
   concatenate("no elements in another axis", [arg([2, 0]), arg([3, 0])], 0),
   concatenate("three axes, int32", [arg([2, 1, 2], "int32"), arg([2, 2, 2], "int32")], 1),
@@ -152,7 +187,9 @@ export const samples: readonly Sample[] = [
   split("the middle axis, int32", arg([2, 3, 2], "int32"), [1, 2], 1),
   split("an empty part", arg([4, 2]), [0, 4, 0], 0),
   split("no elements", arg([4, 0]), [1, 3], 0),
-  split("one part, bfloat16", arg([2, 2], "bfloat16"), [2], 1, { noNumericGrad: coarse("bfloat16") }),
+  split("one part, bfloat16", arg([2, 2], "bfloat16"), [2], 1, {
+    noNumericGrad: coarse("bfloat16"),
+  }),
 
   tile("both axes", arg([2, 3]), [2, 3]),
   tile("once", arg([2, 2], "float64"), [1, 1]),
@@ -163,10 +200,23 @@ export const samples: readonly Sample[] = [
 
   selectN("bool", arg([2, 3], "bool", [1, 0, 0, 1, 1, 0]), [arg([2, 3]), arg([2, 3])]),
   selectN("bool, a scalar", arg([], "bool", [1]), [arg([2, 2], "float64"), arg([2, 2], "float64")]),
-  selectN("int32, four cases", arg([5], "int32", [0, 1, 2, 3, 1]), [0, 1, 2, 3].map(() => arg([5]))),
-  selectN("int32, three cases, a scalar", arg([], "int32", [2]), [0, 1, 2].map(() => arg([3]))),
+  selectN(
+    "int32, four cases",
+    arg([5], "int32", [0, 1, 2, 3, 1]),
+    [0, 1, 2, 3].map(() => arg([5])),
+  ),
+  selectN(
+    "int32, three cases, a scalar",
+    arg([], "int32", [2]),
+    [0, 1, 2].map(() => arg([3])),
+  ),
   // JAX's gradient drops what an index out of range picks; here it belongs to the case that was picked
-  selectN("int32, out of range", arg([4], "int32", [-5, 0, 2, 7]), [0, 1, 2].map(() => arg([4])), { grad: [] }),
+  selectN(
+    "int32, out of range",
+    arg([4], "int32", [-5, 0, 2, 7]),
+    [0, 1, 2].map(() => arg([4])),
+    { grad: [] },
+  ),
   selectN(
     "NaN in the case that is not taken",
     arg([3], "bool", [1, 0, 1]),
@@ -175,21 +225,41 @@ export const samples: readonly Sample[] = [
   ),
   selectN("one case", arg([2], "int32", [0, 0]), [arg([2])]),
   selectN("cases of int8", arg([2], "bool", [1, 0]), [arg([2], "int8"), arg([2], "int8")]),
-  selectN("cases of bool", arg([2, 2], "bool", [1, 0, 0, 1]), [arg([2, 2], "bool"), arg([2, 2], "bool")]),
+  selectN("cases of bool", arg([2, 2], "bool", [1, 0, 0, 1]), [
+    arg([2, 2], "bool"),
+    arg([2, 2], "bool"),
+  ]),
   selectN("no elements", arg([0, 2], "bool"), [arg([0, 2]), arg([0, 2])]),
   selectN("scalars", arg([], "bool", [0]), [arg([], "bfloat16"), arg([], "bfloat16")], {
     noNumericGrad: coarse("bfloat16"),
   }),
 
   clamp("scalar bounds", scalar("float32", -1), arg([3, 3]), scalar("float32", 1)),
-  clamp("full bounds", arg([4], "float64", { range: [-2, 0] }), arg([4], "float64"), arg([4], "float64", { range: [0.1, 1] })),
+  clamp(
+    "full bounds",
+    arg([4], "float64", { range: [-2, 0] }),
+    arg([4], "float64"),
+    arg([4], "float64", { range: [0.1, 1] }),
+  ),
   clamp("one of each", scalar("float32", -0.5), arg([4]), arg([4], "float32", { range: [0, 1] })),
-  clamp("at the bounds", scalar("float32", -1), arg([5], "float32", [-1, 1, 0, -3, 3]), scalar("float32", 1), {
-    noNumericGrad: "kinks at the bounds",
-  }),
-  clamp("bounds the wrong way round", scalar("float32", 1), arg([3], "float32", [0, 5, -5]), scalar("float32", -1), {
-    noNumericGrad: "the bounds are equal in effect",
-  }),
+  clamp(
+    "at the bounds",
+    scalar("float32", -1),
+    arg([5], "float32", [-1, 1, 0, -3, 3]),
+    scalar("float32", 1),
+    {
+      noNumericGrad: "kinks at the bounds",
+    },
+  ),
+  clamp(
+    "bounds the wrong way round",
+    scalar("float32", 1),
+    arg([3], "float32", [0, 5, -5]),
+    scalar("float32", -1),
+    {
+      noNumericGrad: "the bounds are equal in effect",
+    },
+  ),
   clamp(
     "special values",
     arg([6], "float32", [nan, -1, -1, -inf, -1, 0]),

@@ -22,18 +22,33 @@ function python(shape: readonly number[], options: WindowOptions, dilations: boo
   const p = windowParams(shape, options);
   const padding = `(${p.padding.map((x) => `${tuple(x)},`).join("")})`;
   const first = [tuple(p.windowDimensions), tuple(p.windowStrides), padding];
-  return [...first, ...(dilations ? [tuple(p.baseDilation), tuple(p.windowDilation)] : [])].join(", ");
+  return [...first, ...(dilations ? [tuple(p.baseDilation), tuple(p.windowDilation)] : [])].join(
+    ", ",
+  );
 }
 
 const kinds = {
   reduce_window_sum: { f: reduceWindowSum, init: () => "0", by: "lax.add" },
-  reduce_window_max: { f: reduceWindowMax, init: (float: boolean) => (float ? "-np.inf" : "jnp.iinfo(a.dtype).min"), by: "lax.max" },
-  reduce_window_min: { f: reduceWindowMin, init: (float: boolean) => (float ? "np.inf" : "jnp.iinfo(a.dtype).max"), by: "lax.min" },
+  reduce_window_max: {
+    f: reduceWindowMax,
+    init: (float: boolean) => (float ? "-np.inf" : "jnp.iinfo(a.dtype).min"),
+    by: "lax.max",
+  },
+  reduce_window_min: {
+    f: reduceWindowMin,
+    init: (float: boolean) => (float ? "np.inf" : "jnp.iinfo(a.dtype).max"),
+    by: "lax.min",
+  },
 } as const;
 
 const windows = (Object.keys(kinds) as (keyof typeof kinds)[]).flatMap((primitive) => {
   const { f, init, by } = kinds[primitive];
-  const of = (name: string, x: Arg, options: WindowOptions, more: Partial<Sample> = {}): Sample => ({
+  const of = (
+    name: string,
+    x: Arg,
+    options: WindowOptions,
+    more: Partial<Sample> = {},
+  ): Sample => ({
     primitive,
     name,
     args: [x],
@@ -46,7 +61,10 @@ const windows = (Object.keys(kinds) as (keyof typeof kinds)[]).flatMap((primitiv
     of("a vector", arg([6]), { windowDimensions: [3] }),
     of("strides", arg([7], "float64"), { windowDimensions: [3], windowStrides: [2] }),
     of("two axes", arg([3, 4]), { windowDimensions: [2, 2] }),
-    of("pooling an image", arg([1, 4, 4, 2], "float64"), { windowDimensions: [1, 2, 2, 1], windowStrides: [1, 2, 2, 1] }),
+    of("pooling an image", arg([1, 4, 4, 2], "float64"), {
+      windowDimensions: [1, 2, 2, 1],
+      windowStrides: [1, 2, 2, 1],
+    }),
     of("padding, SAME", arg([5]), { windowDimensions: [3], windowStrides: [2], padding: "SAME" }),
     of("padding, explicit", arg([4], "float64"), { windowDimensions: [2], padding: [[1, 2]] }),
     of("window dilation", arg([6]), { windowDimensions: [2], windowDilation: [3] }),
@@ -55,8 +73,15 @@ const windows = (Object.keys(kinds) as (keyof typeof kinds)[]).flatMap((primitiv
     of("a window too large", arg([2]), { windowDimensions: [3] }),
     of("no elements", arg([0, 2]), { windowDimensions: [1, 2] }),
     of("a size-1 axis", arg([1, 3]), { windowDimensions: [1, 2] }),
-    of("NaN and infinities", arg([6], "float32", [1, nan, 2, inf, -inf, 0]), { windowDimensions: [2] }),
-    of("equal elements", arg([5], "float32", [1, 1, 2, 2, 1]), { windowDimensions: [3] }, extremum ? tie : {}),
+    of("NaN and infinities", arg([6], "float32", [1, nan, 2, inf, -inf, 0]), {
+      windowDimensions: [2],
+    }),
+    of(
+      "equal elements",
+      arg([5], "float32", [1, 1, 2, 2, 1]),
+      { windowDimensions: [3] },
+      extremum ? tie : {},
+    ),
     of("float16", arg([4], "float16"), { windowDimensions: [2] }, narrow),
     of("bfloat16", arg([4], "bfloat16"), { windowDimensions: [2] }, narrow),
     of("int32", arg([2, 4], "int32"), { windowDimensions: [2, 3] }),
@@ -65,11 +90,20 @@ const windows = (Object.keys(kinds) as (keyof typeof kinds)[]).flatMap((primitiv
 });
 
 const selects = (["ge", "le"] as const).flatMap((select) => {
-  const gather = (name: string, shape: readonly number[], options: WindowOptions, more: Partial<Sample> = {}): Sample => ({
+  const gather = (
+    name: string,
+    shape: readonly number[],
+    options: WindowOptions,
+    more: Partial<Sample> = {},
+  ): Sample => ({
     primitive: "select_and_gather_add",
     name: `${select}: ${name}`,
     args: [arg(shape), arg(shape)],
-    apply: (t, x) => bind1(selectAndGatherAddP, [t as NDArray, x as NDArray], { ...windowParams(shape, options), select }),
+    apply: (t, x) =>
+      bind1(selectAndGatherAddP, [t as NDArray, x as NDArray], {
+        ...windowParams(shape, options),
+        select,
+      }),
     jax: `windows._select_and_gather_add(a, b, lax.${select}_p, ${python(shape, options, true)})`,
     grad: [0],
     ...more,
@@ -84,7 +118,11 @@ const selects = (["ge", "le"] as const).flatMap((select) => {
     primitive: "select_and_scatter_add",
     name: `${select}: ${name}`,
     args: [arg(source), arg(shape)],
-    apply: (s, x) => bind1(selectAndScatterAddP, [s as NDArray, x as NDArray], { ...windowParams(shape, options), select }),
+    apply: (s, x) =>
+      bind1(selectAndScatterAddP, [s as NDArray, x as NDArray], {
+        ...windowParams(shape, options),
+        select,
+      }),
     jax: `windows._select_and_scatter_add(a, b, lax.${select}_p, ${python(shape, options, false)})`,
     grad: [0],
     ...more,
@@ -94,7 +132,10 @@ const selects = (["ge", "le"] as const).flatMap((select) => {
     gather("two axes with strides", [4, 4], { windowDimensions: [2, 2], windowStrides: [2, 2] }),
     gather("padding", [5], { windowDimensions: [3], windowStrides: [2], padding: "SAME" }),
     scatter("a vector", [4], [6], { windowDimensions: [3] }),
-    scatter("two axes with strides", [2, 2], [4, 4], { windowDimensions: [2, 2], windowStrides: [2, 2] }),
+    scatter("two axes with strides", [2, 2], [4, 4], {
+      windowDimensions: [2, 2],
+      windowStrides: [2, 2],
+    }),
     scatter("padding", [3], [5], { windowDimensions: [3], windowStrides: [2], padding: "SAME" }),
     scatter("size 1", [1, 2], [1, 2], { windowDimensions: [1, 1] }),
   ];

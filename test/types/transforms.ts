@@ -13,7 +13,8 @@ import {
   vmap,
 } from "../../index.ts";
 
-type Equal<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
 const check = <T extends true>(): T | undefined => undefined;
 
 interface Params {
@@ -23,7 +24,10 @@ interface Params {
 declare const params: Params;
 declare const x: NDArray;
 declare const loss: (p: Params, x: NDArray) => NDArray;
-declare const withAux: (p: Params, x: NDArray) => readonly [NDArray, { logits: NDArray; n: number }];
+declare const withAux: (
+  p: Params,
+  x: NDArray,
+) => readonly [NDArray, { logits: NDArray; n: number }];
 declare const predict: (p: Params, x: NDArray) => { y: NDArray; score: number };
 
 export function inference(): void {
