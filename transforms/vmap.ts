@@ -20,8 +20,6 @@ export interface VmapOptions {
   readonly outAxes?: Axes;
   /** size of the batch axis, needed when no argument is batched */
   readonly axisSize?: number;
-  /** a name for the batch axis, for collectives */
-  readonly axisName?: string;
 }
 
 /** f on stacks of arguments: out[i] = f(x[i], …), without a loop.
