@@ -286,12 +286,19 @@ const applied =
   (p: () => Primitive<CumulativeParams>) =>
   (x: NDArray, { axis = 0, reverse = false }: CumulativeOptions = {}): NDArray =>
     bind1(p(), [x], { axis, reverse });
-export const cumsum: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(() => cumsumP);
-export const cumprod: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(
-  () => cumprodP,
-);
-export const cummax: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(() => cummaxP);
-export const cummin: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(() => cumminP);
-export const cumlogsumexp: (x: NDArray, options?: CumulativeOptions) => NDArray = applied(
-  () => cumlogsumexpP,
-);
+type Cumulative = (x: NDArray, options?: CumulativeOptions) => NDArray;
+/** out[i] = Σ_{j ≤ i} x[j] along `axis` (default 0); j ≥ i where `reverse`.
+ *  @example cumsum(np.array([1, 2, 3])).toArray()  // => [1, 3, 6] */
+export const cumsum: Cumulative = applied(() => cumsumP);
+/** out[i] = Π_{j ≤ i} x[j]
+ *  @example cumprod(np.array([2, 3, 4]), { reverse: true }).toArray()  // => [24, 12, 4] */
+export const cumprod: Cumulative = applied(() => cumprodP);
+/** out[i] = max_{j ≤ i} x[j]; NaN from the first NaN on. Of two equal runs each has half of the derivative.
+ *  @example cummax(np.array([1, 3, 2])).toArray()  // => [1, 3, 3] */
+export const cummax: Cumulative = applied(() => cummaxP);
+/** out[i] = min_{j ≤ i} x[j]; NaN from the first NaN on. Of two equal runs each has half of the derivative.
+ *  @example cummin(np.array([2, 3, 1])).toArray()  // => [2, 2, 1] */
+export const cummin: Cumulative = applied(() => cumminP);
+/** out[i] = log Σ_{j ≤ i} exp(x[j]), without overflow
+ *  @example cumlogsumexp(np.array([1000, -Infinity])).toArray()  // => [1000, 1000] */
+export const cumlogsumexp: Cumulative = applied(() => cumlogsumexpP);

@@ -94,6 +94,8 @@ export const reduceMaxP: Primitive<AxesParams> = fold(
   extremumJvp((x, axes) => reduceMax(x, axes)),
   (x, axes) => reduceMax(x, axes),
 );
+/** max over `axes`; −∞ (or the smallest integer) over no elements.
+ *  @example reduceMax(np.array([[1, 3], [2, 0]]), [1]).toArray()  // => [3, 2] */
 export const reduceMax = (x: NDArray, axes: readonly number[]): NDArray =>
   axes.length === 0 ? x : bind1(reduceMaxP, [x], { axes });
 
@@ -103,6 +105,8 @@ export const reduceMinP: Primitive<AxesParams> = fold(
   extremumJvp((x, axes) => reduceMin(x, axes)),
   (x, axes) => reduceMin(x, axes),
 );
+/** min over `axes`; ∞ (or the largest integer) over no elements.
+ *  @example reduceMin(np.array([[1, 3], [2, 0]]), [1]).toArray()  // => [1, 0] */
 export const reduceMin = (x: NDArray, axes: readonly number[]): NDArray =>
   axes.length === 0 ? x : bind1(reduceMinP, [x], { axes });
 
@@ -130,28 +134,24 @@ export const reduceProdP: Primitive<AxesParams> = fold(
   },
   (x, axes) => reduceProd(x, axes),
 );
-/** Tangent of the product along axis 0, by (a·b)′ = a′·b + a·b′ on halves. */
+/** Tangent of the product along axis 0, by (a·b)′ = a′·b + a·b′ on halves; a shorter second half is filled with ones. */
 function productTree(x: NDArray, t: NDArray): NDArray {
   const n = x.shape[0] as number;
   if (n === 0) return full(x.shape.slice(1), 0, x.dtype);
   if (n === 1) return t;
-  const half = Math.floor(n / 2);
-  const part = (z: NDArray, from: number): NDArray => sliceInDim(z, from, from + half, 1, 0);
-  const [a, b, da, db] = [part(x, 0), part(x, half), part(t, 0), part(t, half)];
-  let [p, dp] = [mul(a, b), add(mul(da, b), mul(a, db))];
-  if (n % 2 === 1) {
-    // the odd element joins the first product
-    const widen = (z: NDArray, fill: number): NDArray =>
-      pad(
-        sliceInDim(z, n - 1, n, 1, 0),
-        new Literal(fill, z.dtype),
-        z.shape.map((_, i) => (i === 0 ? ([0, half - 1, 0] as const) : ([0, 0, 0] as const))),
-      );
-    const [e, de] = [widen(x, 1), widen(t, 0)];
-    [p, dp] = [mul(p, e), add(mul(dp, e), mul(p, de))];
-  }
-  return productTree(p, dp);
+  const half = Math.ceil(n / 2);
+  const front = (z: NDArray): NDArray => sliceInDim(z, 0, half, 1, 0);
+  const back = (z: NDArray, fill: number): NDArray => {
+    const rest = sliceInDim(z, half, n, 1, 0);
+    if (n % 2 === 0) return rest;
+    const config = z.shape.map((_, i) => [0, i === 0 ? 1 : 0, 0] as const);
+    return pad(rest, new Literal(fill, z.dtype), config);
+  };
+  const [a, b, da, db] = [front(x), back(x, 1), front(t), back(t, 0)];
+  return productTree(mul(a, b), add(mul(da, b), mul(a, db)));
 }
+/** Π over `axes`; a product over none is 1.
+ *  @example reduceProd(np.array([[1, 2], [3, 4]]), [1]).toArray()  // => [2, 12] */
 export const reduceProd = (x: NDArray, axes: readonly number[]): NDArray =>
   axes.length === 0 ? x : bind1(reduceProdP, [x], { axes });
 
@@ -180,6 +180,7 @@ export const reduceAndP: Primitive<AxesParams> = logical(
   (d) => (d === "bool" ? 1 : dtypes[d].kind === "uint" ? dtypes[d].max : -1),
   (x, axes) => reduceAnd(x, axes),
 );
+/** x₁ & x₂ & … over `axes` @example reduceAnd(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 2 */
 export const reduceAnd = (x: NDArray, axes: readonly number[]): NDArray =>
   axes.length === 0 ? x : bind1(reduceAndP, [x], { axes });
 /** Bitwise or over `axes` (logical for bool). */
@@ -189,6 +190,7 @@ export const reduceOrP: Primitive<AxesParams> = logical(
   () => 0,
   (x, axes) => reduceOr(x, axes),
 );
+/** x₁ | x₂ | … over `axes` @example reduceOr(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 7 */
 export const reduceOr = (x: NDArray, axes: readonly number[]): NDArray =>
   axes.length === 0 ? x : bind1(reduceOrP, [x], { axes });
 /** Bitwise exclusive or over `axes` (logical for bool). */
@@ -198,6 +200,7 @@ export const reduceXorP: Primitive<AxesParams> = logical(
   () => 0,
   (x, axes) => reduceXor(x, axes),
 );
+/** x₁ ^ x₂ ^ … over `axes` @example reduceXor(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 5 */
 export const reduceXor = (x: NDArray, axes: readonly number[]): NDArray =>
   axes.length === 0 ? x : bind1(reduceXorP, [x], { axes });
 
@@ -265,9 +268,15 @@ function position(name: string, better: "gt" | "lt"): Primitive<ArgParams> {
 }
 /** Index of the first largest element along an axis; NaN counts as largest. */
 export const argmaxP: Primitive<ArgParams> = position("argmax", "gt");
+/** Index of the first largest element along an axis.
+ *  @throws ShapeError along an empty axis, DTypeError unless `indexDtype` is an integer dtype
+ *  @example argmax(np.array([1, 3, 3]), 0).item()  // => 1 */
 export const argmax = (x: NDArray, axis: number, indexDtype: DType = "int32"): NDArray =>
   bind1(argmaxP, [x], { axes: [axis], indexDtype });
 /** Index of the first smallest element along an axis; NaN counts as smallest. */
 export const argminP: Primitive<ArgParams> = position("argmin", "lt");
+/** Index of the first smallest element along an axis.
+ *  @throws ShapeError along an empty axis, DTypeError unless `indexDtype` is an integer dtype
+ *  @example argmin(np.array([2, 1, 1]), 0).item()  // => 1 */
 export const argmin = (x: NDArray, axis: number, indexDtype: DType = "int32"): NDArray =>
   bind1(argminP, [x], { axes: [axis], indexDtype });

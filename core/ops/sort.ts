@@ -14,10 +14,10 @@ import {
 } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, noRule, type Primitive, type Tangent, Zero } from "../primitive.ts";
-import { shapesEqual } from "../shape.ts";
+import { normalizeAxis, shapesEqual } from "../shape.ts";
 import { bind } from "../trace.ts";
 import { gatherAlong } from "./gather.ts";
-import { moveAxis, moveBatch } from "./linear.ts";
+import { moveBatch } from "./linear.ts";
 import { allZero } from "./select.ts";
 import { iota } from "./structural.ts";
 
@@ -189,13 +189,16 @@ export const sortP: Primitive<SortParams> = definePrimitive<SortParams>({
     };
   },
   transpose: nonlinear,
-  batch: (size, xs, dims, { dimension, ...rest }) => ({
-    outs: sort(
-      xs.map((x, i) => moveBatch(x, dims[i] as number | null, 0, size)),
-      { dimension: dimension + 1, ...rest },
-    ),
-    dims: xs.map(() => 0),
-  }),
+  batch: (size, xs, dims, { dimension, ...rest }) => {
+    const at = dims.find((d) => d !== null) as number;
+    return {
+      outs: sort(
+        xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size)),
+        { dimension: dimension >= at ? dimension + 1 : dimension, ...rest },
+      ),
+      dims: xs.map(() => at),
+    };
+  },
   lower: (xs, _outs, { dimension, numKeys }) =>
     sortSlices(
       (xs[0] as Aval).shape,
@@ -221,17 +224,24 @@ export interface SortOptions {
   readonly numKeys?: number;
   readonly isStable?: boolean;
 }
+/** Operands reordered alike, so that the first `numKeys` of them increase lexicographically along `dimension`.
+ *  @throws ShapeError without operands, where shapes differ, or for a dimension or `numKeys` out of range
+ *  @example sort([np.array([2, 1]), np.array([8, 9])])[1].toArray()  // => [9, 8] */
 export function sort(
   xs: readonly NDArray[],
   { dimension = -1, numKeys = 1, isStable = true }: SortOptions = {},
 ): NDArray[] {
-  const rank = (xs[0] as NDArray).ndim;
-  const at = dimension < 0 ? dimension + rank : dimension;
+  const [first] = xs;
+  if (first === undefined)
+    return fail(ShapeError, "sort", "needs an operand", "none", "pass at least one array");
+  const at = normalizeAxis("sort", dimension, first.ndim);
   return [...bind(sortP, xs, { dimension: at, isStable, numKeys })];
 }
-/** Positions (int32) that sort `x` along an axis. */
+/** Positions (int32) that sort `x` along an axis; equal elements keep their order.
+ *  @throws ShapeError for a dimension out of range
+ *  @example argsort(np.array([3, 1, 2])).toArray()  // => [1, 2, 0] */
 export function argsort(x: NDArray, dimension = -1): NDArray {
-  const at = dimension < 0 ? dimension + x.ndim : dimension;
+  const at = normalizeAxis("argsort", dimension, x.ndim);
   const positions = iota({ dtype: "int32", shape: x.shape, dimension: at });
   return sort([x, positions], { dimension: at })[1] as NDArray;
 }
@@ -240,53 +250,64 @@ export function argsort(x: NDArray, dimension = -1): NDArray {
 
 export interface TopKParams {
   readonly k: number;
+  readonly axis: number;
 }
-/** The k largest elements of the last axis in decreasing order, and where they stood (int32). Of equal elements
+/** The k largest elements along an axis in decreasing order, and where they stood (int32). Of equal elements
  *  the one that stands first comes first; NaN counts as largest. */
 export const topKP: Primitive<TopKParams> = definePrimitive<TopKParams>({
   name: "top_k",
-  shape: ([x], { k }) => {
+  shape: ([x], { k, axis }) => {
     const a = x as Aval;
-    if (a.rank === 0)
-      fail(ShapeError, "topK", "needs at least one axis", String(a), "use a vector");
-    const n = a.shape.at(-1) as number;
+    const n = a.shape[axis];
+    if (n === undefined)
+      return fail(
+        ShapeError,
+        "topK",
+        `axis must be between 0 and ${a.rank - 1}`,
+        `${axis} for ${a}`,
+        "choose an existing axis",
+      );
     if (!Number.isInteger(k) || k < 0 || k > n)
       fail(
         ShapeError,
         "topK",
-        "k must be between 0 and the size of the last axis",
-        `k = ${k} for ${a}`,
+        "k must be between 0 and the size of the axis",
+        `k = ${k} for ${a} along axis ${axis}`,
         "choose a smaller k",
       );
-    const shape = [...a.shape.slice(0, -1), k];
+    const shape = a.shape.map((size, i) => (i === axis ? k : size));
     return [a.with({ shape }), Aval.of(shape, "int32")];
   },
-  jvp: ([x], [t], { k }) => {
-    const [values, positions] = topK(x as NDArray, k);
+  jvp: ([x], [t], { k, axis }) => {
+    const [values, positions] = topK(x as NDArray, k, axis);
     const tangent: Tangent =
       t instanceof Zero || !isFloat(values.dtype)
         ? new Zero(values.aval)
-        : gatherAlong(t as NDArray, positions, values.ndim - 1);
+        : gatherAlong(t as NDArray, positions, axis);
     return { outs: [values, positions], tangents: [tangent, new Zero(positions.aval)] };
   },
   transpose: nonlinear,
-  batch: (_size, [x], [d], { k }) => ({
-    outs: topK(moveAxis(x as NDArray, d as number, 0), k),
-    dims: [0, 0],
-  }),
-  lower: ([x], _outs, { k }) => {
-    const { shape } = x as Aval;
-    return sortSlices(
-      shape,
-      shape.length - 1,
+  batch: (_size, [x], [d], { k, axis }) => {
+    const at = d as number;
+    return { outs: topK(x as NDArray, k, axis >= at ? axis + 1 : axis), dims: [at, at] };
+  },
+  lower: ([x], _outs, { k, axis }) =>
+    sortSlices(
+      (x as Aval).shape,
+      axis,
       ([input], p, q) => beforeDown((input as Buf).at(p), (input as Buf).at(q)),
       k,
       ([input], [values, positions], from, position, to) => [
         (values as Buf).store(to, (input as Buf).at(from)),
         (positions as Buf).store(to, position),
       ],
-    );
-  },
+    ),
 });
-export const topK = (x: NDArray, k: number): [NDArray, NDArray] =>
-  bind(topKP, [x], { k }) as unknown as [NDArray, NDArray];
+/** The k largest elements along an axis in decreasing order, and their positions (int32).
+ *  @throws ShapeError unless 0 ≤ k ≤ the size of the axis
+ *  @example topK(np.array([1, 3, 2]), 2)[0].toArray()  // => [3, 2] */
+export const topK = (x: NDArray, k: number, axis = -1): [NDArray, NDArray] =>
+  bind(topKP, [x], { k, axis: normalizeAxis("topK", axis, x.ndim) }) as unknown as [
+    NDArray,
+    NDArray,
+  ];

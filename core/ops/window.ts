@@ -18,6 +18,8 @@ import {
 } from "../primitive.ts";
 import { type Shape, shapesEqual, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
+import { max, min } from "./arithmetic.ts";
+import { add } from "./field.ts";
 import { linearJvp, moveBatch } from "./linear.ts";
 import { checkClass, type DTypeClass } from "./rules.ts";
 import { pad } from "./structural.ts";
@@ -53,6 +55,14 @@ function windowShape(op: string, shape: Shape, p: WindowParams): number[] {
         showShape(l),
         "check them",
       );
+  if (!p.padding.every(([low, high]) => Number.isInteger(low) && Number.isInteger(high)))
+    fail(
+      ShapeError,
+      op,
+      "padding must be whole numbers",
+      p.padding.map(showShape).join(" "),
+      "give two whole numbers for each axis",
+    );
   return shape.map((n, i) => {
     const [low, high] = p.padding[i] as readonly [number, number];
     const space = dilate(n, p.baseDilation[i] as number) + low + high;
@@ -92,14 +102,21 @@ function element(
   return { inside, index };
 }
 
-/** The batch axis goes to the front; the window does not extend along it. */
-const withBatch = (p: WindowParams): WindowParams => ({
-  windowDimensions: [1, ...p.windowDimensions],
-  windowStrides: [1, ...p.windowStrides],
-  padding: [[0, 0], ...p.padding],
-  baseDilation: [1, ...p.baseDilation],
-  windowDilation: [1, ...p.windowDilation],
-});
+/** The window does not extend along the batch axis. */
+function withBatch(p: WindowParams, at: number): WindowParams {
+  const insert = <T>(list: readonly T[], value: T): T[] => [
+    ...list.slice(0, at),
+    value,
+    ...list.slice(at),
+  ];
+  return {
+    windowDimensions: insert(p.windowDimensions, 1),
+    windowStrides: insert(p.windowStrides, 1),
+    padding: insert<readonly [number, number]>(p.padding, [0, 0]),
+    baseDilation: insert(p.baseDilation, 1),
+    windowDilation: insert(p.windowDilation, 1),
+  };
+}
 
 const windowRule =
   (name: string, accepts: DTypeClass): ShapeRule<WindowParams> =>
@@ -109,9 +126,9 @@ const windowRule =
   };
 const windowBatch =
   (apply: (x: NDArray, p: WindowParams) => NDArray): BatchRule<WindowParams> =>
-  (size, [x], [d], p) => ({
-    outs: [apply(moveBatch(x as NDArray, d as number | null, 0, size), withBatch(p))],
-    dims: [0],
+  (_size, [x], [d], p) => ({
+    outs: [apply(x as NDArray, withBatch(p, d as number))],
+    dims: [d as number],
   });
 
 // ---- sum ----
@@ -227,6 +244,16 @@ export interface SelectParams extends WindowParams {
 const replaces = (select: Selector, candidate: Expr, best: Expr): Expr =>
   K.unary("not", K.compare(select, best, candidate));
 
+const selectBatch =
+  (get: () => Primitive<SelectParams>): BatchRule<SelectParams> =>
+  (size, xs, dims, p) => {
+    const at = dims.find((d) => d !== null) as number;
+    const aligned = xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size));
+    return {
+      outs: [bind1(get(), aligned, { ...withBatch(p, at), select: p.select })],
+      dims: [at],
+    };
+  };
 function checkSource(op: string, source: Aval, shape: Shape, what: string): void {
   if (!shapesEqual(source.shape, shape))
     fail(
@@ -238,7 +265,8 @@ function checkSource(op: string, source: Aval, shape: Shape, what: string): void
     );
 }
 
-/** out[p] = t[i], i being the place of the extremum of `operand` in window p: the tangent of pooling. */
+/** out[p] = t[i], i being the place of the extremum of `operand` in window p (the first one, row by row): the tangent
+ *  of pooling. */
 export const selectAndGatherAddP: Primitive<SelectParams> = definePrimitive<SelectParams>({
   name: "select_and_gather_add",
   shape: ([t, operand], p) => {
@@ -260,16 +288,7 @@ export const selectAndGatherAddP: Primitive<SelectParams> = definePrimitive<Sele
       : bind1(selectAndScatterAddP, [ct as NDArray, x as NDArray], p),
     null,
   ],
-  batch: (size, xs, dims, p) => ({
-    outs: [
-      bind1(
-        selectAndGatherAddP,
-        xs.map((x, i) => moveBatch(x, dims[i] as number | null, 0, size)),
-        { ...withBatch(p), select: p.select },
-      ),
-    ],
-    dims: [0],
-  }),
+  batch: selectBatch(() => selectAndGatherAddP),
   lower: ([t, operand], _outs, p) => {
     const { shape, dtype } = operand as Aval;
     const start = K.lit(lowest(dtype, p.select), dtype);
@@ -326,16 +345,7 @@ export const selectAndScatterAddP: Primitive<SelectParams> = definePrimitive<Sel
       : bind1(selectAndGatherAddP, [ct as NDArray, x as NDArray], p),
     null,
   ],
-  batch: (size, xs, dims, p) => ({
-    outs: [
-      bind1(
-        selectAndScatterAddP,
-        xs.map((x, i) => moveBatch(x, dims[i] as number | null, 0, size)),
-        { ...withBatch(p), select: p.select },
-      ),
-    ],
-    dims: [0],
-  }),
+  batch: selectBatch(() => selectAndScatterAddP),
   lower: ([source, operand], _outs, p) => {
     const [s, x] = [source as Aval, operand as Aval];
     const strides = stridesOf(x.shape);
@@ -391,12 +401,17 @@ export const selectAndScatterAddP: Primitive<SelectParams> = definePrimitive<Sel
 
 // ---- functions ----
 
-export type WindowPadding = "SAME" | "VALID" | readonly (readonly [number, number])[];
+export type WindowPadding =
+  | "SAME"
+  | "SAME_LOWER"
+  | "VALID"
+  | readonly (readonly [number, number])[];
 export interface WindowOptions {
   readonly windowDimensions: Shape;
   /** default 1 */
   readonly windowStrides?: readonly number[];
-  /** "SAME" keeps ⌈size/stride⌉ places, "VALID" (default) adds nothing */
+  /** "SAME" keeps ⌈size/stride⌉ places, an odd element of padding after ("SAME_LOWER": before) the others;
+   *  "VALID" (default) adds nothing */
   readonly padding?: WindowPadding;
   readonly baseDilation?: readonly number[];
   readonly windowDilation?: readonly number[];
@@ -410,14 +425,17 @@ export function windowParams(shape: Shape, o: WindowOptions): WindowParams {
   const padding =
     o.padding === undefined || o.padding === "VALID"
       ? shape.map(() => [0, 0] as const)
-      : o.padding !== "SAME"
+      : typeof o.padding !== "string"
         ? o.padding
         : shape.map((n, i) => {
             const space = dilate(n, baseDilation[i] as number);
             const span = dilate(o.windowDimensions[i] as number, windowDilation[i] as number);
             const stride = windowStrides[i] as number;
             const total = Math.max(0, (Math.ceil(space / stride) - 1) * stride + span - space);
-            return [Math.floor(total / 2), total - Math.floor(total / 2)] as const;
+            const less = Math.floor(total / 2);
+            return o.padding === "SAME"
+              ? ([less, total - less] as const)
+              : ([total - less, less] as const);
           });
   return {
     windowDimensions: o.windowDimensions,
@@ -439,3 +457,27 @@ export const reduceWindowMax = (x: NDArray, options: WindowOptions): NDArray =>
  *  @example reduceWindowMin(np.array([1, 3, 2]), { windowDimensions: [2] }).toArray()  // => [1, 2] */
 export const reduceWindowMin = (x: NDArray, options: WindowOptions): NDArray =>
   bind1(reduceWindowMinP, [x], windowParams(x.shape, options));
+
+/** What a window is folded with. */
+export type WindowComputation = "add" | "max" | "min";
+/** Each sliding window folded with `computation`, from `init` on: init ∘ x₁ ∘ x₂ ∘ …. Padding does not take part.
+ *  0 for "add" and ∓∞ (or the extreme integer) for "max" and "min" change nothing.
+ *  @param init  a number, rounded to the dtype of `x`
+ *  @throws      ShapeError where windows do not fit the axes, DTypeError for sums of bool or a fractional `init`
+ *               beside integers
+ *  @example reduceWindow(np.array([1, 3, 2]), 10, "add", { windowDimensions: [2] }).toArray()  // => [14, 15] */
+export function reduceWindow(
+  x: NDArray,
+  init: number,
+  computation: WindowComputation,
+  options: WindowOptions,
+): NDArray {
+  if (computation === "add") {
+    const out = reduceWindowSum(x, options);
+    return init === 0 ? out : add(out, init);
+  }
+  const select = computation === "max" ? "ge" : "le";
+  const out = (select === "ge" ? reduceWindowMax : reduceWindowMin)(x, options);
+  if (init === lowest("float64", select) || init === lowest(x.dtype, select)) return out;
+  return (select === "ge" ? max : min)(out, init);
+}
