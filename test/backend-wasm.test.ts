@@ -270,7 +270,7 @@ describe("executables", () => {
     const { moduleBytes } = new WasmExecutable(kernelProgram(double));
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 65535 });
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(moduleBytes), {
-      env: { memory },
+      env: { memory, scratch: new WebAssembly.Global({ value: "i32" }, 4096) },
     });
     new Int32Array(memory.buffer).set([1024, 2048, 0], 4);
     new Float32Array(memory.buffer).set([1.5, -3], 256);

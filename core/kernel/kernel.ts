@@ -1,17 +1,19 @@
 /** The kernel language, part two: statements, kernels, and the forms in which a primitive is lowered. */
 import type { DType } from "../dtype.ts";
-import { type Expr, int, KVar, load } from "./expr.ts";
+import { type Expr, int, isLit, KVar, load } from "./expr.ts";
 
 // ---- statements ----
 
 export type Stmt =
-  /** for (v = from; v < to; v++), v int32; `to` is evaluated once */
+  /** for (v = from; v < to; v++), v int32; `to` is evaluated once. The iterations of a `parallel` loop may run in
+   *  any order and at once: none stores to what another loads or stores. */
   | {
       readonly kind: "for";
       readonly v: KVar;
       readonly from: Expr;
       readonly to: Expr;
       readonly body: readonly Stmt[];
+      readonly parallel?: boolean;
     }
   | { readonly kind: "while"; readonly test: Expr; readonly body: readonly Stmt[] }
   | {
@@ -73,6 +75,19 @@ export interface LoopKernel {
   readonly name: string;
   readonly buffers: readonly KernelBuffer[];
   readonly body: readonly Stmt[];
+}
+
+type ForLoop = Stmt & { readonly kind: "for" };
+/** The loop that is all of a kernel and whose iterations are independent, so that parts of it may run at once. */
+export function parallelLoop({ body }: LoopKernel): (ForLoop & { to: { kind: "lit" } }) | null {
+  const [only] = body;
+  return body.length === 1 &&
+    only?.kind === "for" &&
+    only.parallel === true &&
+    isLit(only.from, 0) &&
+    isLit(only.to)
+    ? (only as ForLoop & { to: { kind: "lit" } })
+    : null;
 }
 
 /** One loop dimension of a contraction, with its stride in elements in each operand (0 where absent). */

@@ -51,12 +51,16 @@ function position(index: readonly Expr[], extents: readonly number[]): Expr {
   return index.reduce((acc, e, i) => add(mul(acc, int(extents[i] as number)), e), int(0));
 }
 
-/** `body` inside one loop per axis. */
-function loops(axes: readonly Axis[], body: readonly Stmt[]): readonly Stmt[] {
-  return axes.reduceRight<readonly Stmt[]>(
-    (inner, { v, extent }) => [{ kind: "for", v, from: int(0), to: int(extent), body: inner }],
-    body,
-  );
+/** `body` inside one loop per axis; `independent` says that no two iterations touch the same element. */
+function loops(
+  axes: readonly Axis[],
+  body: readonly Stmt[],
+  independent: boolean,
+): readonly Stmt[] {
+  return axes.reduceRight<readonly Stmt[]>((inner, { v, extent }) => {
+    const loop: Stmt = { kind: "for", v, from: int(0), to: int(extent), body: inner };
+    return [independent ? { ...loop, parallel: true } : loop];
+  }, body);
 }
 
 // ---- merging ----
@@ -249,7 +253,7 @@ export function mapNest(
         }),
       ),
   );
-  return loops(kept, body);
+  return loops(kept, body, true);
 }
 
 /** out_j[index] = finish(fold of step over r in the box `extents`, from init)[j] for every index of `shape`, stored row-major
@@ -282,7 +286,8 @@ export function reduceNest(
   const where = to.index(out);
 
   const body: Stmt[] = [...simultaneously(initial.map(to.value), assign)];
-  if (!isEmpty) body.push(...loops(keptInner, simultaneously(next.map(to.value), assign, accs)));
+  if (!isEmpty)
+    body.push(...loops(keptInner, simultaneously(next.map(to.value), assign, accs), false));
   body.push(
     ...simultaneously(final.map(to.value), (values) =>
       outs.map(
@@ -290,5 +295,5 @@ export function reduceNest(
       ),
     ),
   );
-  return loops(keptOuter, body);
+  return loops(keptOuter, body, true);
 }

@@ -8,29 +8,38 @@ import type { Backend, Executable, Storage } from "../backend.ts";
 import { emitKernel } from "./emit.ts";
 import { Code, Module } from "./encoder.ts";
 import { type ConvPlan, convCalls, convLoops, planConv } from "./conv.ts";
+import type { KernelFunction, Range } from "./function.ts";
 import { type GemmDType, gemmModule, gemmScratch, gemmSignature } from "./gemm.ts";
 import { Heap, WasmStorage } from "./heap.ts";
 import { hostMath, Library } from "./library.ts";
 import { contractCalls, contractLoops, contractProduct } from "./templates.ts";
 
-// what lies below the heap: the table of a run's pointers, scratch of the matrix product, columns of a convolution
+// what lies below the heap: the table of a run's pointers, and scratch memory
 const tableEntries = 16384;
 const tableAddress = 64;
-const gemmAddress = tableAddress + tableEntries * 4;
-const rangesAddress = gemmAddress + gemmScratch;
-const columnsAddress = rangesAddress + 1024;
+const scratchAddress = tableAddress + tableEntries * 4;
+// in scratch memory: panels of the matrix product, ranges and columns of a convolution
+const gemmOffset = 0;
+const rangesOffset = gemmScratch;
+const columnsOffset = rangesOffset + 1024;
 const columnsBytes = 4 * 2 ** 20;
-const convScratch = { ranges: rangesAddress, columns: columnsAddress, gemm: gemmAddress };
+const scratchBytes = columnsOffset + columnsBytes;
+const convScratch = { ranges: rangesOffset, columns: columnsOffset, gemm: gemmOffset };
 const defaultBudget = 256 * 2 ** 20;
 
-const heap = new Heap({ reserved: columnsAddress + columnsBytes, budget: defaultBudget });
+const heap = new Heap({ reserved: scratchAddress + scratchBytes, budget: defaultBudget });
+/** what every module imports */
+const environment = {
+  memory: heap.memory,
+  scratch: new WebAssembly.Global({ value: "i32" }, scratchAddress),
+};
 
 const products = new Map<GemmDType, WebAssembly.ExportValue>();
 function productOf(dtype: GemmDType): WebAssembly.ExportValue {
   let f = products.get(dtype);
   if (f === undefined) {
     const module = new WebAssembly.Module(gemmModule(dtype));
-    f = new WebAssembly.Instance(module, { env: { memory: heap.memory } }).exports.gemm;
+    f = new WebAssembly.Instance(module, { env: environment }).exports.gemm;
     products.set(dtype, f as WebAssembly.ExportValue);
   }
   return f as WebAssembly.ExportValue;
@@ -132,15 +141,16 @@ function emitProgram(program: Program): Emitted {
     pointer.set(id, slot);
   });
   const arenaSlot = pointer.size;
-  const emit = (form: Form): Code => {
+  const emit = (form: Form): KernelFunction => {
     if (form.kind === "loops") return emitKernel(form.loops, library);
     const product = gemm.get(form.product) as number;
-    if (form.kind === "contract") return contractCalls(form.kernel, product, gemmAddress);
-    const copy = emitKernel(form.plan.copy, library);
+    if (form.kind === "contract")
+      return { code: contractCalls(form.kernel, product, gemmOffset), range: null };
+    const { code: copy } = emitKernel(form.plan.copy, library);
     const copyIndex = module.add({ params: copy.params, results: [] }, copy);
-    return convCalls(form.plan, product, copyIndex, convScratch);
+    return { code: convCalls(form.plan, product, copyIndex, convScratch), range: null };
   };
-  const emitted = new Map<Kernel, number>();
+  const emitted = new Map<Kernel, { index: number; range: Range | null }>();
   for (const { kernel, args } of program.steps) {
     // buffers are passed by address; empty ones are never touched
     for (const id of args) {
@@ -154,11 +164,12 @@ function emitProgram(program: Program): Emitted {
     }
     let f = emitted.get(kernel);
     if (f === undefined) {
-      const code = emit(forms.get(kernel) as Form);
-      f = module.add({ params: code.params, results: [] }, code);
+      const { code, range } = emit(forms.get(kernel) as Form);
+      f = { index: module.add({ params: code.params, results: [] }, code), range };
       emitted.set(kernel, f);
     }
-    entry.call(f);
+    if (f.range !== null) entry.i32(0).i32(f.range.extent);
+    entry.call(f.index);
   }
   module.export("run", module.add({ params: ["i32"], results: [] }, entry));
   return { bytes: module.encode(), math, products: gemm };
@@ -179,7 +190,7 @@ export class WasmExecutable implements Executable {
     const { bytes, math, products } = emitProgram(program);
     this.moduleBytes = bytes;
     const imports: WebAssembly.Imports = {
-      env: { memory: heap.memory },
+      env: environment,
       math: Object.fromEntries(
         [...math].map((name) => [name, hostMath[name] as WebAssembly.ImportValue]),
       ),

@@ -314,7 +314,7 @@ function copyKernel(
   };
 }
 
-/** Addresses below the heap that a convolution uses. */
+/** Where in the instance's scratch memory a convolution keeps what it needs. */
 export interface ConvScratch {
   /** ranges of the axes: up to 2·(2 + 2·rank) int32 */
   readonly ranges: number;
@@ -335,10 +335,10 @@ export function convCalls(plan: ConvPlan, gemm: number, copy: number, scratch: C
   const ends = new Map<Axis, number>();
 
   const range = (slot: number, from: () => void, to: () => void): void => {
-    c.i32(scratch.ranges);
+    c.scratch(scratch.ranges);
     from();
     c.memory(0x36, 2, slot * 8);
-    c.i32(scratch.ranges);
+    c.scratch(scratch.ranges);
     to();
     c.memory(0x36, 2, slot * 8 + 4);
   };
@@ -415,11 +415,11 @@ export function convCalls(plan: ConvPlan, gemm: number, copy: number, scratch: C
   c.loop(() => {
     pieces(split(columns), () =>
       pieces(split(rows), () => {
-        c.get(x).i32(scratch.columns).i32(scratch.ranges).call(copy);
+        c.get(x).scratch(scratch.columns).scratch(scratch.ranges).call(copy);
         const rowStride = (rows.inner.at(-1)?.stride ?? 0) * width;
         const columnStride = (columns.inner.at(-1)?.stride ?? 0) * width;
         const weights = (): void => address(w, rows);
-        const matrix = (): void => void c.i32(scratch.columns);
+        const matrix = (): void => void c.scratch(scratch.columns);
         const nextRow = (): void => {
           size(columns);
           c.i32(width).op(0x6c);
@@ -454,7 +454,7 @@ export function convCalls(plan: ConvPlan, gemm: number, copy: number, scratch: C
         // pieces of the rows after the first add to what is there
         c.i32(0);
         for (const a of split(rows)) c.get(starts.get(a) as number).op(0x72);
-        c.i32(scratch.gemm).call(gemm);
+        c.scratch(scratch.gemm).call(gemm);
       }),
     );
     const toNext =

@@ -4,9 +4,10 @@
  *  every operation), float32 in f32, float64 in f64. */
 import { castNumber, type DType, dtypes, isFloat } from "../../dtype.ts";
 import { type CompareOp, type Expr, KVar, operands } from "../../kernel/expr.ts";
-import type { LoopKernel, Stmt } from "../../kernel/kernel.ts";
+import { type LoopKernel, parallelLoop, type Stmt } from "../../kernel/kernel.ts";
 import { type Affine, AffineForms } from "../../program/affine.ts";
 import { Code, type ValType } from "./encoder.ts";
+import type { KernelFunction } from "./function.ts";
 import type { Library } from "./library.ts";
 
 export const valType = (d: DType): ValType =>
@@ -64,11 +65,15 @@ class Emitter {
   /** by buffer and index */
   #pointers = new Map<number, Map<Expr, Pointer>>();
   readonly #free = new Map<ValType, number[]>();
+  /** the loop whose range the caller gives */
+  readonly #whole: Stmt | null;
 
   constructor(kernel: LoopKernel, library: Library) {
     this.#kernel = kernel;
     this.#library = library;
-    this.code = new Code(kernel.buffers.map(() => "i32"));
+    this.#whole = parallelLoop(kernel);
+    const range = this.#whole === null ? 0 : 2;
+    this.code = new Code(new Array<ValType>(kernel.buffers.length + range).fill("i32"));
   }
 
   #variable(v: KVar): number {
@@ -187,10 +192,16 @@ class Emitter {
   #for(loop: Stmt & { kind: "for" }): void {
     const { code } = this;
     const v = this.#variable(loop.v);
-    this.#fresh([loop.from], () => this.expr(loop.from));
-    code.set(v);
     let to: number | null = null;
-    if (loop.to.kind !== "lit") {
+    if (loop === this.#whole) {
+      const lo = this.#kernel.buffers.length;
+      code.get(lo).set(v);
+      to = lo + 1;
+    } else {
+      this.#fresh([loop.from], () => this.expr(loop.from));
+      code.set(v);
+    }
+    if (to === null && loop.to.kind !== "lit") {
       to = code.local("i32");
       this.#fresh([loop.to], () => this.expr(loop.to));
       code.set(to);
@@ -711,9 +722,14 @@ function comparison(op: CompareOp, d: DType): number {
   return at < 2 ? 0x46 + at : 0x48 + (at - 2) * 2 + (unsigned(d) ? 1 : 0);
 }
 
-/** The function of a loop kernel: its parameters are the addresses of its buffers. */
-export function emitKernel(kernel: LoopKernel, library: Library): Code {
+/** The function of a loop kernel: its parameters are the addresses of its buffers and, where it is one parallel loop,
+ *  the part of the loop's range that is to be computed. */
+export function emitKernel(kernel: LoopKernel, library: Library): KernelFunction {
   const emitter = new Emitter(kernel, library);
   emitter.statements(kernel.body);
-  return emitter.code;
+  const whole = parallelLoop(kernel);
+  return {
+    code: emitter.code,
+    range: whole === null ? null : { extent: whole.to.value, align: 1 },
+  };
 }

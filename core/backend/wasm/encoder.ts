@@ -113,6 +113,11 @@ export class Code {
     this.op(0x44).bytes.f64(x);
     return this;
   }
+  /** the instance's own scratch memory, `offset` bytes in */
+  scratch(offset: number): this {
+    this.op(0x23, 0); // global.get: the only one
+    return offset === 0 ? this : this.i32(offset).op(0x6a);
+  }
   call(f: number): this {
     return this.op(0x10).arg(f);
   }
@@ -182,7 +187,8 @@ export class Module {
   export(name: string, index: number): void {
     this.#exports.push({ name, index });
   }
-  /** The finished module; it imports its memory as `env.memory`. */
+  /** The finished module; it imports its memory as `env.memory`, and as `env.scratch` the address of memory that no other
+   *  instance uses. */
   encode(): Uint8Array<ArrayBuffer> {
     const out = new Bytes().raw(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
     const section = (id: number, fill: (b: Bytes) => void): void => {
@@ -200,9 +206,10 @@ export class Module {
       }
     });
     section(2, (b) => {
-      b.u32(this.#imports.length + 1);
+      b.u32(this.#imports.length + 2);
       for (const i of this.#imports) b.name(i.module).name(i.name).byte(0).u32(i.type);
       b.name("env").name("memory").byte(2).byte(0).u32(0);
+      b.name("env").name("scratch").byte(3).byte(codes.i32).byte(0);
     });
     section(3, (b) => {
       b.u32(this.#functions.length);

@@ -108,7 +108,7 @@ export function contractProduct({ buffers, batch, m, n, k }: ContractKernel): Ge
   return size(m) * size(n) * size(k) < smallProduct ? null : dtype;
 }
 
-/** A contraction as calls of the matrix product. */
+/** A contraction as calls of the matrix product, with `scratch` bytes into the instance's memory for packing. */
 export function contractCalls(kernel: ContractKernel, gemm: number, scratch: number): Code {
   const width = dtypes[kernel.buffers[2].dtype].bytes;
   // the longest dim of each kind is the product's own; the others are loops around it
@@ -175,7 +175,7 @@ export function contractCalls(kernel: ContractKernel, gemm: number, scratch: num
           columns.out,
         ])
           c.i32(v * width);
-        c.get(add).i32(scratch).call(gemm);
+        c.get(add).scratch(scratch).call(gemm);
       },
       () => c.i32(1).set(add),
     );
