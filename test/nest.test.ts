@@ -335,8 +335,8 @@ describe("mapNest", () => {
       ];
     });
     expect(sketch(body)).toBe(
-      "6 { t0 = [0](i1); t1 = exp(t0); t2 = add(t1, t0); t3 = mul(t1, t0); " +
-        "[1] @ i1 = t2; [2] @ i1 = t3; [3] @ i1 = 1; }",
+      "6 { t0 = [0](i1); t1 = exp(t0); " +
+        "[1] @ i1 = add(t1, t0); [2] @ i1 = mul(t1, t0); [3] @ i1 = 1; }",
     );
     const out = writes("float64", 1);
     const f64 = { kind: "load", dtype: "float64", buffer: 0, index: int(0) } as const;

@@ -151,12 +151,9 @@ export type Kernel = LoopKernel | ContractKernel | ConvKernel;
 /** Element of input `i` at a multi-index over that input's shape. */
 export type Read = (input: number, index: readonly Expr[]) => Expr;
 
-/** out_j[index] = at(index)[j]. All outputs have one shape. The only form that fuses into its readers.
- *  `moves` says that the kernel only moves or makes data (no arithmetic worth saving), so that it may be
- *  recomputed freely by each reader. */
+/** out_j[index] = at(index)[j]. All outputs have one shape. */
 export interface MapLowering {
   readonly kind: "map";
-  readonly moves?: boolean;
   at(index: readonly Expr[], read: Read): readonly Expr[];
 }
 

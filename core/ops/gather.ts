@@ -116,7 +116,6 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
     const batched = batchAxes((out as Aval).rank, w);
     return {
       kind: "map",
-      moves: true,
       at: (index, read) => {
         const batch = batched.map((a) => index[a] as Expr);
         const entry = (k: number): Expr => read(1, [...batch, K.int(k)]);

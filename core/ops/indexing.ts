@@ -134,7 +134,6 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
   },
   lower: ([x], _outs, { sliceSizes }) => ({
     kind: "map",
-    moves: true,
     at: (index, read) => [
       read(
         0,

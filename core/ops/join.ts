@@ -93,7 +93,6 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
     const filled = parts.filter((p) => p.end > p.start);
     return {
       kind: "map",
-      moves: true,
       at: (index, read) => {
         const position = index[dimension] as Expr;
         const list = filled.length === 0 ? parts.slice(0, 1) : filled;
@@ -255,7 +254,6 @@ export const tileP: Primitive<{ readonly reps: readonly number[] }> = definePrim
   }),
   lower: ([x], _outs, { reps }) => ({
     kind: "map",
-    moves: true,
     at: (index, read) => [
       read(
         0,

@@ -136,7 +136,6 @@ export const broadcastInDimP: Primitive<BroadcastParams> = definePrimitive<Broad
   }),
   lower: ([x], _outs, { broadcastDimensions: dims }) => ({
     kind: "map",
-    moves: true,
     at: (index, read) => [
       read(
         0,
@@ -371,7 +370,6 @@ export const transposeP = definePrimitive<TransposeParams>({
     const inverse = inversePermutation(permutation);
     return {
       kind: "map",
-      moves: true,
       at: (index, read) => [
         read(
           0,

@@ -89,7 +89,6 @@ export const revP: Primitive<{ readonly dimensions: readonly number[] }> = defin
   },
   lower: ([x], _outs, { dimensions }) => ({
     kind: "map",
-    moves: true,
     at: (index, read) => [
       read(
         0,
@@ -179,7 +178,6 @@ export const sliceP: Primitive<SliceParams> = definePrimitive<SliceParams>({
   },
   lower: (_ins, _outs, { startIndices: start, strides }) => ({
     kind: "map",
-    moves: true,
     at: (index, read) => [
       read(
         0,
@@ -333,7 +331,6 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
   },
   lower: ([x], _outs, { paddingConfig: config }) => ({
     kind: "map",
-    moves: true,
     at: (index, read) => {
       let test: Expr = lit(true, "bool");
       const from = index.map((e, i) => {

@@ -73,7 +73,6 @@ export const iotaP: Primitive<IotaParams> = definePrimitive<IotaParams>({
   batch: (_size, _none, _dims, params) => ({ outs: [iota(params)], dims: [null] }),
   lower: (_none, _outs, { dtype, dimension }) => ({
     kind: "map",
-    moves: true,
     at: (index) => [cast(index[dimension] as Expr, dtype)],
   }),
 });

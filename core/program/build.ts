@@ -1,23 +1,18 @@
-/** From a jaxpr to a program: equations become kernels, elementwise producers melt into their readers, buffers
- *  get their places. */
+/** From a jaxpr to a program: units of fusion become kernels, values that leave them get buffers. */
 import type { Aval } from "../aval.ts";
 import { type DType, dtypes } from "../dtype.ts";
-import { type Atom, type Equation, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
-import { div, type Expr, int, linearIndex, lit, load, rem } from "../kernel/expr.ts";
-import {
-  bufferView,
-  type Kernel,
-  type KernelBuffer,
-  type Lowering,
-  type LoopKernel,
-  type Read,
-} from "../kernel/kernel.ts";
+import { type Atom, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
+import { type Expr, load } from "../kernel/expr.ts";
+import { bufferView, type ContractDim, type Kernel, type KernelBuffer } from "../kernel/kernel.ts";
 import type { Literal } from "../ndarray.ts";
-import { ruleOf } from "../primitive.ts";
-import { type Shape, sizeOf, stridesOf } from "../shape.ts";
-import { mapNest, reduceNest } from "./nest.ts";
+import { stridesOf } from "../shape.ts";
+import { affine } from "./affine.ts";
+import { fuse, type LoopUnit } from "./fuse.ts";
+import { axisIndex, Elements, Graph, type LoopNode, type WholeNode } from "./graph.ts";
+import { type Assignment, axesOf, position, sectionNest } from "./nest.ts";
 import { planMemory } from "./plan.ts";
 import type { Program, ProgramBuffer, Step } from "./types.ts";
+import { unitKernel } from "./unit.ts";
 
 /** A program and what each result of the jaxpr is: a literal, or a position in `program.outputs`. */
 export interface Built {
@@ -25,100 +20,8 @@ export interface Built {
   readonly results: readonly (Literal | number)[];
 }
 
-/** Arithmetic nodes that one kernel may take over from its producers before they get a kernel of their own. */
-const maxInlined = 96;
-
-/** Where the elements of a value come from. */
-type Source =
-  | { readonly kind: "literal"; readonly value: Literal }
-  | { readonly kind: "buffer"; readonly id: number }
-  | {
-      readonly kind: "virtual";
-      /** the element at a multi-index, loads going through the kernel under construction */
-      readonly at: (index: readonly Expr[], kernel: KernelScope) => Expr;
-      /** arithmetic nodes inside */
-      readonly cost: number;
-      readonly name: string;
-    };
-
-/** The kernel under construction: its buffers, and what it has already read. */
-class KernelScope {
-  readonly args: number[] = [];
-  readonly buffers: KernelBuffer[] = [];
-  readonly #local = new Map<number, number>();
-  readonly #memo = new Map<object, { index: readonly Expr[]; value: readonly Expr[] }[]>();
-  readonly #program: ProgramBuilder;
-
-  constructor(program: ProgramBuilder) {
-    this.#program = program;
-  }
-  /** kernel position of a program buffer that is read */
-  input(id: number): number {
-    let at = this.#local.get(id);
-    if (at === undefined) {
-      at = this.add(id, "read");
-      this.#local.set(id, at);
-    }
-    return at;
-  }
-  add(id: number, access: KernelBuffer["access"]): number {
-    const { dtype, length } = this.#program.spec(id);
-    this.args.push(id);
-    this.buffers.push({ dtype, length, access });
-    return this.args.length - 1;
-  }
-  /** `compute()` once for each key and index, so that shared producers are shared nodes */
-  once(key: object, index: readonly Expr[], compute: () => readonly Expr[]): readonly Expr[] {
-    let entries = this.#memo.get(key);
-    if (entries === undefined) {
-      entries = [];
-      this.#memo.set(key, entries);
-    }
-    for (const e of entries)
-      if (e.index.every((x, i) => sameIndex(x, index[i] as Expr))) return e.value;
-    const value = compute();
-    entries.push({ index, value });
-    return value;
-  }
-}
-const sameIndex = (a: Expr, b: Expr): boolean =>
-  a === b || (a.kind === "lit" && b.kind === "lit" && a.value === b.value);
-
-/** Multi-index into `from` of the element that has index `index` in `to` (same elements, row-major).
- *  Null where that would take divisions. */
-function reindex(from: Shape, to: Shape, index: readonly Expr[], divide: boolean): Expr[] | null {
-  const out: Expr[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < from.length || j < to.length) {
-    // the smallest group of axes with equal products on both sides
-    const fromStart = i;
-    const toStart = j;
-    let p = i < from.length ? (from[i++] as number) : 1;
-    let q = j < to.length ? (to[j++] as number) : 1;
-    while (p !== q) {
-      if (p < q && i < from.length) p *= from[i++] as number;
-      else if (j < to.length) q *= to[j++] as number;
-      else p *= from[i++] as number;
-    }
-    const group = from.slice(fromStart, i);
-    const position = linearIndex(index.slice(toStart, j), stridesOf(to.slice(toStart, j)));
-    const wide = group.filter((s) => s !== 1).length;
-    if (wide > 1 && !divide) return null;
-    const strides = stridesOf(group);
-    let first = true;
-    group.forEach((size, k) => {
-      if (size === 1) out.push(int(0));
-      else if (wide === 1) out.push(position);
-      else {
-        const q = div(position, int(strides[k] as number));
-        out.push(first ? q : rem(q, int(size)));
-        first = false;
-      }
-    });
-  }
-  return out;
-}
+/** Scratch memory of one kernel, in bytes. */
+const maxScratch = 1 << 17;
 
 interface Spec {
   readonly dtype: DType;
@@ -126,118 +29,64 @@ interface Spec {
   place: ProgramBuffer["place"];
 }
 
+/** The kernel under construction. */
+class KernelScope {
+  readonly args: number[] = [];
+  readonly buffers: KernelBuffer[] = [];
+  readonly #local = new Map<number, number>();
+  readonly #spec: (id: number) => Spec;
+  constructor(spec: (id: number) => Spec) {
+    this.#spec = spec;
+  }
+  /** kernel position of a program buffer */
+  use(id: number, access: KernelBuffer["access"]): number {
+    let at = this.#local.get(id);
+    const { dtype, length } = this.#spec(id);
+    if (at === undefined) {
+      at = this.args.push(id) - 1;
+      this.#local.set(id, at);
+      this.buffers.push({ dtype, length, access });
+    } else if ((this.buffers[at] as KernelBuffer).access !== access)
+      this.buffers[at] = { dtype, length, access: "readwrite" };
+    return at;
+  }
+}
+
 class ProgramBuilder {
+  readonly #name: string;
+  readonly #graph: Graph;
   readonly #specs: Spec[] = [];
   readonly #steps: Step[] = [];
-  readonly #sources = new Map<Var, Source>();
-  readonly #readers = new Map<Var, Set<number>>();
-  readonly #results = new Set<Atom>();
-  readonly #name: string;
+  /** the buffers of values in memory */
+  readonly #places = new Map<Var, number>();
+  readonly #spec = (id: number): Spec => this.#specs[id] as Spec;
 
-  constructor(name: string) {
+  constructor(name: string, graph: Graph) {
     this.#name = name;
-  }
-  spec(id: number): Spec {
-    return this.#specs[id] as Spec;
-  }
-  #buffer(aval: Aval, place: ProgramBuffer["place"]): number {
-    this.#specs.push({ dtype: aval.dtype, length: aval.size, place });
-    return this.#specs.length - 1;
-  }
-  #source(a: Atom): Source {
-    return isLiteral(a) ? { kind: "literal", value: a } : (this.#sources.get(a) as Source);
-  }
-
-  /** Element of a value at a multi-index over `shape`. */
-  #read(source: Source, aval: Aval, index: readonly Expr[], scope: KernelScope): Expr {
-    switch (source.kind) {
-      case "literal":
-        return lit(source.value.value, aval.dtype);
-      case "buffer":
-        return scope.once(source, index, () => [
-          load(scope.input(source.id), linearIndex(index, stridesOf(aval.shape)), aval.dtype),
-        ])[0] as Expr;
-      case "virtual":
-        return scope.once(source, index, () => [source.at(index, scope)])[0] as Expr;
-    }
-  }
-
-  /** The buffer that holds a value; one that was virtual is computed here. */
-  #materialize(a: Atom): number {
-    const source = this.#source(a);
-    if (source.kind === "buffer") return source.id;
-    const scope = new KernelScope(this);
-    const id = this.#buffer(a.aval, "temp");
-    this.#mapKernel(
-      source.kind === "virtual" ? source.name : "constant",
-      a.aval,
-      scope,
-      (index) => [{ id, value: this.#read(source, a.aval, index, scope) }],
-    );
-    if (!isLiteral(a)) this.#sources.set(a, { kind: "buffer", id });
-    return id;
-  }
-
-  #mapKernel(
-    name: string,
-    aval: Aval,
-    scope: KernelScope,
-    at: (index: readonly Expr[]) => readonly { id: number; value: Expr }[],
-  ): void {
-    const outputs = new Map<number, number>();
-    const body = mapNest(aval.shape, (index) =>
-      at(index).map(({ id, value }) => {
-        let buffer = outputs.get(id);
-        if (buffer === undefined) {
-          buffer = scope.add(id, "write");
-          outputs.set(id, buffer);
-        }
-        return { buffer, value };
-      }),
-    );
-    this.#emit({ kind: "loops", name, buffers: scope.buffers, body }, scope.args);
-  }
-
-  #emit(kernel: Kernel, args: readonly number[]): void {
-    this.#steps.push({ kernel, args });
+    this.#graph = graph;
   }
 
   build(jaxpr: Jaxpr): Built {
-    const { equations, outs } = jaxpr;
     const inputs = [...jaxpr.constVars, ...jaxpr.inVars].map((v) => {
       const id = this.#buffer(v.aval, "input");
-      this.#sources.set(v, { kind: "buffer", id });
+      this.#places.set(v, id);
       return id;
     });
-    for (const a of outs) this.#results.add(a);
-    const lowered = equations.map((e, i) => {
-      for (const a of e.inputs) {
-        if (isLiteral(a)) continue;
-        const readers = this.#readers.get(a);
-        if (readers === undefined) this.#readers.set(a, new Set([i]));
-        else readers.add(i);
-      }
-      return ruleOf(e.primitive, "lower")(
-        e.inputs.map((a) => a.aval),
-        e.outputs.map((v) => v.aval),
-        e.params,
-      );
-    });
-    equations.forEach((e, i) => {
-      this.#lower(e, lowered[i] as Lowering, (reader) => ({
-        equation: equations[reader] as Equation,
-        lowering: lowered[reader] as Lowering,
-      }));
-    });
+    const units = fuse(this.#graph);
+    const stored = this.#stored(jaxpr.outs);
+    for (const unit of units)
+      if (unit.kind === "loops") this.#loops(unit, stored);
+      else this.#whole(unit.node);
 
     const outputs: number[] = [];
-    const results = outs.map((a) => {
+    const results = jaxpr.outs.map((a) => {
       if (isLiteral(a)) return a;
-      const id = this.#materialize(a);
-      const spec = this.spec(id);
+      const root = this.#graph.root(a);
+      // a reshaped literal has to be an array all the same
+      const id = this.#materialize(isLiteral(root) ? a : root);
+      const spec = this.#spec(id);
       if (spec.place === "temp") spec.place = "output";
-      outputs.push(id);
-      return outputs.length - 1;
+      return outputs.push(id) - 1;
     });
     return { results, program: this.#finish(inputs, outputs) };
   }
@@ -255,177 +104,229 @@ class ProgramBuilder {
     };
   }
 
-  /** True when the readers of `v` may compute it themselves. */
-  #melts(
-    v: Var,
-    cost: number,
-    reader: (i: number) => { equation: Equation; lowering: Lowering },
-  ): boolean {
-    if (this.#results.has(v)) return false;
-    const readers = [...(this.#readers.get(v) ?? [])].map(reader);
-    const fusible = readers.every(
-      ({ lowering: { kind } }) => kind === "map" || kind === "reduce" || kind === "alias",
-    );
-    if (!fusible) return false;
-    if (cost === 0) return true;
-    const only = readers[0];
-    if (cost > maxInlined || readers.length !== 1 || only === undefined) return false;
-    const out = sizeOf((only.equation.outputs[0] as Var).aval.shape);
-    const { lowering } = only;
-    // the reader must not compute an element more often than it is stored now (twice, where it only moves data)
-    if (lowering.kind === "reduce") return out * sizeOf(lowering.extents) <= v.aval.size;
-    return out <= v.aval.size * (lowering.kind === "map" && lowering.moves === true ? 2 : 1);
+  #add(dtype: DType, length: number, place: ProgramBuffer["place"]): number {
+    return this.#specs.push({ dtype, length, place }) - 1;
+  }
+  #buffer(aval: Aval, place: ProgramBuffer["place"]): number {
+    return this.#add(aval.dtype, aval.size, place);
+  }
+  #scope(): KernelScope {
+    return new KernelScope(this.#spec);
+  }
+  #emit(kernel: Kernel, args: readonly number[]): void {
+    this.#steps.push({ kernel, args });
   }
 
-  #lower(
-    e: Equation,
-    lowering: Lowering,
-    reader: (i: number) => { equation: Equation; lowering: Lowering },
-  ): void {
-    const avals = e.inputs.map((a) => a.aval);
-    const name = e.primitive.name;
-    const out = e.outputs[0] as Var;
-    switch (lowering.kind) {
-      case "alias": {
-        const input = e.inputs[0] as Atom;
-        const from = avals[0] as Aval;
-        const source = this.#source(input);
-        if (source.kind === "literal") {
-          this.#sources.set(out, {
-            kind: "virtual",
-            cost: 0,
-            name,
-            at: () => lit(source.value.value, from.dtype),
-          });
-          return;
-        }
-        const direct =
-          source.kind === "virtual" &&
-          reindex(
-            from.shape,
-            out.aval.shape,
-            out.aval.shape.map(() => int(0)),
-            false,
-          ) !== null;
-        if (source.kind === "virtual" && direct && this.#melts(out, source.cost, reader)) {
-          this.#sources.set(out, {
-            kind: "virtual",
-            cost: source.cost,
-            name: source.name,
-            at: (index, scope) =>
-              this.#read(
-                source,
-                from,
-                reindex(from.shape, out.aval.shape, index, true) as Expr[],
-                scope,
-              ),
-          });
-          return;
-        }
-        this.#sources.set(out, { kind: "buffer", id: this.#materialize(input) });
-        return;
-      }
-      case "map": {
-        const sources = e.inputs.map((a) => this.#source(a));
-        const inherited = sources.reduce((n, s) => n + (s.kind === "virtual" ? s.cost : 0), 0);
-        const cost = inherited + (lowering.moves === true ? 0 : 1);
-        const at = (index: readonly Expr[], scope: KernelScope): readonly Expr[] =>
-          scope.once(e, index, () => {
-            const read: Read = (i, at) =>
-              this.#read(sources[i] as Source, avals[i] as Aval, at, scope);
-            const values = lowering.at(index, read);
-            values.forEach((value, j) => {
-              const want = (e.outputs[j] as Var).aval.dtype;
-              if (value.dtype !== want)
-                throw new Error(
-                  `${name}: its lowering gives ${value.dtype} for a result of ${want}`,
-                );
-            });
-            return values;
-          });
-        if (e.outputs.length === 1 && this.#melts(out, cost, reader)) {
-          this.#sources.set(out, {
-            kind: "virtual",
-            cost,
-            name,
-            at: (index, scope) => at(index, scope)[0] as Expr,
-          });
-          return;
-        }
-        const scope = new KernelScope(this);
-        const ids = e.outputs.map((v) => this.#buffer(v.aval, "temp"));
-        this.#mapKernel(name, out.aval, scope, (index) =>
-          at(index, scope).map((value, j) => ({ id: ids[j] as number, value })),
-        );
-        this.#place(e, ids);
-        return;
-      }
-      case "reduce": {
-        const scope = new KernelScope(this);
-        const ids = e.outputs.map((v) => this.#buffer(v.aval, "temp"));
-        const outs = ids.map((id) => scope.add(id, "write"));
-        const sources = e.inputs.map((a) => this.#source(a));
-        const read: Read = (i, at) => this.#read(sources[i] as Source, avals[i] as Aval, at, scope);
-        const finish = lowering.finish?.bind(lowering) ?? ((acc: readonly Expr[]) => acc);
-        const body = reduceNest(
-          out.aval.shape,
-          lowering.extents,
-          {
-            init: (index) => lowering.init(index),
-            step: (acc, index, r) => lowering.step(acc, index, r, read),
-            finish,
-          },
-          outs,
-        );
-        this.#emit({ kind: "loops", name, buffers: scope.buffers, body }, scope.args);
-        this.#place(e, ids);
-        return;
-      }
-      case "routine": {
-        const ins = e.inputs.map((a) => this.#materialize(a));
-        const ids = e.outputs.map((v) => this.#buffer(v.aval, "temp"));
-        const temps = (lowering.temps ?? []).map(({ dtype, length }) => {
-          this.#specs.push({ dtype, length, place: "temp" });
-          return this.#specs.length - 1;
-        });
-        const scope = new KernelScope(this);
-        const view = (access: KernelBuffer["access"]) => (id: number) => {
-          const { dtype, length } = this.spec(id);
-          return bufferView(scope.add(id, access), dtype, length);
-        };
-        const body = lowering.build(
-          ins.map(view("read")),
-          ids.map(view("readwrite")),
-          temps.map(view("readwrite")),
-        );
-        const kernel: LoopKernel = { kind: "loops", name, buffers: scope.buffers, body };
-        this.#emit(kernel, scope.args);
-        this.#place(e, ids);
-        return;
-      }
-      case "contract":
-      case "conv": {
-        const scope = new KernelScope(this);
-        const [lhs, rhs] = e.inputs.map((a) => this.#materialize(a)) as [number, number];
-        const id = this.#buffer(out.aval, "temp");
-        scope.add(lhs, "read");
-        scope.add(rhs, "read");
-        scope.add(id, "write");
-        const buffers = scope.buffers as [KernelBuffer, KernelBuffer, KernelBuffer];
-        this.#emit({ ...lowering, name, buffers }, scope.args);
-        this.#place(e, [id]);
-        return;
-      }
+  /** Elements of values that lie in memory, as loads of the kernel under construction. */
+  #loads(scope: KernelScope): (v: Var, at: Expr) => Expr {
+    return (v, at) => load(scope.use(this.#places.get(v) as number, "read"), at, v.aval.dtype);
+  }
+
+  /** The buffer that holds the elements of a value; a virtual one is computed now. */
+  #materialize(a: Atom): number {
+    const root = isLiteral(a) ? a : this.#graph.root(a);
+    if (!isLiteral(root)) {
+      const place = this.#places.get(root);
+      if (place !== undefined) return place;
     }
+    const of = isLiteral(root) ? a : root;
+    const { aval } = of;
+    const id = this.#buffer(aval, "temp");
+    if (aval.size > 0) {
+      const scope = this.#scope();
+      const elements = new Elements(this.#graph, this.#loads(scope));
+      const index = axisIndex(aval.shape, "i");
+      const value = elements.at(of, index);
+      const store: Assignment = {
+        kind: "store",
+        buffer: scope.use(id, "write"),
+        index: position(index, aval.shape),
+        value,
+      };
+      const body = sectionNest(axesOf(index, aval.shape), [], [{ loop: false, assign: [store] }]);
+      const definition = isLiteral(of) ? undefined : this.#graph.definition(of);
+      const name = definition === undefined ? "constant" : definition.equation.primitive.name;
+      this.#emit({ kind: "loops", name, buffers: scope.buffers, body }, scope.args);
+    }
+    if (!isLiteral(of)) this.#places.set(of, id);
+    return id;
   }
 
-  #place(e: Equation, ids: readonly number[]): void {
-    e.outputs.forEach((v, j) => {
-      this.#sources.set(v, { kind: "buffer", id: ids[j] as number });
-    });
+  /** Values that must lie in memory: results, operands of whole nodes, and what units read of each other. */
+  #stored(outs: readonly Atom[]): (v: Var, unit: LoopUnit) => boolean {
+    const always = new Set<Var>();
+    const readers = new Map<Var, LoopNode[]>();
+    for (const a of outs) for (const v of this.#graph.leaves(a)) always.add(v);
+    for (const n of this.#graph.nodes) {
+      if (n.kind === "whole")
+        for (const a of n.equation.inputs) for (const v of this.#graph.leaves(a)) always.add(v);
+      else if (n.kind !== "alias" && !n.virtual)
+        for (const read of n.reads.keys())
+          for (const v of this.#graph.leaves(read)) {
+            const list = readers.get(v);
+            if (list === undefined) readers.set(v, [n]);
+            else list.push(n);
+          }
+    }
+    return (v, unit) =>
+      always.has(v) || (readers.get(v)?.some((n) => !unit.nodes.includes(n)) ?? false);
   }
+
+  // ---- kernels of loops ----
+
+  #loops(unit: LoopUnit, stored: (v: Var, unit: LoopUnit) => boolean): void {
+    const scope = this.#scope();
+    let scratch = 0;
+    const { body, name } = unitKernel(this.#graph, unit, {
+      load: this.#loads(scope),
+      store: (v) => {
+        if (!stored(v, unit)) return null;
+        const id = this.#buffer(v.aval, "temp");
+        this.#places.set(v, id);
+        return scope.use(id, "write");
+      },
+      keep: (v, rows, rowLength) => {
+        const own = this.#places.get(v);
+        if (own !== undefined) return { buffer: scope.use(own, "readwrite"), ofRow: false };
+        const { dtype } = v.aval;
+        const bytes = rowLength * dtypes[dtype].bytes;
+        const small = scratch + bytes <= maxScratch;
+        if (small) scratch += Math.ceil(bytes / 16) * 16;
+        const id = small
+          ? this.#add(dtype, rowLength, "scratch")
+          : this.#add(dtype, rows * rowLength, "temp");
+        return { buffer: scope.use(id, "readwrite"), ofRow: small };
+      },
+    });
+    this.#emit({ kind: "loops", name, buffers: scope.buffers, body }, scope.args);
+  }
+
+  // ---- kernels over whole operands ----
+
+  #whole({ equation: e, lowering }: WholeNode): void {
+    const name = e.primitive.name;
+    const scope = this.#scope();
+    if (lowering.kind === "routine") {
+      const ins = e.inputs.map((a) => this.#materialize(a));
+      const ids = e.outputs.map((v) => this.#buffer(v.aval, "temp"));
+      const temps = (lowering.temps ?? []).map((t) => this.#add(t.dtype, t.length, "temp"));
+      const view = (access: KernelBuffer["access"]) => (id: number) => {
+        const { dtype, length } = this.#spec(id);
+        return bufferView(scope.use(id, access), dtype, length);
+      };
+      const body = lowering.build(
+        ins.map(view("read")),
+        ids.map(view("readwrite")),
+        temps.map(view("readwrite")),
+      );
+      this.#emit({ kind: "loops", name, buffers: scope.buffers, body }, scope.args);
+      e.outputs.forEach((v, j) => {
+        this.#places.set(v, ids[j] as number);
+      });
+      return;
+    }
+    const out = e.outputs[0] as Var;
+    const [lhs, rhs] = e.inputs as [Atom, Atom];
+    let template = lowering;
+    let operands: [number, number];
+    if (template.kind === "contract") {
+      const viewed = this.#contractOperands(template, lhs, rhs);
+      template = viewed.template;
+      operands = viewed.operands;
+    } else operands = [this.#materialize(lhs), this.#materialize(rhs)];
+    const id = this.#buffer(out.aval, "temp");
+    // one buffer may be both operands: positions count here
+    const args = [...operands, id];
+    const buffers = args.map((b, i): KernelBuffer => {
+      const { dtype, length } = this.#spec(b);
+      return { dtype, length, access: i === 2 ? "write" : "read" };
+    }) as [KernelBuffer, KernelBuffer, KernelBuffer];
+    this.#emit({ ...template, name, buffers }, args);
+    this.#places.set(out, id);
+  }
+
+  /** Operands of a contraction; a transposed or broadcast one is read where it lies, with other strides. */
+  #contractOperands(
+    template: ContractTemplate,
+    lhs: Atom,
+    rhs: Atom,
+  ): { template: ContractTemplate; operands: [number, number] } {
+    let dims = template;
+    const operands = (["lhs", "rhs"] as const).map((side) => {
+      const a = side === "lhs" ? lhs : rhs;
+      const view = this.#view(a);
+      if (view !== null) {
+        const moved = withStrides(dims, side, stridesOf(a.aval.shape), view.strides);
+        if (moved !== null) {
+          dims = moved;
+          return this.#materialize(view.of);
+        }
+      }
+      return this.#materialize(a);
+    }) as [number, number];
+    return { template: dims, operands };
+  }
+  /** A virtual value whose elements lie in one buffer, and their strides there. */
+  #view(a: Atom): { of: Var; strides: readonly number[] } | null {
+    if (isLiteral(a)) return null;
+    const root = this.#graph.root(a);
+    if (isLiteral(root) || !this.#graph.isVirtual(root) || this.#places.has(root)) return null;
+    const { shape } = a.aval;
+    const index = axisIndex(shape, "i");
+    const found: { v: Var; at: Expr }[] = [];
+    const value = new Elements(this.#graph, (v, at) => {
+      found.push({ v, at });
+      return load(0, at, v.aval.dtype);
+    }).at(a, index);
+    const [only] = found;
+    if (only === undefined || found.length !== 1 || value.kind !== "load") return null;
+    const form = affine(only.at);
+    if (form === null || form.constant !== 0) return null;
+    return {
+      of: only.v,
+      strides: index.map((e) => (e.kind === "var" ? (form.terms.get(e) ?? 0) : 0)),
+    };
+  }
+}
+
+type ContractTemplate = Extract<WholeNode["lowering"], { kind: "contract" }>;
+
+/** A contraction whose operand lies with other strides than row-major ones. Null where that splits a dimension that
+ *  was one: a copy is cheaper than many thin products. */
+function withStrides(
+  template: ContractTemplate,
+  side: "lhs" | "rhs",
+  from: readonly number[],
+  to: readonly number[],
+): ContractTemplate | null {
+  const move = (dims: readonly ContractDim[]): ContractDim[] =>
+    dims.map((d) => {
+      const axis = d.size === 1 ? -1 : from.indexOf(d[side]);
+      return axis < 0 ? d : { ...d, [side]: to[axis] as number };
+    });
+  const merged = (dims: readonly ContractDim[]): number => {
+    const wide = dims.filter((d) => d.size > 1);
+    return wide.filter((d, i) => {
+      const next = wide[i + 1];
+      return (
+        next === undefined ||
+        d.lhs !== next.lhs * next.size ||
+        d.rhs !== next.rhs * next.size ||
+        d.out !== next.out * next.size
+      );
+    }).length;
+  };
+  for (const kind of ["m", "n", "k"] as const)
+    if (merged(move(template[kind])) > Math.max(1, merged(template[kind]))) return null;
+  return {
+    ...template,
+    batch: move(template.batch),
+    m: move(template.m),
+    n: move(template.n),
+    k: move(template.k),
+  };
 }
 
 /** Compiles a jaxpr without calls to a program; arguments are its constants followed by its inputs. */
 export const buildProgram = (name: string, jaxpr: Jaxpr): Built =>
-  new ProgramBuilder(name).build(jaxpr);
+  new ProgramBuilder(name, new Graph(jaxpr)).build(jaxpr);

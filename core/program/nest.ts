@@ -6,6 +6,7 @@
  *  Indices are put in affine form on the way, which also takes out divisions that cancel. */
 import { add, type Expr, int, KVar, load, mul, operands, rewrite } from "../kernel/expr.ts";
 import { type Stmt, set } from "../kernel/kernel.ts";
+import type { Shape } from "../shape.ts";
 import { type Affine, AffineForms, affine, fromAffine } from "./affine.ts";
 
 /** A value and the buffer that it goes to. */
@@ -23,19 +24,19 @@ export interface ReduceParts {
 
 // ---- axes ----
 
-interface Axis {
+export interface Axis {
   readonly v: KVar;
   readonly extent: number;
 }
 
 /** The loops of a box: one per axis, outermost first, axes of extent 1 left out. */
-interface Box {
+export interface Box {
   readonly axes: readonly Axis[];
   /** one expression per axis of the box */
   readonly index: readonly Expr[];
 }
 
-function box(extents: readonly number[], name: string): Box {
+export function box(extents: readonly number[], name: string): Box {
   const axes: Axis[] = [];
   const index = extents.map((extent, i): Expr => {
     if (extent === 1) return int(0);
@@ -46,8 +47,12 @@ function box(extents: readonly number[], name: string): Box {
   return { axes, index };
 }
 
+/** The loops over an index: one for each axis of more than one element. */
+export const axesOf = (index: readonly Expr[], shape: Shape): Axis[] =>
+  index.flatMap((v, i) => (v instanceof KVar ? [{ v, extent: shape[i] as number }] : []));
+
 /** Row-major position of a point of the box. */
-function position(index: readonly Expr[], extents: readonly number[]): Expr {
+export function position(index: readonly Expr[], extents: readonly number[]): Expr {
   return index.reduce((acc, e, i) => add(mul(acc, int(extents[i] as number)), e), int(0));
 }
 
@@ -194,34 +199,90 @@ function sharedNodes(roots: readonly Expr[]): readonly Expr[] {
   );
 }
 
-/** Statements that compute all the values before `use` gets them, each shared part once, so that `use` may
- *  overwrite what the values read: the variables `assigned`, or a buffer at this point. */
-function simultaneously(
-  values: readonly Expr[],
-  use: (values: readonly Expr[]) => readonly Stmt[],
-  assigned: readonly KVar[] = [],
-): readonly Stmt[] {
-  if (values.length === 1) return use(values);
+/** Variables and buffers that an expression reads. */
+function sourcesOf(e: Expr): ReadonlySet<KVar | number> {
+  const found = new Set<KVar | number>();
+  const seen = new Set<Expr>();
+  const visit = (x: Expr): void => {
+    if (seen.has(x)) return;
+    seen.add(x);
+    if (x.kind === "var") found.add(x);
+    else if (x.kind === "load") found.add(x.buffer);
+    operands(x).forEach(visit);
+  };
+  visit(e);
+  return found;
+}
+const targetOf = (a: Assignment): KVar | number => (a.kind === "set" ? a.v : a.buffer);
+
+/** Statements that compute all the values before any assignment takes effect, each shared part once. */
+function simultaneously(assignments: readonly Assignment[]): readonly Stmt[] {
+  if (assignments.length === 1) return assignments;
   const body: Stmt[] = [];
   const locals = new Map<Expr, Expr>();
+  const memo = new Map<Expr, Expr>();
+  const replaced = (e: Expr): Expr => rewrite(e, (x) => locals.get(x) ?? null, memo);
   const toLocal = (e: Expr): KVar => {
     const v = new KVar(e.dtype, `t${body.length}`);
-    body.push(
-      set(
-        v,
-        rewrite(e, (x) => (x === e ? null : (locals.get(x) ?? null))),
-      ),
-    );
+    body.push(set(v, e));
     return v;
   };
-  for (const e of sharedNodes(values)) locals.set(e, toLocal(e));
-  const stays = (e: Expr, j: number): boolean =>
-    e.kind === "lit" || (e.kind === "var" && (e === assigned[j] || !assigned.includes(e)));
-  const ready = values.map((e, j) => (stays(e, j) ? e : (locals.get(e) ?? toLocal(e))));
-  return [...body, ...use(ready)];
+  for (const e of sharedNodes(assignments.map((a) => a.value))) {
+    const value = rewrite(e, (x) => (x === e ? null : (locals.get(x) ?? null)));
+    locals.set(e, toLocal(value));
+  }
+  const done = new Set<KVar | number>();
+  const ready = assignments.map((a): Assignment => {
+    const value = replaced(a.value);
+    const sources = sourcesOf(value);
+    const late = [...done].some((target) => sources.has(target));
+    done.add(targetOf(a));
+    return { ...a, value: late ? toLocal(value) : value };
+  });
+  return [...body, ...ready];
 }
 
 // ---- nests ----
+
+/** An assignment at a point of a nest. */
+export type Assignment = Stmt & { readonly kind: "set" | "store" };
+/** Assignments that all see the state before any of them, made at every point of the outer axes or, in a `loop`, of the
+ *  outer and inner axes. */
+export interface Section {
+  readonly loop: boolean;
+  readonly assign: readonly Assignment[];
+}
+
+/** The sections, in order, at every point of the outer axes, which are independent of each other. */
+export function sectionNest(
+  outer: readonly Axis[],
+  inner: readonly Axis[],
+  sections: readonly Section[],
+): readonly Stmt[] {
+  const accesses = new Accesses();
+  for (const { assign } of sections)
+    for (const a of assign) {
+      if (a.kind === "store") accesses.index(a.index);
+      accesses.value(a.value);
+    }
+  const keptOuter = accesses.merge(outer);
+  const keptInner = accesses.merge(inner);
+  const to = accesses.rewriter([...outer, ...inner], [...keptOuter, ...keptInner]);
+  const isEmpty = inner.some((a) => a.extent === 0);
+  const body = sections.flatMap(({ loop, assign }): readonly Stmt[] => {
+    if (assign.length === 0 || (loop && isEmpty)) return [];
+    const statements = simultaneously(
+      assign.map(
+        (a): Assignment =>
+          a.kind === "store"
+            ? { ...a, index: to.index(a.index), value: to.value(a.value) }
+            : { ...a, value: to.value(a.value) },
+      ),
+    );
+    return loop ? loops(keptInner, statements, false) : statements;
+  });
+  return loops(keptOuter, body, true);
+}
 
 /** out_j[index] = at(index)[j] for every index of `shape`, stored row-major.
  *  @returns no statements where the shape has no elements
@@ -232,28 +293,11 @@ export function mapNest(
 ): readonly Stmt[] {
   if (shape.includes(0)) return [];
   const { axes, index } = box(shape, "i");
-  const results = at(index);
   const out = position(index, shape);
-
-  const accesses = new Accesses();
-  accesses.index(out);
-  for (const { value } of results) accesses.value(value);
-  const kept = accesses.merge(axes);
-  const to = accesses.rewriter(axes, kept);
-  const where = to.index(out);
-  const body = simultaneously(
-    results.map((r) => to.value(r.value)),
-    (values) =>
-      results.map(
-        ({ buffer }, j): Stmt => ({
-          kind: "store",
-          buffer,
-          index: where,
-          value: values[j] as Expr,
-        }),
-      ),
+  const assign = at(index).map(
+    ({ buffer, value }): Assignment => ({ kind: "store", buffer, index: out, value }),
   );
-  return loops(kept, body, true);
+  return sectionNest(axes, [], [{ loop: false, assign }]);
 }
 
 /** out_j[index] = finish(fold of step over r in the box `extents`, from init)[j] for every index of `shape`, stored row-major
@@ -270,30 +314,22 @@ export function reduceNest(
   const inner = box(extents, "r");
   const initial = parts.init(outer.index);
   const accs = initial.map((e, j) => new KVar(e.dtype, `acc${j}`));
-  const isEmpty = extents.includes(0);
-  const next = isEmpty ? [] : parts.step(accs, outer.index, inner.index);
+  const next = extents.includes(0) ? [] : parts.step(accs, outer.index, inner.index);
   const final = parts.finish ? parts.finish(accs) : accs;
   const out = position(outer.index, shape);
-
-  const accesses = new Accesses();
-  accesses.index(out);
-  for (const e of [...initial, ...next, ...final]) accesses.value(e);
-  const keptOuter = accesses.merge(outer.axes);
-  const keptInner = accesses.merge(inner.axes);
-  const to = accesses.rewriter([...outer.axes, ...inner.axes], [...keptOuter, ...keptInner]);
-  const assign = (values: readonly Expr[]): readonly Stmt[] =>
-    values.map((value, j) => set(accs[j] as KVar, value));
-  const where = to.index(out);
-
-  const body: Stmt[] = [...simultaneously(initial.map(to.value), assign)];
-  if (!isEmpty)
-    body.push(...loops(keptInner, simultaneously(next.map(to.value), assign, accs), false));
-  body.push(
-    ...simultaneously(final.map(to.value), (values) =>
-      outs.map(
-        (buffer, j): Stmt => ({ kind: "store", buffer, index: where, value: values[j] as Expr }),
-      ),
-    ),
-  );
-  return loops(keptOuter, body, true);
+  const assign = (values: readonly Expr[]): Assignment[] =>
+    values.map((value, j) => ({ kind: "set", v: accs[j] as KVar, value }));
+  return sectionNest(outer.axes, inner.axes, [
+    { loop: false, assign: assign(initial) },
+    { loop: true, assign: assign(next) },
+    {
+      loop: false,
+      assign: outs.map((buffer, j) => ({
+        kind: "store",
+        buffer,
+        index: out,
+        value: final[j] as Expr,
+      })),
+    },
+  ]);
 }

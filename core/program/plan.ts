@@ -11,7 +11,7 @@ interface Life {
   offset: number;
 }
 
-/** Offsets of all temps (0 for the others) and the size of the arena. Largest first, each at the lowest
+/** Offsets of all temps and of scratch (0 for the others), and the size of the arena. Largest first, each at the lowest
  *  offset that is free for its whole life.
  *  @source "greedy by size", Pisarchyk and Lee 2020, arXiv:2001.03288 */
 export function planMemory(
@@ -45,5 +45,15 @@ export function planMemory(
     arenaBytes = Math.max(arenaBytes, offset + life.bytes);
   }
   const offsets = buffers.map((_, id) => lives.get(id)?.offset ?? 0);
+  // scratch memory starts anew with each step
+  for (const { args } of steps) {
+    let top = 0;
+    for (const id of new Set(args)) {
+      const b = buffers[id] as (typeof buffers)[number];
+      if (b.place !== "scratch") continue;
+      offsets[id] = top;
+      top += align(b.bytes);
+    }
+  }
   return { offsets, arenaBytes };
 }

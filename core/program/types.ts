@@ -8,9 +8,9 @@ export interface ProgramBuffer {
   readonly length: number;
   readonly bytes: number;
   /** `input`: the caller's, read only. `output`: allocated by the backend for the result.
-   *  `temp`: in the arena at `offset`. */
-  readonly place: "input" | "output" | "temp";
-  /** byte offset in the arena, a multiple of 16 (temps only) */
+   *  `temp`: in the arena at `offset`. `scratch`: in memory that one thread uses during one step, at `offset`. */
+  readonly place: "input" | "output" | "temp" | "scratch";
+  /** byte offset in the arena, or in scratch memory; a multiple of 16 */
   readonly offset: number;
 }
 

@@ -88,6 +88,9 @@ function overlap(a: ProgramBuffer, b: ProgramBuffer): boolean {
   return a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
 }
 
+/** Memory that holds nothing before a run nor after it. */
+const isScratch = ({ place }: ProgramBuffer): boolean => place === "temp" || place === "scratch";
+
 /** Throws an internal error unless the program keeps its own rules. */
 function checkProgram(program: Program): void {
   const wrong = (message: string): never => {
@@ -109,7 +112,7 @@ function checkProgram(program: Program): void {
     if (buffer(id).place !== "input") wrong(`input ${id} is a ${buffer(id).place} buffer`);
   if (new Set(program.inputs).size !== program.inputs.length) wrong("an input is listed twice");
   for (const id of program.outputs)
-    if (buffer(id).place === "temp") wrong(`output ${id} is a temp buffer`);
+    if (isScratch(buffer(id))) wrong(`output ${id} is a ${buffer(id).place} buffer`);
   const bound = new Set([...program.inputs, ...program.outputs]);
   for (const { kernel, args } of program.steps) {
     const inKernel = (message: string): never => wrong(`kernel ${kernel.name}: ${message}`);
@@ -123,7 +126,7 @@ function checkProgram(program: Program): void {
           `buffer ${i} is ${wanted.length} ${wanted.dtype}, argument ${id} is ${given.length} ${given.dtype}`,
         );
       if (given.place === "input" && wanted.access !== "read") inKernel(`writes input ${id}`);
-      if (given.place !== "temp" && !bound.has(id))
+      if (!isScratch(given) && !bound.has(id))
         inKernel(`argument ${id} is neither an input nor an output of the program`);
     }
     if (kernel.kind === "loops") continue;
@@ -178,7 +181,7 @@ function compile(program: Program): Executable {
 
     const views = program.buffers.map((b, id) => {
       if (b.place === "temp") return view(arena, b.offset, b);
-      const bytes = memory.get(id);
+      const bytes = b.place === "scratch" ? undefinedBytes(b.bytes) : memory.get(id);
       return bytes && view(bytes, 0, b);
     });
     for (const step of steps) step.run(step.args.map((id) => views[id] as PackedArray));

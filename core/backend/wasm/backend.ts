@@ -18,12 +18,13 @@ import { contractCalls, contractLoops, contractProduct } from "./templates.ts";
 const tableEntries = 16384;
 const tableAddress = 64;
 const scratchAddress = tableAddress + tableEntries * 4;
-// in scratch memory: panels of the matrix product, ranges and columns of a convolution
+// in scratch memory: panels of the matrix product, ranges and columns of a convolution, rows of loop kernels
 const gemmOffset = 0;
 const rangesOffset = gemmScratch;
 const columnsOffset = rangesOffset + 1024;
 const columnsBytes = 4 * 2 ** 20;
-const scratchBytes = columnsOffset + columnsBytes;
+const rowsOffset = columnsOffset + columnsBytes;
+const scratchBytes = rowsOffset + 2 ** 18;
 const convScratch = { ranges: rangesOffset, columns: columnsOffset, gemm: gemmOffset };
 const defaultBudget = 256 * 2 ** 20;
 
@@ -155,10 +156,11 @@ function emitProgram(program: Program): Emitted {
     // buffers are passed by address; empty ones are never touched
     for (const id of args) {
       const slot = pointer.get(id);
+      const { place, offset } = program.buffers[id] as ProgramBuffer;
       if (slot !== undefined) entry.get(0).memory(0x28, 2, slot * 4);
+      else if (place === "scratch") entry.scratch(rowsOffset + offset);
       else {
         entry.get(0).memory(0x28, 2, arenaSlot * 4);
-        const { offset } = program.buffers[id] as Program["buffers"][number];
         if (offset > 0) entry.i32(offset).op(0x6a);
       }
     }

@@ -1,0 +1,297 @@
+/** Fusion: which nodes are computed in one kernel.
+ *
+ *  A unit is a set of nodes over one space of points. Without reductions it is a loop that computes several values of
+ *  each point. With reductions of one pattern it goes row by row: passes over the row, each of which may use what
+ *  the passes before it have reduced. Nodes whose value no other unit reads are never stored. */
+import type { Var } from "../ir/jaxpr.ts";
+import { sizeOf } from "../shape.ts";
+import type { Access, Graph, LoopNode, Node, WholeNode } from "./graph.ts";
+
+export interface LoopUnit {
+  readonly kind: "loops";
+  /** in order */
+  readonly nodes: readonly LoopNode[];
+  /** kept and reduced axes of its rows; null without reductions */
+  readonly pattern: string | null;
+}
+export interface WholeUnit {
+  readonly kind: "whole";
+  readonly node: WholeNode;
+}
+export type Unit = LoopUnit | WholeUnit;
+
+/** Arithmetic of one kernel: beyond it registers run short. */
+const maxCost = 400;
+/** Values that one kernel may store or read. */
+const maxBuffers = 24;
+/** Fewer rows than this cannot be shared out among threads and vectors. */
+const fewRows = 32;
+/** A row that several passes go over should stay in the second-level cache. */
+const longRow = 1 << 16;
+/** Points below which none of this matters. */
+const smallSpace = 1 << 14;
+/** Nodes that may melt into one reader. */
+const maxMelted = 96;
+
+/** Points of a node's loops. */
+export const pointsOf = (n: LoopNode): number => sizeOf(n.shape);
+/** Product of the kept (`k`) or reduced (`r`) runs of a pattern. */
+const extentOf = (pattern: string, kind: "k" | "r"): number => {
+  let n = 1;
+  for (const [, size, flag] of pattern.matchAll(/(\d+)([kr])/g))
+    if (flag === kind) n *= Number(size);
+  return n;
+};
+export const rowsOf = (pattern: string): number => extentOf(pattern, "k");
+export const rowLengthOf = (pattern: string): number => extentOf(pattern, "r");
+/** True where the elements of a row lie side by side. */
+export const isContiguous = (pattern: string): boolean => pattern.endsWith("r");
+
+class Draft {
+  nodes: LoopNode[];
+  pattern: string | null;
+  /** points of its loops; rows × row length where it has a pattern */
+  points: number;
+  cost: number;
+  whole: WholeNode | null = null;
+  first: number;
+  last: number;
+
+  constructor(node: LoopNode | WholeNode) {
+    this.first = node.id;
+    this.last = node.id;
+    if (node.kind === "whole") {
+      this.nodes = [];
+      this.whole = node;
+      this.pattern = null;
+      this.points = 0;
+      this.cost = 0;
+    } else {
+      this.nodes = [node];
+      this.pattern = node.pattern;
+      this.points = pointsOf(node);
+      this.cost = node.cost + 1;
+    }
+  }
+}
+
+class Fusion {
+  readonly #graph: Graph;
+  readonly #drafts = new Map<Node, Draft>();
+  /** loop nodes and whole nodes that read each value in memory */
+  readonly #readers = new Map<Var, Set<Node>>();
+  readonly #isResult = new Set<Var>();
+
+  constructor(graph: Graph) {
+    this.#graph = graph;
+    for (const a of graph.results) for (const v of graph.leaves(a)) this.#isResult.add(v);
+    for (const n of graph.nodes) {
+      if (n.kind === "alias" || (n.kind !== "whole" && n.virtual)) continue;
+      this.#drafts.set(n, new Draft(n));
+      for (const v of this.#reads(n).keys()) {
+        const readers = this.#readers.get(v);
+        if (readers === undefined) this.#readers.set(v, new Set([n]));
+        else readers.add(n);
+      }
+    }
+  }
+  #reads(n: Node): ReadonlyMap<Var, Access> {
+    if (n.kind === "map" || n.kind === "reduce") return n.reads;
+    const reads = new Map<Var, Access>();
+    for (const a of n.equation.inputs) for (const v of this.#graph.leaves(a)) reads.set(v, "other");
+    return reads;
+  }
+  #draftOf(v: Var): Draft | undefined {
+    const node = this.#graph.definition(v);
+    return node === undefined ? undefined : this.#drafts.get(node);
+  }
+
+  run(): Unit[] {
+    for (const n of this.#graph.nodes) {
+      if (n.kind !== "map" && n.kind !== "reduce") continue;
+      if (n.virtual) continue;
+      for (const [v, access] of n.reads) {
+        const [producer, own] = [this.#draftOf(v), this.#drafts.get(n) as Draft];
+        if (access !== "other" && producer !== undefined && producer !== own)
+          this.#merge(producer, own);
+      }
+    }
+    this.#siblings();
+    this.#melt();
+    return this.#ordered();
+  }
+
+  /** Units that read the same large value point by point, though none reads the other. */
+  #siblings(): void {
+    for (const [v, readers] of this.#readers) {
+      if (v.aval.size < smallSpace || readers.size < 2) continue;
+      let first: Draft | undefined;
+      for (const n of readers) {
+        if (n.kind === "whole" || n.kind === "alias" || n.reads.get(v) !== "same") continue;
+        const d = this.#drafts.get(n) as Draft;
+        if (first === undefined || first === d || !this.#merge(first, d)) first = d;
+      }
+    }
+  }
+
+  #merge(a: Draft, b: Draft): boolean {
+    if (a.whole !== null || b.whole !== null) return false;
+    if (a.cost + b.cost > maxCost) return false;
+    const opaque = (d: Draft): boolean =>
+      d.nodes.some((n) => n.kind === "reduce" && n.pattern === null);
+    if (opaque(a) || opaque(b)) return false;
+    const pattern = a.pattern ?? b.pattern;
+    if (pattern === null) {
+      if (a.points !== b.points) return false;
+    } else if (a.pattern !== null && b.pattern !== null) {
+      if (a.pattern !== b.pattern) return false;
+    } else {
+      const [rows, plain] = a.pattern === null ? [b, a] : [a, b];
+      if (plain.points !== rows.points && plain.points !== rowsOf(pattern)) return false;
+    }
+    if (!this.#sound(a, b, pattern)) return false;
+    if (this.#between(a, b) || this.#between(b, a)) return false;
+
+    // b joins a
+    a.nodes = [...a.nodes, ...b.nodes].sort((x, y) => x.id - y.id);
+    a.points = Math.max(a.points, b.points);
+    a.pattern = pattern;
+    a.cost += b.cost;
+    a.first = Math.min(a.first, b.first);
+    a.last = Math.max(a.last, b.last);
+    for (const n of b.nodes) this.#drafts.set(n, a);
+    return true;
+  }
+
+  /** True when the values that nodes of a ∪ b read of each other are at hand where they are read, and the kernel is a
+   *  sensible one. */
+  #sound(a: Draft, b: Draft, pattern: string | null): boolean {
+    const nodes = [...a.nodes, ...b.nodes];
+    const inside = new Set<Node>(nodes);
+    const stored = new Set<Var>();
+    let passes = false;
+    let storesPoints = false;
+    const outside = new Set<Var>();
+    for (const n of nodes) {
+      const row = pattern !== null && n.kind === "map" && pointsOf(n) === rowsOf(pattern);
+      for (const [v, access] of n.reads) {
+        const producer = this.#graph.definition(v);
+        if (producer === undefined || !inside.has(producer)) {
+          outside.add(v);
+          continue;
+        }
+        const p = producer as LoopNode;
+        const rowValue =
+          pattern !== null && (p.kind === "reduce" || pointsOf(p) === rowsOf(pattern));
+        if (row ? !rowValue || access !== "same" : access !== (rowValue ? pattern : "same"))
+          return false;
+        if (!row && rowValue) passes = true;
+      }
+      for (const v of n.equation.outputs) {
+        const readers = this.#readers.get(v);
+        let leaves = this.#isResult.has(v);
+        if (!leaves && readers !== undefined)
+          for (const r of readers) if (!inside.has(r)) leaves = true;
+        if (!leaves) continue;
+        stored.add(v);
+        if (pattern !== null && n.kind === "map" && !row) storesPoints = true;
+      }
+    }
+    if (stored.size + outside.size > maxBuffers) return false;
+    if (pattern === null) return true;
+    const points = Math.max(a.points, b.points);
+    if (points <= smallSpace) return true;
+    if (!passes && !storesPoints) return true;
+    return isContiguous(pattern) && rowsOf(pattern) >= fewRows && rowLengthOf(pattern) <= longRow;
+  }
+
+  /** True when something outside of both needs `from` and is needed by `to`. */
+  #between(from: Draft, to: Draft): boolean {
+    const seen = new Set<Draft>([to, from]);
+    const pending: Draft[] = [to];
+    for (let d = pending.pop(); d !== undefined; d = pending.pop()) {
+      const nodes = d.whole === null ? d.nodes : [d.whole];
+      for (const n of nodes)
+        for (const v of this.#reads(n).keys()) {
+          const p = this.#draftOf(v);
+          if (p === undefined || p === d) continue;
+          if (p === from && d !== to) return true;
+          // what is before all of `from` cannot need it
+          if (seen.has(p) || p.last < from.first) continue;
+          seen.add(p);
+          pending.push(p);
+        }
+    }
+    return false;
+  }
+
+  /** A unit with one value that only one node reads, and not more often than it is stored, melts into the reader. */
+  #melt(): void {
+    for (const [v, readers] of this.#readers) {
+      const [reader] = readers;
+      const draft = this.#draftOf(v);
+      if (draft === undefined || readers.size !== 1 || this.#isResult.has(v)) continue;
+      if (reader === undefined || reader.kind === "whole" || reader.kind === "alias") continue;
+      if (draft.whole !== null || draft.pattern !== null || draft.cost > maxMelted) continue;
+      if (this.#drafts.get(reader) === draft) continue;
+      if (draft.nodes.some((n) => n.kind === "reduce" || n.equation.outputs.length > 1)) continue;
+      if (pointsOf(reader) > v.aval.size || reader.reads.get(v) !== "other") continue;
+      const outputs = draft.nodes.filter((n) => {
+        const out = n.equation.outputs[0] as Var;
+        if (this.#isResult.has(out)) return true;
+        for (const r of this.#readers.get(out) ?? [])
+          if (this.#drafts.get(r) !== draft) return true;
+        return false;
+      });
+      const into = this.#drafts.get(reader) as Draft;
+      if (outputs.length !== 1 || into.cost + draft.cost > maxMelted) continue;
+      into.cost += draft.cost;
+      this.#graph.melt(draft.nodes);
+      for (const n of draft.nodes) this.#drafts.delete(n);
+    }
+  }
+
+  /** Units in an order in which each comes after those that it reads. */
+  #ordered(): Unit[] {
+    const drafts = [...new Set(this.#drafts.values())].sort((a, b) => a.last - b.last);
+    const out: Unit[] = [];
+    const state = new Map<Draft, "open" | "done">();
+    const needs = (d: Draft): Draft[] => {
+      const found = new Set<Draft>();
+      const add = (v: Var): void => {
+        for (const leaf of this.#graph.leaves(v)) {
+          const p = this.#draftOf(leaf);
+          if (p !== undefined && p !== d) found.add(p);
+        }
+      };
+      for (const n of d.whole === null ? d.nodes : [d.whole])
+        for (const v of this.#reads(n).keys()) add(v);
+      return [...found].sort((x, y) => x.last - y.last);
+    };
+    for (const root of drafts) {
+      // depth first without recursion: long programs are deeper than the stack
+      const pending = [root];
+      while (pending.length > 0) {
+        const d = pending[pending.length - 1] as Draft;
+        const at = state.get(d);
+        if (at !== undefined) {
+          pending.pop();
+          if (at === "done") continue;
+          state.set(d, "done");
+          out.push(
+            d.whole !== null
+              ? { kind: "whole", node: d.whole }
+              : { kind: "loops", nodes: d.nodes, pattern: d.pattern },
+          );
+          continue;
+        }
+        state.set(d, "open");
+        for (const p of needs(d).reverse()) if (!state.has(p)) pending.push(p);
+      }
+    }
+    return out;
+  }
+}
+
+/** The kernels of a graph, in an order in which they can run. Some nodes of the graph become virtual. */
+export const fuse = (graph: Graph): Unit[] => new Fusion(graph).run();

@@ -1,0 +1,474 @@
+/** The equations of a jaxpr as fusion sees them: what each computes at a point, and where it reads the others.
+ *
+ *  A lowering is a function from indices to expressions. Evaluating it once at symbolic indices shows its cost and, for
+ *  each value that it reads, which element it takes: the one at its own position (`same`), the one of its
+ *  row (a pattern), or any other. */
+import { type Atom, type Equation, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
+import {
+  div,
+  type Expr,
+  int,
+  KVar,
+  linearIndex,
+  lit,
+  load,
+  operands,
+  rem,
+} from "../kernel/expr.ts";
+import type { Lowering, MapLowering, Read, ReduceLowering } from "../kernel/kernel.ts";
+import { ruleOf } from "../primitive.ts";
+import { type Shape, sizeOf, stridesOf } from "../shape.ts";
+import { AffineForms } from "./affine.ts";
+
+/** Which element of another value is read at a point: the one at the same row-major position; the one at the position
+ *  among the kept axes of a pattern; some other. A pattern lists runs of kept and reduced axes: "512k128r" is a
+ *  matrix of 512 rows, of which one element each is read. */
+export type Access = "same" | "other" | (string & { readonly pattern?: never });
+
+/** A node of elementwise work or of a reduction. */
+export interface LoopNode {
+  readonly kind: "map" | "reduce";
+  readonly id: number;
+  readonly equation: Equation;
+  readonly lowering: MapLowering | ReduceLowering;
+  /** axes over which it is computed, and which of them it reduces */
+  readonly shape: Shape;
+  readonly reduced: readonly boolean[];
+  /** for a reduction, axis of `shape` of each of its output's axes and of each of its extents; −1 for axes of one element */
+  readonly outerAxes: readonly number[];
+  readonly innerAxes: readonly number[];
+  /** for a reduction, its pattern; null where its loops cannot be shared with other nodes */
+  readonly pattern: string | null;
+  readonly reads: ReadonlyMap<Var, Access>;
+  /** weight of its arithmetic */
+  readonly cost: number;
+  /** computed anew by each reader */
+  virtual: boolean;
+  /** most virtual nodes on a way through it */
+  readonly depth: number;
+}
+/** The elements of its operand under another shape. */
+export interface AliasNode {
+  readonly kind: "alias";
+  readonly id: number;
+  readonly equation: Equation;
+}
+/** A node whose operands must lie in memory. */
+export interface WholeNode {
+  readonly kind: "whole";
+  readonly id: number;
+  readonly equation: Equation;
+  readonly lowering: Exclude<Lowering, MapLowering | ReduceLowering | { kind: "alias" }>;
+}
+export type Node = LoopNode | AliasNode | WholeNode;
+
+/** Runs of kept and reduced axes; axes of one element count as neither. */
+export function patternOf(shape: Shape, reduced: (axis: number) => boolean): string {
+  let out = "";
+  let size = 1;
+  let flag: boolean | null = null;
+  const flush = (): void => {
+    if (flag !== null) out += `${size}${flag ? "r" : "k"}`;
+  };
+  shape.forEach((s, i) => {
+    if (s === 1) return;
+    const r = reduced(i);
+    if (r === flag) size *= s;
+    else {
+      flush();
+      flag = r;
+      size = s;
+    }
+  });
+  flush();
+  return out;
+}
+
+/** Multi-index into `from` of the element that has index `index` in `to` (same elements, row-major).
+ *  Null where that would take divisions, unless `divide`. */
+export function reindex(
+  from: Shape,
+  to: Shape,
+  index: readonly Expr[],
+  divide: boolean,
+): Expr[] | null {
+  const out: Expr[] = [];
+  let i = 0;
+  let j = 0;
+  while (i < from.length || j < to.length) {
+    // the smallest group of axes with equal products on both sides
+    const fromStart = i;
+    const toStart = j;
+    let p = i < from.length ? (from[i++] as number) : 1;
+    let q = j < to.length ? (to[j++] as number) : 1;
+    while (p !== q) {
+      if (p < q && i < from.length) p *= from[i++] as number;
+      else if (j < to.length) q *= to[j++] as number;
+      else p *= from[i++] as number;
+    }
+    const group = from.slice(fromStart, i);
+    const position = linearIndex(index.slice(toStart, j), stridesOf(to.slice(toStart, j)));
+    const wide = group.filter((s) => s !== 1).length;
+    if (wide > 1 && !divide) return null;
+    const strides = stridesOf(group);
+    let first = true;
+    group.forEach((size, k) => {
+      if (size === 1) out.push(int(0));
+      else if (wide === 1) out.push(position);
+      else {
+        const q = div(position, int(strides[k] as number));
+        out.push(first ? q : rem(q, int(size)));
+        first = false;
+      }
+    });
+  }
+  return out;
+}
+/** True where an element of the one shape has its multi-index in the other without divisions. */
+const direct = (from: Shape, to: Shape): boolean =>
+  reindex(
+    from,
+    to,
+    to.map(() => int(0)),
+    false,
+  ) !== null;
+
+/** One variable for each axis, 0 for axes of one element. */
+export const axisIndex = (shape: Shape, name: string): readonly Expr[] =>
+  shape.map((s, i) => (s === 1 ? int(0) : new KVar("int32", `${name}${i}`)));
+
+/** Weight of the arithmetic of some expressions, indices left out. */
+function weigh(roots: readonly Expr[]): number {
+  const seen = new Set<Expr>();
+  let sum = 0;
+  const visit = (e: Expr): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    if (e.kind === "load" || e.kind === "var" || e.kind === "lit") return;
+    sum +=
+      e.kind === "unary" && intrinsics.has(e.op)
+        ? 12
+        : e.kind === "binary" && (e.op === "pow" || e.op === "atan2")
+          ? 24
+          : e.kind === "binary" && (e.op === "div" || e.op === "rem")
+            ? 3
+            : 1;
+    operands(e).forEach(visit);
+  };
+  roots.forEach(visit);
+  return sum;
+}
+const intrinsics: ReadonlySet<string> = new Set(
+  "exp exp2 log log1p expm1 sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt".split(
+    " ",
+  ),
+);
+
+/** Most virtual nodes that one expression may go through: evaluation recurses. */
+const maxDepth = 32;
+/** Work worth repeating for each reader of a value that depends on nothing but its index. */
+const freeWork = 8;
+
+const sameIndex = (a: Expr, b: Expr): boolean =>
+  a === b || (a.kind === "lit" && b.kind === "lit" && a.value === b.value);
+
+/** Elements of values at indices. Virtual values are computed; for others `leaf` gives the element at a position. */
+export class Elements {
+  readonly #graph: Graph;
+  readonly #leaf: (v: Var, position: Expr) => Expr;
+  readonly #memo = new Map<LoopNode, { index: readonly Expr[]; values: readonly Expr[] }[]>();
+
+  constructor(graph: Graph, leaf: (v: Var, position: Expr) => Expr) {
+    this.#graph = graph;
+    this.#leaf = leaf;
+  }
+
+  at(a: Atom, index: readonly Expr[]): Expr {
+    if (isLiteral(a)) return lit(a.value, a.aval.dtype);
+    const node = this.#graph.definition(a);
+    const { shape } = a.aval;
+    if (node === undefined || node.kind === "whole" || (node.kind !== "alias" && !node.virtual))
+      return this.#leaf(a, linearIndex(index, stridesOf(shape)));
+    if (node.kind === "alias") {
+      const root = this.#graph.root(a);
+      if (isLiteral(root)) return lit(root.value, root.aval.dtype);
+      if (!this.#graph.isVirtual(root))
+        return this.#leaf(root, linearIndex(index, stridesOf(shape)));
+      return this.at(root, reindex(root.aval.shape, shape, index, true) as Expr[]);
+    }
+    return this.map(node, index)[node.equation.outputs.indexOf(a)] as Expr;
+  }
+  /** The results of a map at an index over its shape. */
+  map(node: LoopNode, index: readonly Expr[]): readonly Expr[] {
+    let known = this.#memo.get(node);
+    if (known === undefined) {
+      known = [];
+      this.#memo.set(node, known);
+    }
+    for (const k of known)
+      if (k.index.every((e, i) => sameIndex(e, index[i] as Expr))) return k.values;
+    const values = (node.lowering as MapLowering).at(index, this.reader(node.equation));
+    values.forEach((value, j) => {
+      const want = (node.equation.outputs[j] as Var).aval.dtype;
+      if (value.dtype !== want)
+        throw new Error(
+          `${node.equation.primitive.name}: its lowering gives ${value.dtype} for a result of ${want}`,
+        );
+    });
+    known.push({ index, values });
+    return values;
+  }
+  /** What the lowering of an equation reads through. */
+  reader =
+    (e: Equation): Read =>
+    (i, index) =>
+      this.at(e.inputs[i] as Atom, index);
+}
+
+/** The nodes of a jaxpr, in order. */
+export class Graph {
+  readonly nodes: Node[] = [];
+  readonly results: ReadonlySet<Atom>;
+  readonly #definitions = new Map<Var, Node>();
+  /** readers of each variable, by equation */
+  readonly #readers = new Map<Var, Equation[]>();
+  readonly #lowerings = new Map<Equation, Lowering>();
+  readonly #leaves = new Map<Var, ReadonlySet<Var>>();
+
+  constructor({ equations, outs }: Jaxpr) {
+    this.results = new Set(outs);
+    for (const e of equations) {
+      for (const a of new Set(e.inputs)) {
+        if (isLiteral(a)) continue;
+        const readers = this.#readers.get(a);
+        if (readers === undefined) this.#readers.set(a, [e]);
+        else readers.push(e);
+      }
+      this.#lowerings.set(
+        e,
+        ruleOf(e.primitive, "lower")(
+          e.inputs.map((a) => a.aval),
+          e.outputs.map((v) => v.aval),
+          e.params,
+        ),
+      );
+    }
+    for (const e of equations) {
+      const node = this.#node(e, this.#lowerings.get(e) as Lowering);
+      this.nodes.push(node);
+      for (const v of e.outputs) this.#definitions.set(v, node);
+    }
+  }
+
+  definition(v: Var): Node | undefined {
+    return this.#definitions.get(v);
+  }
+  isVirtual(v: Var): boolean {
+    return this.#virtualNode(v) !== undefined;
+  }
+  #virtualNode(v: Var): LoopNode | undefined {
+    const node = this.#definitions.get(v);
+    return node !== undefined && (node.kind === "map" || node.kind === "reduce") && node.virtual
+      ? node
+      : undefined;
+  }
+  /** What holds the elements of `v`: itself, unless it is an alias. */
+  root(v: Var): Atom {
+    for (let at = v; ; ) {
+      const node = this.#definitions.get(at);
+      if (node?.kind !== "alias") return at;
+      const from = node.equation.inputs[0] as Atom;
+      if (isLiteral(from)) return from;
+      at = from;
+    }
+  }
+  /** Values in memory that an atom is made from. */
+  leaves(a: Atom): ReadonlySet<Var> {
+    const root = isLiteral(a) ? a : this.root(a);
+    if (isLiteral(root)) return new Set();
+    const node = this.#virtualNode(root);
+    if (node === undefined) return new Set([root]);
+    let found = this.#leaves.get(root);
+    if (found === undefined) {
+      found = new Set(node.equation.inputs.flatMap((x) => [...this.leaves(x)]));
+      this.#leaves.set(root, found);
+    }
+    return found;
+  }
+  /** Makes values virtual that were not; what is known of leaves is forgotten. */
+  melt(nodes: readonly LoopNode[]): void {
+    for (const n of nodes) n.virtual = true;
+    this.#leaves.clear();
+  }
+
+  #node(equation: Equation, lowering: Lowering): Node {
+    const id = this.nodes.length;
+    switch (lowering.kind) {
+      case "alias":
+        return { kind: "alias", id, equation };
+      case "map":
+        return this.#map(id, equation, lowering);
+      case "reduce":
+        return this.#reduce(id, equation, lowering);
+      default:
+        return { kind: "whole", id, equation, lowering };
+    }
+  }
+
+  /** Evaluates at symbolic indices, recording what is read. */
+  #survey(
+    index: readonly Expr[],
+    shape: Shape,
+    evaluate: (elements: Elements) => readonly Expr[],
+  ): { cost: number; reads: ReadonlyMap<Var, Access> } {
+    const reads = new Map<Var, Access>();
+    const forms = new AffineForms();
+    const elements = new Elements(this, (v, position) => {
+      const access = accessOf(position, v.aval.size, index, shape, forms);
+      const before = reads.get(v);
+      reads.set(v, before === undefined || before === access ? access : "other");
+      return load(0, position, v.aval.dtype);
+    });
+    const cost = weigh(evaluate(elements));
+    return { cost, reads };
+  }
+
+  #depth(e: Equation): number {
+    let depth = 0;
+    for (const a of e.inputs) {
+      const root = isLiteral(a) ? a : this.root(a);
+      const node = isLiteral(root) ? undefined : this.#virtualNode(root);
+      if (node !== undefined) depth = Math.max(depth, node.depth + 1);
+    }
+    return depth;
+  }
+
+  #map(id: number, equation: Equation, lowering: MapLowering): LoopNode {
+    const out = equation.outputs[0] as Var;
+    const { shape } = out.aval;
+    const index = axisIndex(shape, "i");
+    const { cost, reads } = this.#survey(index, shape, (elements) =>
+      lowering.at(index, elements.reader(equation)),
+    );
+    const depth = this.#depth(equation);
+    const free = cost === 0 || (reads.size === 0 && cost <= freeWork);
+    const virtual =
+      free &&
+      depth < maxDepth &&
+      equation.outputs.length === 1 &&
+      !this.results.has(out) &&
+      this.#aliasesAreDirect(out);
+    return {
+      kind: "map",
+      id,
+      equation,
+      lowering,
+      shape,
+      reduced: shape.map(() => false),
+      outerAxes: [],
+      innerAxes: [],
+      pattern: null,
+      reads,
+      cost,
+      virtual,
+      depth,
+    };
+  }
+  /** True when `v` is read under other shapes only where that takes no divisions. */
+  #aliasesAreDirect(v: Var): boolean {
+    return (this.#readers.get(v) ?? []).every((e) => {
+      if (this.#lowerings.get(e)?.kind !== "alias") return true;
+      const to = e.outputs[0] as Var;
+      return (
+        direct(v.aval.shape, to.aval.shape) && !this.results.has(to) && this.#aliasesAreDirect(to)
+      );
+    });
+  }
+
+  #reduce(id: number, equation: Equation, lowering: ReduceLowering): LoopNode {
+    const out = equation.outputs[0] as Var;
+    const outer = axisIndex(out.aval.shape, "i");
+    const inner = axisIndex(lowering.extents, "r");
+    const vars = [...outer, ...inner].filter((e) => e.kind === "var");
+    // the operand that is read at every point of the loops shows how the axes lie
+    let shape: Shape = [...out.aval.shape, ...lowering.extents];
+    let index: readonly Expr[] = [...outer, ...inner];
+    let simple = false;
+    const accs = lowering.init(outer).map((e, j) => new KVar(e.dtype, `acc${j}`));
+    const run = (elements: Elements): readonly Expr[] => {
+      const read = elements.reader(equation);
+      return lowering.step(accs, outer, inner, (i, at) => {
+        const a = equation.inputs[i] as Atom;
+        const found = at.filter((e) => e.kind === "var");
+        if (
+          !simple &&
+          found.length === vars.length &&
+          at.every(isAxis) &&
+          vars.every((v) => at.includes(v))
+        ) {
+          simple = true;
+          shape = a.aval.shape;
+          index = at;
+        }
+        return read(i, at);
+      });
+    };
+    const full = sizeOf(out.aval.shape) * sizeOf(lowering.extents);
+    if (full > 0) run(new Elements(this, (v, position) => load(0, position, v.aval.dtype)));
+    const { cost, reads } =
+      full > 0 ? this.#survey(index, shape, run) : { cost: 0, reads: this.#all(equation) };
+    const axis = (e: Expr): number => (e.kind === "var" ? index.indexOf(e) : -1);
+    const reduced = index.map((e) => inner.includes(e) && e.kind === "var");
+    const pattern = patternOf(shape, (k) => reduced[k] as boolean);
+    return {
+      kind: "reduce",
+      id,
+      equation,
+      lowering,
+      shape,
+      reduced,
+      outerAxes: outer.map(axis),
+      innerAxes: inner.map(axis),
+      pattern: simple && pattern.includes("r") ? pattern : null,
+      reads,
+      cost,
+      virtual: false,
+      depth: 0,
+    };
+  }
+  #all(e: Equation): ReadonlyMap<Var, Access> {
+    const reads = new Map<Var, Access>();
+    for (const a of e.inputs) for (const v of this.leaves(a)) reads.set(v, "other");
+    return reads;
+  }
+}
+
+const isAxis = (e: Expr): boolean => e.kind === "var" || (e.kind === "lit" && e.value === 0);
+
+/** How an element at `position` of a value of `size` elements lies to the point `index` of `shape`. */
+function accessOf(
+  position: Expr,
+  size: number,
+  index: readonly Expr[],
+  shape: Shape,
+  forms: AffineForms,
+): Access {
+  const { constant, terms } = forms.of(position);
+  if (constant !== 0) return "other";
+  let kept = 1;
+  let found = 0;
+  let reducedAxes = false;
+  for (let k = shape.length - 1; k >= 0; k--) {
+    if (shape[k] === 1) continue;
+    const c = terms.get(index[k] as Expr);
+    if (c === undefined) {
+      reducedAxes = true;
+      continue;
+    }
+    if (c !== kept) return "other";
+    kept *= shape[k] as number;
+    found++;
+  }
+  if (found !== terms.size || kept !== size) return "other";
+  return reducedAxes ? patternOf(shape, (k) => !terms.has(index[k] as Expr)) : "same";
+}

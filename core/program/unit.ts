@@ -1,0 +1,296 @@
+/** The kernel of a unit of fusion: one loop over its points or, with reductions, passes over each of its rows. */
+import type { Var } from "../ir/jaxpr.ts";
+import { type Expr, int, KVar, linearIndex, load } from "../kernel/expr.ts";
+import type { ReduceLowering, Stmt } from "../kernel/kernel.ts";
+import { type Shape, stridesOf } from "../shape.ts";
+import { isContiguous, type LoopUnit, pointsOf, rowLengthOf, rowsOf } from "./fuse.ts";
+import { axisIndex, Elements, type Graph, type LoopNode, reindex } from "./graph.ts";
+import { type Assignment, axesOf, position, type Section, sectionNest } from "./nest.ts";
+
+/** Arithmetic that is repeated in a later pass over a row rather than kept. */
+const repeatedWork = 8;
+
+/** Memory of the kernel under construction; buffers are numbered as the kernel's. */
+export interface UnitMemory {
+  /** element of a value of another unit */
+  load(v: Var, at: Expr): Expr;
+  /** buffer to which a value is stored, or null where nobody else needs it */
+  store(v: Var): number | null;
+  /** a buffer for a value that later passes need again: of one row, or of all of them (its own, if it is stored) */
+  keep(
+    v: Var,
+    rows: number,
+    rowLength: number,
+  ): { readonly buffer: number; readonly ofRow: boolean };
+}
+
+class UnitKernel {
+  readonly #unit: LoopUnit;
+  readonly #memory: UnitMemory;
+  readonly #graph: Graph;
+  readonly #inside = new Map<Var, LoopNode>();
+
+  /** the space of the loops: its axes, and which of them are reduced */
+  readonly #shape: Shape;
+  readonly #index: readonly Expr[];
+  readonly #reduced: readonly boolean[];
+  readonly #rowShape: Shape;
+  readonly #rowIndex: readonly Expr[];
+
+  readonly #indices = new Map<LoopNode, readonly Expr[]>();
+  /** the pass in which a point's value can first be computed, and after how many passes a row's value is known */
+  readonly #level = new Map<LoopNode, number>();
+  readonly #rowValues = new Map<Var, KVar>();
+  /** buffers of the values that leave the unit */
+  readonly #stores = new Map<Var, number>();
+  /** values of points that later passes load again */
+  readonly #kept = new Map<Var, { buffer: number; at: Expr }>();
+  #pass = 0;
+  #elements: Elements;
+
+  constructor(graph: Graph, unit: LoopUnit, memory: UnitMemory) {
+    this.#graph = graph;
+    this.#unit = unit;
+    this.#memory = memory;
+    for (const n of unit.nodes) for (const v of n.equation.outputs) this.#inside.set(v, n);
+    const leader = this.#leader();
+    this.#shape = leader.shape;
+    this.#reduced = leader.reduced;
+    this.#index = axisIndex(leader.shape, "i");
+    this.#rowShape = this.#shape.filter((_, i) => !this.#reduced[i]);
+    this.#rowIndex = this.#index.filter((_, i) => !this.#reduced[i]);
+    this.#elements = this.#newElements();
+  }
+  /** The node whose axes are the loops: a reduction, or the one with most axes. */
+  #leader(): LoopNode {
+    const { nodes } = this.#unit;
+    const reduction = nodes.find((n) => n.kind === "reduce");
+    if (reduction !== undefined) return reduction;
+    const wide = (n: LoopNode): number => n.shape.filter((s) => s > 1).length;
+    return nodes.reduce((best, n) => (wide(n) > wide(best) ? n : best));
+  }
+
+  #isRow(n: LoopNode): boolean {
+    const { pattern } = this.#unit;
+    return pattern !== null && n.kind === "map" && pointsOf(n) === rowsOf(pattern);
+  }
+  /** The index of a node's own axes at the point (or row) at hand. */
+  #indexOf(n: LoopNode): readonly Expr[] {
+    let index = this.#indices.get(n);
+    if (index === undefined) {
+      const [shape, at] = this.#isRow(n)
+        ? [this.#rowShape, this.#rowIndex]
+        : [this.#shape, this.#index];
+      index = reindex(n.shape, shape, at, true) as Expr[];
+      this.#indices.set(n, index);
+    }
+    return index;
+  }
+
+  #newElements(): Elements {
+    return new Elements(this.#graph, (v, at) => {
+      const row = this.#rowValues.get(v);
+      if (row !== undefined) return row;
+      const node = this.#inside.get(v);
+      if (node === undefined || node.kind === "reduce") return this.#memory.load(v, at);
+      const kept = this.#kept.get(v);
+      if (kept !== undefined && this.#pass > (this.#level.get(node) as number))
+        return load(kept.buffer, kept.at, v.aval.dtype);
+      return this.#value(node, v);
+    });
+  }
+  #value(n: LoopNode, v: Var): Expr {
+    return this.#elements.map(n, this.#indexOf(n))[n.equation.outputs.indexOf(v)] as Expr;
+  }
+
+  build(): { body: readonly Stmt[]; name: string } {
+    const { nodes } = this.#unit;
+    const passes = this.#levels();
+    this.#findKept(passes);
+    const sections: Section[] = [];
+    const point = position(this.#index, this.#shape);
+    const row = position(this.#rowIndex, this.#rowShape);
+    this.#rows(0, row, sections);
+    for (let pass = 0; pass < passes; pass++) {
+      this.#pass = pass;
+      this.#elements = this.#newElements();
+      const start: Assignment[] = [];
+      const steps: Assignment[] = [];
+      const results: { v: KVar; value: Expr; out: Var }[] = [];
+      for (const n of nodes) {
+        if (this.#level.get(n) !== pass || this.#isRow(n)) continue;
+        if (n.kind === "map") {
+          for (const v of n.equation.outputs) {
+            const buffer = this.#stores.get(v) ?? null;
+            const kept = this.#kept.get(v);
+            if (buffer !== null || kept !== undefined) {
+              const value = this.#value(n, v);
+              if (buffer !== null) steps.push({ kind: "store", buffer, index: point, value });
+              if (kept !== undefined && kept.buffer !== buffer)
+                steps.push({ kind: "store", buffer: kept.buffer, index: kept.at, value });
+            }
+          }
+          continue;
+        }
+        this.#reduction(n, start, steps, results);
+      }
+      if (this.#unit.pattern === null && start.length === 0) {
+        sections.push({ loop: false, assign: steps });
+        continue;
+      }
+      sections.push({ loop: false, assign: start }, { loop: true, assign: steps });
+      for (const { v, value, out } of results) {
+        sections.push({ loop: false, assign: [{ kind: "set", v, value }] });
+        this.#storeRow(out, v, row, sections);
+      }
+      this.#rows(pass + 1, row, sections);
+    }
+    const inner = axesOf(this.#index, this.#shape).filter(
+      (a) => this.#reduced[this.#index.indexOf(a.v)],
+    );
+    const outer = axesOf(this.#index, this.#shape).filter(
+      (a) => !this.#reduced[this.#index.indexOf(a.v)],
+    );
+    return {
+      body: this.#empty() ? [] : sectionNest(outer, inner, sections),
+      name: this.#kernelName(),
+    };
+  }
+  #empty(): boolean {
+    return this.#rowShape.includes(0);
+  }
+
+  #reduction(
+    n: LoopNode,
+    start: Assignment[],
+    steps: Assignment[],
+    results: { v: KVar; value: Expr; out: Var }[],
+  ): void {
+    const lowering = n.lowering as ReduceLowering;
+    const own = this.#indexOf(n);
+    const along = (axes: readonly number[]): Expr[] =>
+      axes.map((k) => (k < 0 ? int(0) : (own[k] as Expr)));
+    const [index, r] = [along(n.outerAxes), along(n.innerAxes)];
+    const initial = lowering.init(index);
+    const accs = initial.map((e, j) => new KVar(e.dtype, `acc${n.id}_${j}`));
+    initial.forEach((value, j) => {
+      start.push({ kind: "set", v: accs[j] as KVar, value });
+    });
+    if (!lowering.extents.includes(0))
+      lowering.step(accs, index, r, this.#elements.reader(n.equation)).forEach((value, j) => {
+        steps.push({ kind: "set", v: accs[j] as KVar, value });
+      });
+    const final = lowering.finish ? lowering.finish(accs) : accs;
+    n.equation.outputs.forEach((out, j) => {
+      const v = new KVar(out.aval.dtype, `row${n.id}_${j}`);
+      this.#rowValues.set(out, v);
+      results.push({ v, value: final[j] as Expr, out });
+    });
+  }
+
+  /** Values of rows that are known after `level` passes. */
+  #rows(level: number, at: Expr, sections: Section[]): void {
+    this.#pass = level;
+    for (const n of this.#unit.nodes) {
+      if (!this.#isRow(n) || this.#level.get(n) !== level) continue;
+      this.#elements = this.#newElements();
+      const values = this.#elements.map(n, this.#indexOf(n));
+      n.equation.outputs.forEach((out, j) => {
+        const v = new KVar(out.aval.dtype, `row${n.id}_${j}`);
+        sections.push({ loop: false, assign: [{ kind: "set", v, value: values[j] as Expr }] });
+        this.#rowValues.set(out, v);
+        this.#storeRow(out, v, at, sections);
+      });
+    }
+  }
+  #storeRow(out: Var, v: KVar, index: Expr, sections: Section[]): void {
+    const buffer = this.#stores.get(out);
+    if (buffer !== undefined)
+      sections.push({ loop: false, assign: [{ kind: "store", buffer, index, value: v }] });
+  }
+
+  /** Levels of all nodes, where values are stored, and the number of passes. */
+  #levels(): number {
+    let passes = 1;
+    for (const n of this.#unit.nodes) {
+      let level = 0;
+      for (const v of n.reads.keys()) {
+        const p = this.#inside.get(v);
+        if (p === undefined) continue;
+        level = Math.max(level, (this.#level.get(p) as number) + (p.kind === "reduce" ? 1 : 0));
+      }
+      this.#level.set(n, level);
+      if (!this.#isRow(n)) passes = Math.max(passes, level + 1);
+      for (const v of n.equation.outputs) {
+        const buffer = this.#memory.store(v);
+        if (buffer !== null) this.#stores.set(v, buffer);
+      }
+    }
+    return passes;
+  }
+
+  /** Finds values that several passes need and that are dear: they are computed once and loaded again. */
+  #findKept(passes: number): void {
+    const { pattern, nodes } = this.#unit;
+    if (passes < 2 || pattern === null) return;
+    const contiguous = isContiguous(pattern);
+    const cost = new Map<LoopNode, number>();
+    for (const n of nodes) {
+      let sum = n.cost;
+      for (const v of n.reads.keys()) {
+        const p = this.#inside.get(v);
+        if (p !== undefined && p.kind === "map" && !this.#isRow(p) && !this.#kept.has(v))
+          sum += cost.get(p) as number;
+      }
+      cost.set(n, sum);
+    }
+    const seen = new Set<string>();
+    const demand = (n: LoopNode, pass: number): void => {
+      const key = `${n.id}:${pass}`;
+      if (seen.has(key)) return;
+      seen.add(key);
+      for (const v of n.reads.keys()) {
+        const p = this.#inside.get(v);
+        if (p === undefined || p.kind === "reduce" || this.#isRow(p)) continue;
+        const level = this.#level.get(p) as number;
+        const stored = this.#stores.get(v);
+        if (
+          level < pass &&
+          (cost.get(p) as number) >= repeatedWork &&
+          (contiguous || stored !== undefined)
+        ) {
+          if (!this.#kept.has(v)) this.#kept.set(v, this.#place(v));
+          demand(p, level);
+        } else demand(p, pass);
+      }
+    };
+    for (const n of nodes)
+      if (
+        !this.#isRow(n) &&
+        (n.kind === "reduce" || n.equation.outputs.some((v) => this.#stores.has(v)))
+      )
+        demand(n, this.#level.get(n) as number);
+  }
+  #place(v: Var): { buffer: number; at: Expr } {
+    const pattern = this.#unit.pattern as string;
+    const { buffer, ofRow } = this.#memory.keep(v, rowsOf(pattern), rowLengthOf(pattern));
+    const point = position(this.#index, this.#shape);
+    const inner = this.#index.map((e, i) => (this.#reduced[i] ? e : int(0)));
+    const innerShape = this.#shape.map((s, i) => (this.#reduced[i] ? s : 1));
+    return { buffer, at: ofRow ? linearIndex(inner, stridesOf(innerShape)) : point };
+  }
+
+  /** The primitives, in order, a few of them. */
+  #kernelName(): string {
+    const names = [...new Set(this.#unit.nodes.map((n) => n.equation.primitive.name))];
+    return names.length > 4 ? `${names.slice(0, 3).join("+")}+…+${names.at(-1)}` : names.join("+");
+  }
+}
+
+/** The loops of a unit, and a name for them. */
+export const unitKernel = (
+  graph: Graph,
+  unit: LoopUnit,
+  memory: UnitMemory,
+): { readonly body: readonly Stmt[]; readonly name: string } =>
+  new UnitKernel(graph, unit, memory).build();
