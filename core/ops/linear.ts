@@ -243,6 +243,8 @@ export const reduceSumP = definePrimitive<AxesParams>({
     const { dtype, shape, rank } = x as Aval;
     const acc: DType =
       dtype === "float32" ? "float64" : isFloat(dtype) && dtype !== "float64" ? "float32" : dtype;
+    // a sum of one term is the term
+    if (axes.every((a) => shape[a] === 1)) return { kind: "alias" };
     return {
       kind: "reduce",
       extents: axes.map((a) => shape[a] as number),

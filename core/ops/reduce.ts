@@ -58,6 +58,7 @@ function fold(
     lower: ([x], _outs, { axes }) => {
       const { dtype, shape, rank } = x as Aval;
       const acc = wide(dtype);
+      if (axes.every((a) => shape[a] === 1)) return { kind: "alias" };
       return {
         kind: "reduce",
         extents: axes.map((a) => shape[a] as number),

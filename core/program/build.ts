@@ -7,8 +7,15 @@ import { bufferView, type ContractDim, type Kernel, type KernelBuffer } from "..
 import type { Literal } from "../ndarray.ts";
 import { stridesOf } from "../shape.ts";
 import { affine } from "./affine.ts";
-import { fuse, type LoopUnit } from "./fuse.ts";
-import { axisIndex, Elements, Graph, type LoopNode, type WholeNode } from "./graph.ts";
+import { fuse, type LoopUnit, type Unit } from "./fuse.ts";
+import {
+  axisIndex,
+  type ContractTemplate,
+  Elements,
+  Graph,
+  type LoopNode,
+  type WholeNode,
+} from "./graph.ts";
 import { type Assignment, axesOf, position, sectionNest } from "./nest.ts";
 import { planMemory } from "./plan.ts";
 import type { Program, ProgramBuffer, Step } from "./types.ts";
@@ -73,7 +80,7 @@ class ProgramBuilder {
       return id;
     });
     const units = fuse(this.#graph);
-    const stored = this.#stored(jaxpr.outs);
+    const stored = this.#stored(units, jaxpr.outs);
     for (const unit of units)
       if (unit.kind === "loops") this.#loops(unit, stored);
       else this.#whole(unit.node);
@@ -153,34 +160,29 @@ class ProgramBuilder {
   }
 
   /** Values that must lie in memory: results, operands of whole nodes, and what units read of each other. */
-  #stored(outs: readonly Atom[]): (v: Var, unit: LoopUnit) => boolean {
-    const always = new Set<Var>();
-    const readers = new Map<Var, LoopNode[]>();
-    for (const a of outs) for (const v of this.#graph.leaves(a)) always.add(v);
-    for (const n of this.#graph.nodes) {
-      if (n.kind === "whole")
-        for (const a of n.equation.inputs) for (const v of this.#graph.leaves(a)) always.add(v);
-      else if (n.kind !== "alias" && !n.virtual)
-        for (const read of n.reads.keys())
-          for (const v of this.#graph.leaves(read)) {
-            const list = readers.get(v);
-            if (list === undefined) readers.set(v, [n]);
-            else list.push(n);
-          }
-    }
-    return (v, unit) =>
-      always.has(v) || (readers.get(v)?.some((n) => !unit.nodes.includes(n)) ?? false);
+  #stored(units: readonly Unit[], outs: readonly Atom[]): ReadonlySet<Var> {
+    const stored = new Set<Var>();
+    const need = (a: Atom, unit: LoopUnit | null): void => {
+      for (const v of this.#graph.leaves(a))
+        if (!unit?.nodes.includes(this.#graph.definition(v) as LoopNode)) stored.add(v);
+    };
+    for (const a of outs) need(a, null);
+    for (const unit of units)
+      if (unit.kind === "whole") for (const a of unit.node.equation.inputs) need(a, null);
+      else for (const n of unit.nodes) for (const v of n.reads.keys()) need(v, unit);
+    return stored;
   }
 
   // ---- kernels of loops ----
 
-  #loops(unit: LoopUnit, stored: (v: Var, unit: LoopUnit) => boolean): void {
+  #loops(unit: LoopUnit, stored: ReadonlySet<Var>): void {
     const scope = this.#scope();
     let scratch = 0;
     const { body, name } = unitKernel(this.#graph, unit, {
       load: this.#loads(scope),
       store: (v) => {
-        if (!stored(v, unit)) return null;
+        // a repeated node's value is stored by the first unit that computes it, if at all
+        if (!stored.has(v) || this.#places.has(v)) return null;
         const id = this.#buffer(v.aval, "temp");
         this.#places.set(v, id);
         return scope.use(id, "write");
@@ -288,8 +290,6 @@ class ProgramBuilder {
     };
   }
 }
-
-type ContractTemplate = Extract<WholeNode["lowering"], { kind: "contract" }>;
 
 /** A contraction whose operand lies with other strides than row-major ones. Null where that splits a dimension that
  *  was one: a copy is cheaper than many thin products. */

@@ -3,6 +3,7 @@
  *  A unit is a set of nodes over one space of points. Without reductions it is a loop that computes several values of
  *  each point. With reductions of one pattern it goes row by row: passes over the row, each of which may use what
  *  the passes before it have reduced. Nodes whose value no other unit reads are never stored. */
+import { dtypes } from "../dtype.ts";
 import type { Var } from "../ir/jaxpr.ts";
 import { sizeOf } from "../shape.ts";
 import type { Access, Graph, LoopNode, Node, WholeNode } from "./graph.ts";
@@ -30,8 +31,10 @@ const fewRows = 32;
 const longRow = 1 << 16;
 /** Points below which none of this matters. */
 const smallSpace = 1 << 14;
-/** Nodes that may melt into one reader. */
+/** Work that may melt into one reader. */
 const maxMelted = 96;
+/** Work that is repeated by each reader rather than stored for it. */
+const maxRepeated = 4;
 
 /** Points of a node's loops. */
 export const pointsOf = (n: LoopNode): number => sizeOf(n.shape);
@@ -46,6 +49,8 @@ export const rowsOf = (pattern: string): number => extentOf(pattern, "k");
 export const rowLengthOf = (pattern: string): number => extentOf(pattern, "r");
 /** True where the elements of a row lie side by side. */
 export const isContiguous = (pattern: string): boolean => pattern.endsWith("r");
+
+const bytesOf = (v: Var): number => v.aval.size * dtypes[v.aval.dtype].bytes;
 
 class Draft {
   nodes: LoopNode[];
@@ -81,6 +86,8 @@ class Fusion {
   /** loop nodes and whole nodes that read each value in memory */
   readonly #readers = new Map<Var, Set<Node>>();
   readonly #isResult = new Set<Var>();
+  /** nodes that belong to several units */
+  readonly #repeated = new Set<Node>();
 
   constructor(graph: Graph) {
     this.#graph = graph;
@@ -117,6 +124,7 @@ class Fusion {
       }
     }
     this.#siblings();
+    this.#rematerialize();
     this.#melt();
     return this.#ordered();
   }
@@ -225,6 +233,56 @@ class Fusion {
     return false;
   }
 
+  /** Cheap values that leave their unit are computed anew where they are read, from values that are in memory already:
+   *  memory is slower than arithmetic. Later values first, so that whole chains move. */
+  #rematerialize(): void {
+    // units that need a value which they do not compute
+    const users = new Map<Var, Set<Draft>>();
+    const use = (v: Var, d: Draft): void => {
+      const known = users.get(v);
+      if (known === undefined) users.set(v, new Set([d]));
+      else known.add(d);
+    };
+    for (const d of new Set(this.#drafts.values()))
+      for (const n of d.whole === null ? d.nodes : [d.whole])
+        for (const v of this.#reads(n).keys()) if (this.#draftOf(v) !== d) use(v, d);
+    const isStored = (v: Var): boolean => {
+      const producer = this.#draftOf(v);
+      return (
+        producer === undefined ||
+        producer.whole !== null ||
+        this.#isResult.has(v) ||
+        (users.get(v)?.size ?? 0) > 0
+      );
+    };
+    for (const n of this.#graph.nodes.toReversed()) {
+      if (n.kind !== "map" || n.virtual || n.cost > maxRepeated) continue;
+      const [v, ...others] = n.equation.outputs as [Var, ...Var[]];
+      const outside = [...(users.get(v) ?? [])];
+      if (others.length > 0 || outside.length === 0 || v.aval.size < smallSpace) continue;
+      if (this.#isResult.has(v)) continue;
+      const operands = [...n.reads.keys()];
+      if (!operands.every(isStored)) continue;
+      const fits = outside.every((d) => {
+        if (d.whole !== null || d.points !== v.aval.size || d.cost + n.cost > maxCost) return false;
+        if (d.nodes.some((r) => (r.reads.get(v) ?? "same") !== "same")) return false;
+        const read = new Set(d.nodes.flatMap((r) => [...r.reads.keys()]));
+        const bytes = operands.reduce((sum, x) => sum + (read.has(x) ? 0 : bytesOf(x)), 0);
+        return bytes <= bytesOf(v);
+      });
+      if (!fits) continue;
+      for (const d of outside) {
+        d.nodes = [...d.nodes, n].sort((x, y) => x.id - y.id);
+        d.cost += n.cost;
+        for (const x of operands) {
+          const producer = this.#graph.definition(x);
+          if (producer === undefined || !d.nodes.includes(producer as LoopNode)) use(x, d);
+        }
+      }
+      users.delete(v);
+      this.#repeated.add(n);
+    }
+  }
   /** A unit with one value that only one node reads, and not more often than it is stored, melts into the reader. */
   #melt(): void {
     for (const [v, readers] of this.#readers) {
@@ -233,7 +291,8 @@ class Fusion {
       if (draft === undefined || readers.size !== 1 || this.#isResult.has(v)) continue;
       if (reader === undefined || reader.kind === "whole" || reader.kind === "alias") continue;
       if (draft.whole !== null || draft.pattern !== null || draft.cost > maxMelted) continue;
-      if (this.#drafts.get(reader) === draft) continue;
+      if (this.#drafts.get(reader) === draft || this.#repeated.has(reader)) continue;
+      if (draft.nodes.some((n) => this.#repeated.has(n))) continue;
       if (draft.nodes.some((n) => n.kind === "reduce" || n.equation.outputs.length > 1)) continue;
       if (pointsOf(reader) > v.aval.size || reader.reads.get(v) !== "other") continue;
       const outputs = draft.nodes.filter((n) => {
@@ -261,7 +320,8 @@ class Fusion {
       const add = (v: Var): void => {
         for (const leaf of this.#graph.leaves(v)) {
           const p = this.#draftOf(leaf);
-          if (p !== undefined && p !== d) found.add(p);
+          const producer = this.#graph.definition(leaf) as LoopNode;
+          if (p !== undefined && p !== d && !d.nodes.includes(producer)) found.add(p);
         }
       };
       for (const n of d.whole === null ? d.nodes : [d.whole])

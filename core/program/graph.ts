@@ -15,7 +15,7 @@ import {
   operands,
   rem,
 } from "../kernel/expr.ts";
-import type { Lowering, MapLowering, Read, ReduceLowering } from "../kernel/kernel.ts";
+import type { ContractDim, Lowering, MapLowering, Read, ReduceLowering } from "../kernel/kernel.ts";
 import { ruleOf } from "../primitive.ts";
 import { type Shape, sizeOf, stridesOf } from "../shape.ts";
 import { AffineForms } from "./affine.ts";
@@ -61,6 +61,7 @@ export interface WholeNode {
   readonly lowering: Exclude<Lowering, MapLowering | ReduceLowering | { kind: "alias" }>;
 }
 export type Node = LoopNode | AliasNode | WholeNode;
+export type ContractTemplate = Extract<WholeNode["lowering"], { kind: "contract" }>;
 
 /** Runs of kept and reduced axes; axes of one element count as neither. */
 export function patternOf(shape: Shape, reduced: (axis: number) => boolean): string {
@@ -253,11 +254,62 @@ export class Graph {
         ),
       );
     }
-    for (const e of equations) {
-      const node = this.#node(e, this.#lowerings.get(e) as Lowering);
+    const absorbed = new Set<Equation>();
+    for (const original of equations) {
+      if (absorbed.has(original)) continue;
+      let e = original;
+      let lowering = this.#lowerings.get(e) as Lowering;
+      if (lowering.kind === "contract") {
+        const moved = this.#transposedProduct(e, lowering);
+        if (moved !== null) {
+          absorbed.add(moved.reader);
+          e = { ...e, outputs: moved.reader.outputs };
+          lowering = moved.lowering;
+        }
+      }
+      const node = this.#node(e, lowering);
       this.nodes.push(node);
       for (const v of e.outputs) this.#definitions.set(v, node);
     }
+  }
+
+  /** A contraction that only a transposition reads writes its result transposed. */
+  #transposedProduct(
+    e: Equation,
+    lowering: ContractTemplate,
+  ): { reader: Equation; lowering: ContractTemplate } | null {
+    const out = e.outputs[0] as Var;
+    const [reader, ...others] = this.#readers.get(out) ?? [];
+    if (reader === undefined || others.length > 0 || this.results.has(out)) return null;
+    const moves = this.#lowerings.get(reader);
+    if (moves?.kind !== "map" || reader.inputs.length !== 1 || reader.outputs.length !== 1)
+      return null;
+    const to = (reader.outputs[0] as Var).aval;
+    const index = axisIndex(to.shape, "i");
+    const element = lit(0, to.dtype);
+    const reads: (readonly Expr[])[] = [];
+    const [value] = moves.at(index, (_, at) => {
+      reads.push(at);
+      return element;
+    });
+    const [from] = reads;
+    if (from === undefined || reads.length !== 1 || value !== element || to.size !== out.aval.size)
+      return null;
+    const [before, after] = [stridesOf(out.aval.shape), stridesOf(to.shape)];
+    const strides = new Map<number, number>();
+    for (const [i, size] of out.aval.shape.entries()) {
+      if (size === 1) continue;
+      const axis = index.indexOf(from[i] as Expr);
+      if (axis < 0 || (from[i] as Expr).kind !== "var") return null;
+      strides.set(before[i] as number, after[axis] as number);
+    }
+    const move = (dims: readonly ContractDim[]): ContractDim[] =>
+      dims.map((d) => (d.size === 1 ? d : { ...d, out: strides.get(d.out) ?? d.out }));
+    const { batch, m, n } = lowering;
+    return {
+      reader,
+      lowering: { ...lowering, batch: move(batch), m: move(m), n: move(n) },
+    };
   }
 
   definition(v: Var): Node | undefined {
@@ -390,6 +442,9 @@ export class Graph {
     const outer = axisIndex(out.aval.shape, "i");
     const inner = axisIndex(lowering.extents, "r");
     const vars = [...outer, ...inner].filter((e) => e.kind === "var");
+    const extents = new Map<Expr, number>();
+    for (const [k, e] of outer.entries()) extents.set(e, out.aval.shape[k] as number);
+    for (const [k, e] of inner.entries()) extents.set(e, lowering.extents[k] as number);
     // the operand that is read at every point of the loops shows how the axes lie
     let shape: Shape = [...out.aval.shape, ...lowering.extents];
     let index: readonly Expr[] = [...outer, ...inner];
@@ -403,7 +458,7 @@ export class Graph {
         if (
           !simple &&
           found.length === vars.length &&
-          at.every(isAxis) &&
+          at.every((e, k) => (extents.get(e) ?? 1) === a.aval.shape[k]) &&
           vars.every((v) => at.includes(v))
         ) {
           simple = true;
@@ -442,8 +497,6 @@ export class Graph {
     return reads;
   }
 }
-
-const isAxis = (e: Expr): boolean => e.kind === "var" || (e.kind === "lit" && e.value === 0);
 
 /** How an element at `position` of a value of `size` elements lies to the point `index` of `shape`. */
 function accessOf(

@@ -1,0 +1,180 @@
+/** A program as text: its buffers, its kernels, their loops. */
+import { dtypes } from "../dtype.ts";
+import type { Expr, KVar } from "../kernel/expr.ts";
+import type { ContractDim, ContractKernel, ConvKernel, Kernel, Stmt } from "../kernel/kernel.ts";
+import type { Program } from "./types.ts";
+
+const infix: { readonly [op: string]: string } = {
+  add: "+",
+  sub: "-",
+  mul: "*",
+  div: "/",
+  rem: "%",
+  and: "&",
+  or: "|",
+  xor: "^",
+  shl: "<<",
+  shr: ">>",
+  shrl: ">>>",
+  eq: "==",
+  ne: "!=",
+  lt: "<",
+  le: "<=",
+  gt: ">",
+  ge: ">=",
+};
+
+/** Text of expressions and statements of one kernel. */
+class Writer {
+  readonly #names = new Map<KVar, string>();
+  readonly #taken = new Set<string>();
+  readonly #buffers: readonly string[];
+  constructor(buffers: readonly string[]) {
+    this.#buffers = buffers;
+  }
+  #name(v: KVar): string {
+    let name = this.#names.get(v);
+    if (name === undefined) {
+      name = v.name;
+      for (let i = 1; this.#taken.has(name); i++) name = `${v.name}'${i}`;
+      this.#taken.add(name);
+      this.#names.set(v, name);
+    }
+    return name;
+  }
+  /** `tight` puts brackets around what an operator would tear apart */
+  expr(e: Expr, tight = false): string {
+    const bracket = (s: string): string => (tight ? `(${s})` : s);
+    switch (e.kind) {
+      case "var":
+        return this.#name(e);
+      case "lit":
+        return e.dtype === "bool"
+          ? String(e.value !== 0)
+          : String(Object.is(e.value, -0) ? "-0" : e.value);
+      case "load":
+        return `${this.#buffers[e.buffer]}[${this.expr(e.index)}]`;
+      case "unary":
+        return `${e.op}(${this.expr(e.x)})`;
+      case "binary":
+      case "compare": {
+        const sign = infix[e.op];
+        return sign === undefined
+          ? `${e.op}(${this.expr(e.x)}, ${this.expr(e.y)})`
+          : bracket(`${this.expr(e.x, true)} ${sign} ${this.expr(e.y, true)}`);
+      }
+      case "select":
+      case "cond": {
+        const [test, yes, no] = [e.test, e.yes, e.no].map((x) => this.expr(x, true));
+        return bracket(`${test} ${e.kind === "cond" ? "?" : "??"} ${yes} : ${no}`);
+      }
+      case "cast":
+        return `${dtypes[e.dtype].short}(${this.expr(e.x)})`;
+      case "bitcast":
+        return `bits_${dtypes[e.dtype].short}(${this.expr(e.x)})`;
+    }
+  }
+  statements(body: readonly Stmt[], indent: string): string[] {
+    const lines = (s: Stmt): string[] => {
+      switch (s.kind) {
+        case "for": {
+          const range = `${this.expr(s.from)}..${this.expr(s.to)}`;
+          return [
+            `${indent}for ${this.#name(s.v)} in ${range}${s.parallel === true ? " parallel" : ""}`,
+            ...this.statements(s.body, `${indent}  `),
+          ];
+        }
+        case "while":
+          return [`${indent}while ${this.expr(s.test)}`, ...this.statements(s.body, `${indent}  `)];
+        case "if":
+          return [
+            `${indent}if ${this.expr(s.test)}`,
+            ...this.statements(s.yes, `${indent}  `),
+            ...(s.no.length > 0 ? [`${indent}else`, ...this.statements(s.no, `${indent}  `)] : []),
+          ];
+        case "set":
+          return [`${indent}${this.#name(s.v)} = ${this.expr(s.value)}`];
+        case "store":
+          return [
+            `${indent}${this.#buffers[s.buffer]}[${this.expr(s.index)}] = ${this.expr(s.value)}`,
+          ];
+      }
+    };
+    return body.flatMap(lines);
+  }
+}
+
+const sizes = (dims: readonly ContractDim[]): string => dims.map((d) => d.size).join("×") || "1";
+const showContract = ({ batch, m, n, k }: ContractKernel): string =>
+  `${batch.length > 0 ? `${sizes(batch)} of ` : ""}[${sizes(m)}, ${sizes(k)}]·[${sizes(k)}, ${sizes(n)}]`;
+const showConv = ({ batch, inFeatures, outFeatures, spatial, featureGroups }: ConvKernel): string =>
+  `${batch.size} images, features ${inFeatures.size * featureGroups} to ${outFeatures.size}, ` +
+  spatial.map((s) => `${s.input} by window ${s.window} to ${s.output}`).join(", ");
+
+/** One kernel; `names` are those of its buffers. */
+export function showKernel(kernel: Kernel, names: readonly string[]): string {
+  switch (kernel.kind) {
+    case "loops":
+      return new Writer(names).statements(kernel.body, "  ").join("\n");
+    case "contract":
+      return `  ${names[2]} = ${names[0]}·${names[1]}: ${showContract(kernel)}`;
+    case "conv":
+      return `  ${names[2]} = ${names[0]} * ${names[1]}: ${showConv(kernel)}`;
+  }
+}
+
+/** Bytes with a unit. */
+export const showBytes = (n: number): string =>
+  n < 1024
+    ? `${n} B`
+    : n < 2 ** 20
+      ? `${(n / 1024).toFixed(1)} KiB`
+      : `${(n / 2 ** 20).toFixed(1)} MiB`;
+
+const letters = { input: "x", output: "y", temp: "t", scratch: "s" } as const;
+/** Names of a program's buffers: x inputs, y outputs, t temporaries, s scratch. */
+function bufferNames({ buffers }: Program): string[] {
+  const counts: { [place: string]: number } = {};
+  return buffers.map(({ place }) => {
+    const n = counts[place] ?? 0;
+    counts[place] = n + 1;
+    return `${letters[place]}${n}`;
+  });
+}
+
+/** The kernels of a program and their loops. */
+export function showProgram(program: Program): string {
+  const names = bufferNames(program);
+  const type = (id: number): string => {
+    const b = program.buffers[id];
+    return b === undefined ? "?" : `${names[id]}: ${dtypes[b.dtype].short}[${b.length}]`;
+  };
+  const lines = [
+    `program ${program.name}(${program.inputs.map(type).join(", ")}) -> (${program.outputs.map(type).join(", ")})`,
+  ];
+  program.steps.forEach(({ kernel, args }, i) => {
+    lines.push(`kernel ${i} ${kernel.name}(${args.map(type).join(", ")})`);
+    lines.push(
+      showKernel(
+        kernel,
+        args.map((id) => names[id] as string),
+      ),
+    );
+  });
+  return lines.join("\n");
+}
+
+/** Where the temporaries lie: one line each, with the steps during which it is alive. */
+export function showPlan(program: Program): string {
+  const names = bufferNames(program);
+  const lines = [`arena ${showBytes(program.arenaBytes)}`];
+  program.buffers.forEach((b, id) => {
+    if (b.place !== "temp") return;
+    const alive = program.steps.flatMap(({ args }, i) => (args.includes(id) ? [i] : []));
+    if (alive.length === 0) return;
+    lines.push(
+      `  ${names[id]}: ${dtypes[b.dtype].short}[${b.length}] at ${b.offset}, ${showBytes(b.bytes)}, kernels ${alive[0]} to ${alive.at(-1)}`,
+    );
+  });
+  return lines.join("\n");
+}
