@@ -268,7 +268,7 @@ describe("executables", () => {
 
   it("are plain data: the bytes are a module that runs elsewhere", () => {
     const { moduleBytes } = new WasmExecutable(kernelProgram(double));
-    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65535 });
+    const memory = new WebAssembly.Memory({ initial: 1, maximum: 65535, shared: true });
     const { exports } = new WebAssembly.Instance(new WebAssembly.Module(moduleBytes), {
       env: { memory, scratch: new WebAssembly.Global({ value: "i32" }, 4096) },
     });

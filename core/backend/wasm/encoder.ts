@@ -125,6 +125,10 @@ export class Code {
   memory(opcode: number, align: number, offset = 0): this {
     return this.op(opcode).arg(align).arg(offset);
   }
+  /** access to shared memory in one total order: numbered opcode after a prefix, natural alignment, constant address */
+  atomic(opcode: number, align: number, offset = 0): this {
+    return this.op(0xfe).arg(opcode).arg(align).arg(offset);
+  }
   /** 128-bit instructions have a prefix and a numbered opcode */
   simd(opcode: number): this {
     return this.op(0xfd).arg(opcode);
@@ -189,7 +193,7 @@ export class Module {
   }
   /** The finished module; it imports its memory as `env.memory`, and as `env.scratch` the address of memory that no other
    *  instance uses. */
-  encode(): Uint8Array<ArrayBuffer> {
+  encode(shared: boolean): Uint8Array<ArrayBuffer> {
     const out = new Bytes().raw(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
     const section = (id: number, fill: (b: Bytes) => void): void => {
       const b = new Bytes();
@@ -208,7 +212,10 @@ export class Module {
     section(2, (b) => {
       b.u32(this.#imports.length + 2);
       for (const i of this.#imports) b.name(i.module).name(i.name).byte(0).u32(i.type);
-      b.name("env").name("memory").byte(2).byte(0).u32(0);
+      b.name("env").name("memory").byte(2);
+      // a shared memory has a maximum: the largest there is
+      if (shared) b.byte(3).u32(0).u32(65536);
+      else b.byte(0).u32(0);
       b.name("env").name("scratch").byte(3).byte(codes.i32).byte(0);
     });
     section(3, (b) => {

@@ -258,7 +258,7 @@ function micro(e: Element): Code {
 }
 
 /** The module of the product of one element type; it exports `gemm`. */
-export function gemmModule(dtype: GemmDType): Uint8Array<ArrayBuffer> {
+export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayBuffer> {
   const e: Element = elements[dtype];
   const NR = columnsOf(e);
   const NC = blockB / (KC * e.bytes);
@@ -415,5 +415,5 @@ export function gemmModule(dtype: GemmDType): Uint8Array<ArrayBuffer> {
     },
   );
   module.export("gemm", module.add(gemmSignature, c));
-  return module.encode();
+  return module.encode(shared);
 }

@@ -63,16 +63,31 @@ export interface HeapOptions {
   readonly budget: number;
   /** largest size of the memory (default: 4 GiB less a page) */
   readonly maxPages?: number;
+  /** memory that threads may share, where the host has it (default: no) */
+  readonly shared?: boolean;
+}
+
+/** A shared memory reserves its maximum at once, which a host may refuse. */
+function makeMemory(limits: WebAssembly.MemoryDescriptor, shared: boolean): WebAssembly.Memory {
+  if (shared)
+    try {
+      return new WebAssembly.Memory({ ...limits, shared });
+    } catch {
+      // one thread then
+    }
+  return new WebAssembly.Memory(limits);
 }
 
 export class Heap {
   readonly memory: WebAssembly.Memory;
+  readonly shared: boolean;
   readonly #maxPages: number;
   readonly #blocks = new Allocator();
   /** end of what the allocator has been given */
   #top: number;
-  #u8: Uint8Array<ArrayBuffer>;
-  #i32: Int32Array;
+  // views of the whole memory, made anew when it has grown; what is handed out is copied to an ordinary ArrayBuffer
+  u8: Uint8Array;
+  i32: Int32Array;
   budget: number;
   #used = 0;
   #peak = 0;
@@ -88,26 +103,18 @@ export class Heap {
     if (holding !== null) this.#free(holding);
   });
 
-  constructor({ reserved, budget, maxPages = 65535 }: HeapOptions) {
+  constructor({ reserved, budget, maxPages = 65535, shared = false }: HeapOptions) {
     const initial = Math.min(maxPages, Math.max(64, Math.ceil(reserved / pageBytes)));
-    this.memory = new WebAssembly.Memory({ initial, maximum: maxPages });
-    this.#u8 = new Uint8Array(this.memory.buffer as ArrayBuffer);
-    this.#i32 = new Int32Array(this.memory.buffer);
+    this.memory = makeMemory({ initial, maximum: maxPages }, shared);
+    this.u8 = new Uint8Array(this.memory.buffer);
+    this.i32 = new Int32Array(this.memory.buffer);
+    this.shared = !(this.memory.buffer instanceof ArrayBuffer);
     this.#maxPages = maxPages;
     this.#top = Math.ceil(reserved / 16) * 16;
     this.budget = budget;
     this.#extend();
   }
 
-  // views are made anew when the memory has grown, which detaches its buffer
-  get u8(): Uint8Array<ArrayBuffer> {
-    if (this.#u8.length === 0) this.#u8 = new Uint8Array(this.memory.buffer as ArrayBuffer);
-    return this.#u8;
-  }
-  get i32(): Int32Array {
-    if (this.#i32.length === 0) this.#i32 = new Int32Array(this.memory.buffer);
-    return this.#i32;
-  }
   /** bytes in blocks, and the most there have been */
   get used(): number {
     return this.#used;
@@ -141,6 +148,14 @@ export class Heap {
   /** Gives the memory back; twice is harmless. */
   free({ holding }: WasmStorage): void {
     this.#free(holding);
+  }
+
+  /** Memory that is no storage: it stays where it is, and is not counted, until it is released. */
+  reserve(bytes: number): Block {
+    return this.#allocate(bytes);
+  }
+  release(block: Block): void {
+    this.#blocks.release(block);
   }
 
   // ---- runs ----
@@ -276,6 +291,8 @@ export class Heap {
     for (const pages of [Math.min(room, Math.max(need, have >> 2)), need])
       try {
         this.memory.grow(pages);
+        this.u8 = new Uint8Array(this.memory.buffer);
+        this.i32 = new Int32Array(this.memory.buffer);
         this.#extend();
         return true;
       } catch {

@@ -1,0 +1,76 @@
+/** What lies below the heap: the table of a run's pointers, what threads agree by, and scratch memory. */
+import { type GemmDType, gemmScratch } from "./gemm.ts";
+
+export const tableEntries = 16384;
+export const tableAddress = 64;
+
+/** Addresses of the words that threads share; those that are written at the same time lie on different cache
+ *  lines. All are i32 but the state. */
+const base = tableAddress + tableEntries * 4;
+export const control = {
+  /** i64: the number of the current job above, and below it the first index that nobody has taken yet */
+  state: base,
+  epoch: base + 4,
+  // the job; it is written while all of the job before is taken, and so while nobody acts by it
+  kernel: base + 128,
+  table: base + 132,
+  extent: base + 136,
+  /** indices that are taken at once */
+  part: base + 140,
+  /** the slot of the program that runs, or −1 */
+  program: base + 144,
+  /** indices that are computed */
+  done: base + 256,
+  /** 1 while the main thread sleeps until all is done */
+  waiting: base + 260,
+  /** 1 when a worker trapped */
+  failed: base + 264,
+  /** workers that take parts, and those of them that sleep */
+  ready: base + 384,
+  sleeping: base + 388,
+  /** workers that should be there: others leave */
+  wanted: base + 392,
+  /** 1 where the main thread may sleep, which that of a page may not */
+  mayWait: base + 396,
+  /** a word for each worker: 1 from its start until it has left */
+  alive: base + 512,
+  /** what a worker's trap said: length and characters */
+  message: base + 768,
+  /** modules for the workers: number, address, bytes, and a bit for each product that is imported */
+  slots: base + 1024,
+} as const;
+export const maxWorkers = 63;
+export const maxMessage = 60;
+export const productNames: readonly GemmDType[] = ["float32", "float64"];
+/** programs that the workers know at a time */
+export const programSlots = 256;
+/** in the slots after them: the products */
+const slotCount = programSlots + productNames.length;
+export const slotWords = 4;
+
+/** Below an instance's scratch memory: the number of indices that it is computing. */
+export const held = -64;
+const scratchHeader = 64;
+
+// in scratch memory: panels of the matrix product, ranges and columns of a convolution, rows of loop kernels
+const gemmOffset = 0;
+const rangesOffset = gemmScratch;
+const columnsOffset = rangesOffset + 1024;
+export const columnsBytes: number = 4 * 2 ** 20;
+const rowsOffset = columnsOffset + columnsBytes;
+export const scratch = {
+  ranges: rangesOffset,
+  columns: columnsOffset,
+  gemm: gemmOffset,
+  rows: rowsOffset,
+} as const;
+/** of one instance, with the header */
+export const scratchBytes: number = scratchHeader + rowsOffset + 2 ** 18;
+/** from the beginning of an instance's memory to where its scratch memory begins */
+export const scratchStart: number = scratchHeader;
+
+const mainScratch = Math.ceil((control.slots + slotCount * slotWords * 4) / 64) * 64;
+/** of the main thread */
+export const scratchAddress: number = mainScratch + scratchHeader;
+/** where the heap begins */
+export const reservedBytes: number = mainScratch + scratchBytes;

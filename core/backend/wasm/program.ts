@@ -1,0 +1,189 @@
+/** A program as a WebAssembly module: a function for each kernel, and the entry that calls them in turn. */
+import { isFloat } from "../../dtype.ts";
+import { type Expr, operands } from "../../kernel/expr.ts";
+import type { ContractKernel, Kernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
+import type { Program, ProgramBuffer } from "../../program/types.ts";
+import { type ConvPlan, convCalls, convLoops, planConv } from "./conv.ts";
+import { emitKernel } from "./emit.ts";
+import { Code, Module } from "./encoder.ts";
+import type { KernelFunction, Range } from "./function.ts";
+import { type GemmDType, gemmSignature } from "./gemm.ts";
+import { columnsBytes, scratch } from "./layout.ts";
+import { hostMath, Library } from "./library.ts";
+import { addSchedule, partSignature } from "./schedule.ts";
+import { contractCalls, contractLoops, contractProduct } from "./templates.ts";
+import { grainOf } from "./work.ts";
+
+/** Host functions that a kernel calls. */
+function intrinsicsOf(kernel: LoopKernel, into: Set<string>): void {
+  const seen = new Set<Expr>();
+  const visit = (e: Expr): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    if (e.kind === "unary" && Object.hasOwn(hostMath, e.op)) into.add(e.op);
+    if (e.kind === "binary") {
+      if ((e.op === "pow" || e.op === "atan2") && isFloat(e.dtype)) into.add(e.op);
+      if (e.op === "rem" && isFloat(e.dtype)) into.add("fmod");
+    }
+    operands(e).forEach(visit);
+  };
+  const walk = (body: readonly Stmt[]): void => {
+    for (const s of body)
+      switch (s.kind) {
+        case "for":
+          visit(s.from);
+          visit(s.to);
+          walk(s.body);
+          break;
+        case "while":
+          visit(s.test);
+          walk(s.body);
+          break;
+        case "if":
+          visit(s.test);
+          walk(s.yes);
+          walk(s.no);
+          break;
+        case "set":
+          visit(s.value);
+          break;
+        case "store":
+          visit(s.index);
+          visit(s.value);
+          break;
+      }
+  };
+  walk(kernel.body);
+}
+
+/** How a kernel becomes a function. */
+type Form =
+  | { readonly kind: "loops"; readonly loops: LoopKernel }
+  | { readonly kind: "contract"; readonly kernel: ContractKernel; readonly product: GemmDType }
+  | { readonly kind: "conv"; readonly plan: ConvPlan; readonly product: GemmDType };
+
+function formOf(kernel: Kernel): Form {
+  switch (kernel.kind) {
+    case "loops":
+      return { kind: "loops", loops: kernel };
+    case "contract": {
+      const product = contractProduct(kernel);
+      return product === null
+        ? { kind: "loops", loops: contractLoops(kernel) }
+        : { kind: "contract", kernel, product };
+    }
+    case "conv": {
+      const plan = planConv(kernel, columnsBytes);
+      return plan === null
+        ? { kind: "loops", loops: convLoops(kernel) }
+        : { kind: "conv", plan, product: plan.dtype };
+    }
+  }
+}
+
+interface EmittedKernel {
+  readonly index: number;
+  readonly range: Range | null;
+  /** least indices in a part, where threads share it */
+  readonly grain: number | null;
+}
+
+export interface Emitted {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** what the module imports */
+  readonly math: ReadonlySet<string>;
+  readonly products: ReadonlySet<GemmDType>;
+  /** has kernels that threads share */
+  readonly parallel: boolean;
+}
+
+/** Where a program's kernels find their buffers: in the table, or in the arena that the table's last entry names. */
+class Bindings {
+  readonly #program: Program;
+  readonly #slots = new Map<number, number>();
+  constructor(program: Program) {
+    this.#program = program;
+    [
+      ...program.inputs,
+      ...program.buffers.flatMap((b, i) => (b.place === "output" ? [i] : [])),
+    ].forEach((id, slot) => {
+      this.#slots.set(id, slot);
+    });
+  }
+  /** Pushes the addresses of buffers, given the local that holds the table's; empty ones are never touched. */
+  push(code: Code, table: number, args: readonly number[]): void {
+    for (const id of args) {
+      const slot = this.#slots.get(id);
+      const { place, offset } = this.#program.buffers[id] as ProgramBuffer;
+      if (place === "scratch") code.scratch(scratch.rows + offset);
+      else {
+        code.get(table).memory(0x28, 2, (slot ?? this.#slots.size) * 4);
+        if (slot === undefined && offset > 0) code.i32(offset).op(0x6a);
+      }
+    }
+  }
+}
+
+/** `shared` says that the memory is, so that kernels may be run by several threads. */
+export function emitProgram(program: Program, shared: boolean): Emitted {
+  const module = new Module();
+  const library = new Library(module);
+  const forms = new Map<Kernel, Form>();
+  for (const { kernel } of program.steps) if (!forms.has(kernel)) forms.set(kernel, formOf(kernel));
+  const gemm = new Map<GemmDType, number>();
+  for (const form of forms.values())
+    if (form.kind !== "loops")
+      gemm.set(form.product, module.import("gemm", form.product, gemmSignature));
+  const math = new Set<string>();
+  for (const form of forms.values()) if (form.kind === "loops") intrinsicsOf(form.loops, math);
+  for (const name of math) library.math(name);
+
+  const emit = (form: Form): KernelFunction => {
+    if (form.kind === "loops") return emitKernel(form.loops, library);
+    const product = gemm.get(form.product) as number;
+    if (form.kind === "contract")
+      return { code: contractCalls(form.kernel, product, scratch.gemm), range: null };
+    const { code: copy } = emitKernel(form.plan.copy, library);
+    const copyIndex = module.add({ params: copy.params, results: [] }, copy);
+    return { code: convCalls(form.plan, product, copyIndex, scratch), range: null };
+  };
+  const bindings = new Bindings(program);
+  const functions = new Map<Kernel, EmittedKernel>();
+  for (const [kernel, form] of forms) {
+    const { code, range } = emit(form);
+    const index = module.add({ params: code.params, results: [] }, code);
+    const grain = shared && range !== null ? grainOf(kernel, range.extent) : null;
+    functions.set(kernel, { index, range, grain });
+  }
+
+  // the steps that threads share have numbers
+  const part = new Code(partSignature.params);
+  let jobs = 0;
+  const jobOf = program.steps.map(({ kernel, args }) => {
+    const f = functions.get(kernel) as EmittedKernel;
+    if (f.grain === null) return null;
+    part.get(0).i32(jobs).op(0x46);
+    part.if(null, () => {
+      bindings.push(part, 1, args);
+      part.get(2).get(3).call(f.index);
+    });
+    return jobs++;
+  });
+  const share = jobs === 0 ? -1 : addSchedule(module, module.add(partSignature, part));
+
+  const entry = new Code(["i32"]);
+  program.steps.forEach(({ kernel, args }, i) => {
+    const { index, range, grain } = functions.get(kernel) as EmittedKernel;
+    const job = jobOf[i] as number | null;
+    if (job !== null && range !== null && grain !== null) {
+      entry.i32(job).get(0).i32(range.extent).i32(range.align).i32(grain).call(share);
+      return;
+    }
+    bindings.push(entry, 0, args);
+    if (range !== null) entry.i32(0).i32(range.extent);
+    entry.call(index);
+  });
+  module.export("run", module.add({ params: ["i32"], results: [] }, entry));
+  const bytes = module.encode(shared);
+  return { bytes, math, products: new Set(gemm.keys()), parallel: jobs > 0 };
+}

@@ -1,0 +1,243 @@
+/** The worker threads: how many there are, their start, and what they know of programs. How they share a kernel
+ *  is in `schedule.ts`. */
+import { BackendError, fail } from "../../errors.ts";
+import type { Block } from "./allocator.ts";
+import type { GemmDType } from "./gemm.ts";
+import type { Heap } from "./heap.ts";
+import {
+  control,
+  held,
+  maxWorkers,
+  productNames,
+  programSlots,
+  scratchAddress,
+  scratchBytes,
+  scratchStart,
+  slotWords,
+} from "./layout.ts";
+import { type WorkerSetup, workerSetup, workerSource } from "./worker.ts";
+
+/** What hosts offer, each its own part of it. */
+interface Host {
+  readonly process?: {
+    readonly env: { readonly [name: string]: string | undefined };
+    getBuiltinModule?(name: "node:worker_threads"): typeof import("node:worker_threads");
+    getBuiltinModule?(name: "node:os"): typeof import("node:os");
+  };
+  readonly Deno?: {
+    readonly permissions: {
+      querySync(of: { name: "env"; variable: string }): { readonly state: string };
+    };
+  };
+  readonly navigator?: { readonly hardwareConcurrency?: number };
+  readonly crossOriginIsolated?: boolean;
+  readonly SharedArrayBuffer?: unknown;
+  readonly COTANGENT_THREADS?: unknown;
+}
+const host = globalThis as Host;
+
+/** Whether memory can be shared between threads here; a page must be cross-origin isolated. */
+export const canShare: boolean =
+  host.SharedArrayBuffer !== undefined && host.crossOriginIsolated !== false;
+
+const mostByDefault = 16;
+
+/** `COTANGENT_THREADS`, a global or in the environment, or else the number of cores. */
+function defaultThreads(): number {
+  const name = "COTANGENT_THREADS";
+  // Deno asks its user about each variable that is not allowed
+  const allowed =
+    host.Deno === undefined ||
+    host.Deno.permissions.querySync({ name: "env", variable: name }).state === "granted";
+  const set = Number(host[name] ?? (allowed ? host.process?.env[name] : undefined));
+  if (Number.isInteger(set) && set >= 1) return Math.min(set, maxWorkers + 1);
+  const cores =
+    host.navigator?.hardwareConcurrency ??
+    host.process?.getBuiltinModule?.("node:os").availableParallelism() ??
+    1;
+  return Math.min(cores, mostByDefault);
+}
+
+let scriptUrl: string | null = null;
+/** Starts a worker that does not keep the process alive; `gone` is called when it has ended for whatever reason. */
+function startWorker(setup: WorkerSetup, gone: () => void): void {
+  const source = workerSource();
+  const node = host.process?.getBuiltinModule?.("node:worker_threads");
+  if (node !== undefined) {
+    const worker = new node.Worker(
+      `(${source})(require("node:worker_threads").workerData)`,
+      // neither loaders nor settings of the main thread
+      { eval: true, workerData: setup, execArgv: [], env: {}, name: "cotangent" },
+    );
+    worker.unref();
+    worker.on("error", gone);
+    worker.on("exit", gone);
+    return;
+  }
+  if (scriptUrl === null) {
+    const text = `onmessage = (event) => { (${source})(event.data); close(); };`;
+    scriptUrl = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+  }
+  const worker = new Worker(scriptUrl, { name: "cotangent" });
+  worker.onerror = gone;
+  worker.postMessage(setup);
+}
+
+/** A program as the workers know it. */
+export interface SharedProgram {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly products: ReadonlySet<GemmDType>;
+}
+
+const word = (address: number): number => address >> 2;
+
+export class Threads {
+  readonly #heap: Heap;
+  readonly #productBytes: (dtype: GemmDType) => Uint8Array<ArrayBuffer>;
+  #count: number | null = null;
+  /** scratch memory of each worker; it outlives the worker, for the next one */
+  readonly #scratch: Block[] = [];
+  /** a worker failed: no more are started */
+  #broken = false;
+  // what lies in the slots
+  readonly #slots = new Map<SharedProgram, number>();
+  readonly #occupants: (SharedProgram | undefined)[] = [];
+  readonly #blocks: (Block | undefined)[] = [];
+  #nextSlot = 0;
+  #nextNumber = 1;
+
+  constructor(heap: Heap, productBytes: (dtype: GemmDType) => Uint8Array<ArrayBuffer>) {
+    this.#heap = heap;
+    this.#productBytes = productBytes;
+    if (!heap.shared) return;
+    const words = heap.i32;
+    try {
+      // "not-equal" at once, or an error where this thread must not sleep
+      Atomics.wait(words, word(control.done), 1, 0);
+      words[word(control.mayWait)] = 1;
+    } catch {
+      // it waits awake
+    }
+  }
+
+  /** Threads in all, the main one included. */
+  get count(): number {
+    if (!this.#heap.shared) return 1;
+    this.#count ??= defaultThreads();
+    return this.#count;
+  }
+  set count(n: number) {
+    if (!Number.isInteger(n) || n < 1 || n > maxWorkers + 1)
+      fail(
+        BackendError,
+        "threads",
+        `the number of threads must be an integer from 1 to ${maxWorkers + 1}`,
+        String(n),
+        "set wasmBackend.threads to the number of cores, or 1 for none but the main thread",
+      );
+    this.#count = n;
+    if (!this.#heap.shared) return;
+    // workers that are too many see it when they wake up
+    const words = this.#heap.i32;
+    Atomics.store(words, word(control.wanted), n);
+    Atomics.notify(words, word(control.epoch));
+  }
+
+  /** Before a run of a program with kernels to share: starts workers that are missing, and tells them of the program. */
+  prepare(program: SharedProgram): void {
+    const workers = this.count - 1;
+    const words = this.#heap.i32;
+    if (Atomics.load(words, word(control.ready)) < workers) this.#start(workers);
+    if (this.#scratch.length === 0) return;
+    let slot = -1;
+    try {
+      slot = this.#slots.get(program) ?? this.#publish(program);
+    } catch {
+      // no memory left for it: the main thread runs it alone
+    }
+    Atomics.store(this.#heap.i32, word(control.program), slot);
+  }
+
+  /** After a trap: ends the job, waits for the parts that workers have begun, and gives the error to throw. */
+  settle(error: unknown): unknown {
+    const words = this.#heap.i32;
+    const state = new BigInt64Array(this.#heap.memory.buffer, control.state, 1);
+    const extent = Atomics.load(words, word(control.extent));
+    const epoch = BigInt(Atomics.load(words, word(control.epoch)));
+    const before = Atomics.exchange(state, 0, (epoch << 32n) | BigInt(extent));
+    const mine = word(scratchAddress + held);
+    const begun = Number(BigInt.asUintN(32, before)) - (words[mine] as number);
+    words[mine] = 0;
+    while (Atomics.load(words, word(control.done)) !== begun);
+    Atomics.store(words, word(control.done), extent);
+    if (Atomics.exchange(words, word(control.failed), 0) === 0) return error;
+    const at = word(control.message);
+    const characters = words.slice(at + 1, at + 1 + (words[at] as number));
+    return new WebAssembly.RuntimeError(String.fromCharCode(...characters));
+  }
+
+  #start(workers: number): void {
+    if (this.#broken) return;
+    const words = this.#heap.i32;
+    Atomics.store(words, word(control.wanted), workers + 1);
+    for (let i = 0; i < workers; i++) {
+      const alive = word(control.alive) + i;
+      if (Atomics.load(words, alive) !== 0) continue;
+      try {
+        const block = this.#scratch[i] ?? this.#heap.reserve(scratchBytes);
+        this.#scratch[i] = block;
+        Atomics.store(this.#heap.i32, alive, 1);
+        const setup = workerSetup(this.#heap.memory, i, block.address + scratchStart);
+        startWorker(setup, () => this.#gone(i));
+      } catch {
+        // no memory or no workers here: go on with those that there are
+        Atomics.store(this.#heap.i32, alive, 0);
+        this.#broken = true;
+        return;
+      }
+    }
+  }
+  /** A worker that did not leave by itself has failed. */
+  #gone(index: number): void {
+    const words = this.#heap.i32;
+    const was = Atomics.exchange(words, word(control.alive) + index, 0);
+    if (was === 0) return;
+    if (was === 2) Atomics.sub(words, word(control.ready), 1);
+    this.#broken = true;
+  }
+
+  /** Puts a program into a slot, the oldest one's where all are taken. */
+  #publish(program: SharedProgram): number {
+    let needs = 0;
+    productNames.forEach((name, k) => {
+      if (!program.products.has(name)) return;
+      needs |= 1 << k;
+      if (this.#blocks[programSlots + k] === undefined)
+        this.#put(programSlots + k, this.#productBytes(name), 0);
+    });
+    const slot = this.#nextSlot;
+    this.#nextSlot = (slot + 1) % programSlots;
+    const previous = this.#occupants[slot];
+    if (previous !== undefined) this.#slots.delete(previous);
+    this.#put(slot, program.bytes, needs);
+    this.#occupants[slot] = program;
+    this.#slots.set(program, slot);
+    return slot;
+  }
+  #put(slot: number, bytes: Uint8Array, needs: number): void {
+    const entry = word(control.slots) + slot * slotWords;
+    // a worker that still reads the bytes finds afterwards that they were given up
+    Atomics.store(this.#heap.i32, entry, 0);
+    const old = this.#blocks[slot];
+    if (old !== undefined) this.#heap.release(old);
+    this.#blocks[slot] = undefined;
+    const block = this.#heap.reserve(bytes.length);
+    this.#blocks[slot] = block;
+    this.#heap.u8.set(bytes, block.address);
+    const words = this.#heap.i32;
+    words[entry + 1] = block.address;
+    words[entry + 2] = bytes.length;
+    words[entry + 3] = needs;
+    Atomics.store(words, entry, this.#nextNumber++);
+  }
+}

@@ -1,0 +1,137 @@
+/** How long a kernel takes, roughly: enough to tell what is worth sharing between threads. */
+import { isFloat } from "../../dtype.ts";
+import { type Expr, operands } from "../../kernel/expr.ts";
+import type { Kernel, Stmt } from "../../kernel/kernel.ts";
+
+/** Nanoseconds of one core for a node that is computed once. */
+function nodeWork(e: Expr): number {
+  switch (e.kind) {
+    case "var":
+    case "lit":
+    case "bitcast":
+      return 0;
+    case "load":
+      return 0.25;
+    case "unary":
+      switch (e.op) {
+        case "neg":
+        case "abs":
+        case "not":
+        case "floor":
+        case "ceil":
+        case "trunc":
+        case "round":
+        case "isFinite":
+        case "sign":
+        case "popcount":
+        case "clz":
+          return half(e) ? 2 : 0.25;
+        case "sqrt":
+          return 1;
+        default:
+          return 8;
+      }
+    case "binary":
+      switch (e.op) {
+        case "pow":
+        case "atan2":
+          return 16;
+        case "rem":
+          return isFloat(e.dtype) ? 8 : 2;
+        case "div":
+          return isFloat(e.dtype) ? 1 : 2;
+        default:
+          return half(e) ? 2 : 0.25;
+      }
+    case "cast":
+      return half(e) || half(e.x) ? 2 : 0.25;
+    case "compare":
+    case "select":
+    case "cond":
+      return 0.25;
+  }
+}
+const half = (e: Expr): boolean => e.dtype === "float16" || e.dtype === "bfloat16";
+
+/** trip count of a loop whose ends are not known, and of a while loop */
+const unknownTrips = 16;
+const storeWork = 0.25;
+
+/** One run of statements: trips times what is in a loop; a node that statements share counts for each. */
+function bodyWork(body: readonly Stmt[]): number {
+  let total = 0;
+  for (const s of body)
+    switch (s.kind) {
+      case "for": {
+        const trips =
+          s.from.kind === "lit" && s.to.kind === "lit" ? s.to.value - s.from.value : unknownTrips;
+        total += Math.max(0, trips) * (0.25 + bodyWork(s.body));
+        break;
+      }
+      case "while":
+        total += unknownTrips * (exprWork(s.test) + bodyWork(s.body));
+        break;
+      case "if":
+        total += exprWork(s.test) + (bodyWork(s.yes) + bodyWork(s.no)) / 2;
+        break;
+      case "set":
+        total += exprWork(s.value);
+        break;
+      case "store":
+        total += exprWork(s.value, s.index) + storeWork;
+        break;
+    }
+  return total;
+}
+
+/** An affine index is kept up by the loop and costs nothing; others hold a division or a load somewhere. */
+function exprWork(value: Expr, storeIndex?: Expr): number {
+  const seen = new Set<Expr>();
+  let total = 0;
+  const visit = (e: Expr, index: boolean): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    const affine = e.kind === "binary" && (e.op === "add" || e.op === "sub" || e.op === "mul");
+    if (!(index && affine)) total += nodeWork(e);
+    for (const x of operands(e)) visit(x, e.kind === "load" || (index && affine));
+  };
+  if (storeIndex !== undefined) visit(storeIndex, true);
+  visit(value, false);
+  return total;
+}
+
+/** Nanoseconds for a multiplication and addition in a matrix product, and in loops. */
+const productWork = 0.07;
+
+/** Estimated nanoseconds of a kernel on one core. */
+export function workOf(kernel: Kernel): number {
+  const product = (sizes: readonly number[]): number => sizes.reduce((p, n) => p * n, 1);
+  switch (kernel.kind) {
+    case "loops":
+      return bodyWork(kernel.body);
+    case "contract": {
+      const dims = [...kernel.batch, ...kernel.m, ...kernel.n, ...kernel.k];
+      return productWork * product(dims.map((d) => d.size));
+    }
+    case "conv": {
+      const { batch, inFeatures, outFeatures, batchGroups, spatial } = kernel;
+      const positions = spatial.flatMap((s) => [s.window, s.output]);
+      return (
+        (productWork * product([batch.size, inFeatures.size, outFeatures.size, ...positions])) /
+        batchGroups
+      );
+    }
+  }
+}
+
+/** Below this a kernel runs on one thread: nanoseconds. */
+const leastShared = 20_000;
+/** Parts of less are not worth handing out. */
+const leastPart = 4_000;
+
+/** The least number of indices in a part of a kernel with that many in all, or null where it should not be shared. */
+export function grainOf(kernel: Kernel, extent: number): number | null {
+  const work = workOf(kernel);
+  if (extent < 2 || work < leastShared) return null;
+  return Math.max(1, Math.ceil(leastPart / (work / extent)));
+}
