@@ -32,7 +32,7 @@ export const control = {
   wanted: base + 392,
   /** 1 where the main thread may sleep, which that of a page may not */
   mayWait: base + 396,
-  /** a word for each worker: 1 from its start until it has left */
+  /** a word for each worker: its number, negative while it starts, 0 when it has left */
   alive: base + 512,
   /** what a worker's trap said: length and characters */
   message: base + 768,

@@ -97,6 +97,7 @@ export class Threads {
   #count: number | null = null;
   /** scratch memory of each worker; it outlives the worker, for the next one */
   readonly #scratch: Block[] = [];
+  #nextWorker = 1;
   /** a worker failed: no more are started */
   #broken = false;
   // what lies in the slots
@@ -186,9 +187,10 @@ export class Threads {
       try {
         const block = this.#scratch[i] ?? this.#heap.reserve(scratchBytes);
         this.#scratch[i] = block;
-        Atomics.store(this.#heap.i32, alive, 1);
-        const setup = workerSetup(this.#heap.memory, i, block.address + scratchStart);
-        startWorker(setup, () => this.#gone(i));
+        const number = this.#nextWorker++;
+        Atomics.store(this.#heap.i32, alive, -number);
+        const setup = workerSetup(this.#heap.memory, i, number, block.address + scratchStart);
+        startWorker(setup, () => this.#gone(i, number));
       } catch {
         // no memory or no workers here: go on with those that there are
         Atomics.store(this.#heap.i32, alive, 0);
@@ -197,12 +199,13 @@ export class Threads {
       }
     }
   }
-  /** A worker that did not leave by itself has failed. */
-  #gone(index: number): void {
+  /** A worker that has ended without leaving has failed. */
+  #gone(index: number, number: number): void {
     const words = this.#heap.i32;
-    const was = Atomics.exchange(words, word(control.alive) + index, 0);
-    if (was === 0) return;
-    if (was === 2) Atomics.sub(words, word(control.ready), 1);
+    const alive = word(control.alive) + index;
+    const helped = Atomics.compareExchange(words, alive, number, 0) === number;
+    if (helped) Atomics.sub(words, word(control.ready), 1);
+    else if (Atomics.compareExchange(words, alive, -number, 0) !== -number) return;
     this.#broken = true;
   }
 

@@ -6,6 +6,8 @@ import { hostMath } from "./library.ts";
 export interface WorkerSetup {
   readonly memory: WebAssembly.Memory;
   readonly index: number;
+  /** no other worker ever has it */
+  readonly number: number;
   /** address of its scratch memory */
   readonly scratch: number;
   readonly control: typeof control;
@@ -23,10 +25,12 @@ const awake = 0.06;
 export const workerSetup = (
   memory: WebAssembly.Memory,
   index: number,
+  number: number,
   scratch: number,
 ): WorkerSetup => ({
   memory,
   index,
+  number,
   scratch,
   control,
   held,
@@ -47,7 +51,7 @@ function work(setup: WorkerSetup, math: WebAssembly.ModuleImports): void {
   const env = { memory, scratch: new WebAssembly.Global({ value: "i32" }, scratch) };
   const gemm: WebAssembly.ModuleImports = {};
   const modules: { number: number; help: ((epoch: number) => void) | null }[] = [];
-  Atomics.store(words, (at.alive >> 2) + index, 2);
+  Atomics.store(words, (at.alive >> 2) + index, setup.number);
   Atomics.add(words, at.ready >> 2, 1);
   let seen = Atomics.load(words, at.epoch >> 2) - 1;
   for (;;) {

@@ -1,0 +1,407 @@
+/** Worker threads: results that do not depend on their number, errors, and processes that end. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { wasmBackend as backend } from "../core/backend/wasm/backend.ts";
+import { Code, Module } from "../core/backend/wasm/encoder.ts";
+import { gemmModule } from "../core/backend/wasm/gemm.ts";
+import { Heap } from "../core/backend/wasm/heap.ts";
+import {
+  control,
+  programSlots,
+  reservedBytes,
+  scratchAddress,
+} from "../core/backend/wasm/layout.ts";
+import { addSchedule, partSignature } from "../core/backend/wasm/schedule.ts";
+import { canShare, type SharedProgram, Threads } from "../core/backend/wasm/threads.ts";
+import { grainOf, workOf } from "../core/backend/wasm/work.ts";
+import { BackendError } from "../core/errors.ts";
+import * as K from "../core/kernel/expr.ts";
+import { int, load } from "../core/kernel/expr.ts";
+import { jit, lax, type NDArray, np, random } from "../index.ts";
+import {
+  bytesOf,
+  elementwise,
+  kernelProgram,
+  loops,
+  reads,
+  store,
+  writes,
+} from "./conformance/programs.ts";
+
+const defaultThreads = backend.threads;
+afterEach(() => {
+  backend.threads = defaultThreads;
+});
+const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+
+// ---- the schedule itself ----
+
+/** Threads of their own, with a program of one kernel that is written by hand. */
+class Bench {
+  readonly heap = new Heap({ reserved: reservedBytes, budget: 2 ** 26, shared: true });
+  readonly threads = new Threads(this.heap, (d) => gemmModule(d, true));
+  readonly #programs: SharedProgram[] = [];
+
+  word(address: number): number {
+    return Atomics.load(this.heap.i32, address >> 2);
+  }
+  /** share(table) of a module whose kernel is `part`(kernel, table, lo, hi) */
+  program(part: (c: Code) => void, extent: number, align = 1, grain = 1): () => void {
+    const module = new Module();
+    const c = new Code(partSignature.params);
+    part(c);
+    const share = addSchedule(module, module.add(partSignature, c));
+    const run = new Code(["i32"]);
+    run.i32(7).get(0).i32(extent).i32(align).i32(grain).call(share);
+    module.export("run", module.add({ params: ["i32"], results: [] }, run));
+    const bytes = module.encode(true);
+    const program: SharedProgram = { bytes, products: new Set() };
+    this.#programs.push(program);
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      env: {
+        memory: this.heap.memory,
+        scratch: new WebAssembly.Global({ value: "i32" }, scratchAddress),
+      },
+    });
+    const table = this.heap.reserve(4 * extent);
+    this.tables.push(table.address);
+    return () => {
+      this.threads.prepare(program);
+      try {
+        (exports.run as (table: number) => void)(table.address);
+      } catch (error) {
+        throw this.threads.settle(error);
+      }
+    };
+  }
+  readonly tables: number[] = [];
+  async workers(n: number): Promise<void> {
+    for (let i = 0; i < 500 && this.word(control.ready) !== n; i++) await pause(10);
+    expect(this.word(control.ready)).toBe(n);
+  }
+}
+
+/** for (i = lo; i < hi; i++) body(address of word i of the table) */
+function eachIndex(c: Code, body: (address: number) => void): void {
+  const address = c.local("i32");
+  c.loop(() => {
+    c.get(1).get(2).i32(4).op(0x6c, 0x6a).set(address);
+    body(address);
+    c.get(2).i32(1).op(0x6a).tee(2).get(3).op(0x48).brIf(0);
+  });
+}
+/** keeps a thread busy for some microseconds */
+function delay(c: Code): void {
+  const n = c.local("i32");
+  c.i32(2000).set(n);
+  c.loop(() => {
+    c.get(n).i32(1).op(0x6b).tee(n).brIf(0);
+  });
+}
+
+describe.runIf(canShare)("the schedule", () => {
+  it("computes every index once, on several threads", async () => {
+    const bench = new Bench();
+    bench.threads.count = 4;
+    // each index adds the kernel's number to its own word, and writes whose it was into the upper half
+    const extent = 1000;
+    const run = bench.program((c) => {
+      eachIndex(c, (address) => {
+        delay(c);
+        c.get(address).get(address).memory(0x28, 2).get(0).op(0x6a);
+        c.scratch(0).i32(8).op(0x74, 0x72).memory(0x36, 2);
+      });
+    }, extent);
+    run();
+    await bench.workers(3);
+    const [at] = bench.tables as [number];
+    const owners = new Set<number>();
+    for (let round = 0; round < 200; round++) {
+      bench.heap.i32.fill(0, at >> 2, (at >> 2) + extent);
+      run();
+      for (const w of bench.heap.i32.slice(at >> 2, (at >> 2) + extent)) {
+        if ((w & 255) !== 7) expect(w & 255).toBe(7);
+        owners.add(w >>> 8);
+      }
+    }
+    // whether the third worker gets a turn is up to the system
+    expect(owners.size).toBeGreaterThanOrEqual(2);
+    expect(owners.has(scratchAddress & 0xffffff)).toBe(true);
+    bench.threads.count = 1;
+    await bench.workers(0);
+  });
+
+  it("cuts at multiples of the alignment, not below the grain", async () => {
+    const bench = new Bench();
+    bench.threads.count = 2;
+    const extent = 1003;
+    // word lo: where the part ends
+    const run = bench.program(
+      (c) => {
+        c.get(1).get(2).i32(4).op(0x6c, 0x6a).get(3).memory(0x36, 2);
+      },
+      extent,
+      8,
+      30,
+    );
+    run();
+    await bench.workers(1);
+    const [at] = bench.tables as [number];
+    bench.heap.i32.fill(0, at >> 2, (at >> 2) + extent);
+    run();
+    const words = bench.heap.i32.slice(at >> 2, (at >> 2) + extent);
+    const ends: number[] = [];
+    for (let lo = 0; lo < extent; lo = words[lo] as number) ends.push(words[lo] as number);
+    // ⌈1003 / 8⌉ = 126 → 128
+    expect(ends).toEqual([128, 256, 384, 512, 640, 768, 896, 1003]);
+    bench.threads.count = 1;
+    await bench.workers(0);
+  });
+
+  it("hands a trap to the main thread, whoever trapped, and goes on", async () => {
+    const bench = new Bench();
+    bench.threads.count = 3;
+    const extent = 64;
+    // traps at the index that word 0 of the table names
+    const run = bench.program((c) => {
+      eachIndex(c, () => {
+        delay(c);
+        c.get(1).memory(0x28, 2).get(2).op(0x46);
+        c.if(null, () => c.i32(-8).memory(0x28, 2).op(0x1a));
+      });
+    }, extent);
+    const [at] = bench.tables as [number];
+    bench.heap.i32[at >> 2] = -1;
+    run();
+    await bench.workers(2);
+    for (let i = 0; i < 2 * extent; i++) {
+      bench.heap.i32[at >> 2] = i % extent;
+      expect(run).toThrow(/memory access out of bounds|out of bounds memory/);
+      bench.heap.i32[at >> 2] = -1;
+      run();
+      expect(bench.word(control.done)).toBe(extent);
+    }
+    bench.threads.count = 1;
+    await bench.workers(0);
+  });
+
+  it("knows more programs than there are slots", async () => {
+    const bench = new Bench();
+    bench.threads.count = 2;
+    const programs = Array.from({ length: programSlots + 3 }, (_, k) =>
+      bench.program((c) => {
+        eachIndex(c, (address) => c.get(address).i32(k).get(2).op(0x6a).memory(0x36, 2));
+      }, 64),
+    );
+    programs[0]?.();
+    await bench.workers(1);
+    for (let round = 0; round < 2; round++)
+      for (const [k, run] of programs.entries()) {
+        run();
+        run();
+        const at = (bench.tables[k] as number) >> 2;
+        const words = [...bench.heap.i32.slice(at, at + 64)];
+        expect(words).toEqual(words.map((_, i) => k + i));
+      }
+    bench.threads.count = 1;
+    await bench.workers(0);
+  });
+
+  it("brings workers back when they are wanted again", async () => {
+    const bench = new Bench();
+    const run = bench.program((c) => eachIndex(c, () => delay(c)), 200);
+    for (const n of [3, 1, 2, 4, 1]) {
+      bench.threads.count = n;
+      run();
+      // those that were about to leave are started by a later run
+      for (let i = 0; i < 500 && bench.word(control.ready) !== n - 1; i++) {
+        await pause(10);
+        run();
+      }
+      expect(bench.word(control.ready)).toBe(n - 1);
+    }
+  });
+});
+
+// ---- programs ----
+
+describe("threads", () => {
+  const big = (shape: readonly number[], seed = 0): NDArray =>
+    random.normal(random.key(seed), [...shape]);
+  const programs: { readonly [name: string]: () => NDArray[] } = {
+    elementwise: () => {
+      const [x, y] = [big([300_007]), big([300_007], 1)];
+      const f = jit((a: NDArray, b: NDArray) => np.exp(a.mul(b)).sub(np.sin(b)).div(a.add(3)));
+      return [f(x, y), np.floor(x.mul(100)).astype("int8"), x.greater(y), x.astype("float16")];
+    },
+    broadcasts: () => {
+      const x = big([513, 1, 257]);
+      return [x.add(big([1, 7, 1])), x.mul(big([7, 257])).transpose()];
+    },
+    softmax: () => {
+      const x = big([1000, 333]);
+      return [
+        jit((a: NDArray) => {
+          const e = np.exp(a.sub(a.max(-1, { keepdims: true })));
+          return e.div(e.sum(-1, { keepdims: true }));
+        })(x),
+      ];
+    },
+    reductions: () => {
+      const x = big([700, 431]);
+      return [x.sum(), x.sum(0), x.sum(1), x.argmax(1), x.std(0), np.cumsum(x, 1)];
+    },
+    products: () => {
+      const [x, y] = [big([257, 301]), big([301, 203], 1)];
+      return [
+        x.matmul(y),
+        y.transpose().matmul(x.transpose()),
+        big([9, 65, 65]).matmul(big([65, 65])),
+      ];
+    },
+    convolution: () => {
+      const [x, w] = [big([5, 13, 30, 30]), big([24, 13, 3, 3], 1)];
+      return [lax.convGeneralDilated(x, w, [1, 1], "SAME")];
+    },
+    random: () => [
+      random.uniform(random.key(5), [123_457]),
+      random.permutation(random.key(6), 5000),
+    ],
+  };
+  const bits = (arrays: readonly NDArray[]): Promise<Buffer[]> =>
+    Promise.all(arrays.map(async (a) => Buffer.from((await a.data()).buffer)));
+  for (const [name, run] of Object.entries(programs))
+    it(`${name}: every bit the same with 1, 2, 3 and 4`, async () => {
+      backend.threads = 1;
+      const expected = await bits(run());
+      for (const n of [2, 3, 4]) {
+        backend.threads = n;
+        run();
+        // workers come up
+        await pause(150);
+        for (let round = 0; round < 3; round++)
+          for (const [i, bytes] of (await bits(run())).entries())
+            expect(bytes.equals(expected[i] as Buffer)).toBe(true);
+      }
+    });
+
+  it("are set to a number from 1", () => {
+    for (const n of [0, -1, 1.5, Number.NaN, 1000])
+      expect(() => {
+        backend.threads = n;
+      }).toThrow(BackendError);
+    backend.threads = 3;
+    expect(backend.threads).toBe(canShare ? 3 : 1);
+  });
+
+  it("throw what a kernel throws, and then run the next", async () => {
+    backend.threads = 3;
+    const far = 2 ** 28;
+    const n = 100_000;
+    // element i is read `far` words up the memory from the last thousand indices on
+    const index = (i: K.Expr): K.Expr =>
+      K.select(K.compare("lt", i, int(n - 1000)), i, K.add(i, int(far)));
+    const { buffers, body } = elementwise("f", ["float32"], "float32", n, (x) => K.unary("exp", x));
+    const [whole] = body;
+    if (whole?.kind !== "for") throw new Error("a loop is expected");
+    const bad = loops("bad", buffers, [
+      {
+        ...whole,
+        parallel: true,
+        body: [store(1, whole.v, K.unary("exp", load(0, index(whole.v), "float32")))],
+      },
+    ]);
+    const good = loops("good", buffers, [{ ...whole, parallel: true }]);
+    const x = backend.write(bytesOf(new Float32Array(n).fill(1)));
+    const [f, g] = [backend.compile(kernelProgram(bad)), backend.compile(kernelProgram(good))];
+    for (let i = 0; i < 20; i++) {
+      expect(() => f.run([x])).toThrow(WebAssembly.RuntimeError);
+      const [y] = g.run([x]);
+      const values = new Float32Array(backend.readSync(y as typeof x).buffer);
+      expect(values.every((v) => v === values[0])).toBe(true);
+      await pause(10);
+    }
+  });
+});
+
+// ---- estimates ----
+
+describe("work", () => {
+  const e = (n: number) => elementwise("e", ["float32"], "float32", n, (x) => K.unary("exp", x));
+  it("grows with the trips and with what is in them", () => {
+    expect(workOf(e(2000)) / workOf(e(1000))).toBeCloseTo(2, 10);
+    const add = elementwise("a", ["float32"], "float32", 1000, (x) =>
+      K.add(x as K.Expr, x as K.Expr),
+    );
+    expect(workOf(e(1000))).toBeGreaterThan(3 * workOf(add));
+  });
+  it("tells what is worth sharing", () => {
+    expect(grainOf(e(100), 100)).toBe(null);
+    expect(grainOf(e(1), 1)).toBe(null);
+    const grain = grainOf(e(2 ** 20), 2 ** 20) as number;
+    expect(grain).toBeGreaterThan(50);
+    expect(grain).toBeLessThan(10_000);
+  });
+  it("takes linear time for expressions that share", () => {
+    let x: K.Expr = load(0, int(0), "int32");
+    for (let i = 0; i < 200; i++) x = K.add(x, x);
+    const kernel = loops("k", [reads("int32", 1), writes("int32", 1)], [store(1, x, x)]);
+    expect(workOf(kernel)).toBeLessThan(1000);
+  });
+});
+
+// ---- processes ----
+
+describe("a process with threads", () => {
+  const root = join(import.meta.dirname, "..");
+  let folder = "";
+  beforeAll(() => {
+    mkdirSync(join(root, "out"), { recursive: true });
+    folder = mkdtempSync(join(root, "out", "threads-"));
+    const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+    const options = ["-p", "tsconfig.build.json", "--noCheck", "--declaration", "false"];
+    execFileSync(process.execPath, [tsc, ...options, "--outDir", folder], { cwd: root });
+    writeFileSync(
+      join(folder, "run.mjs"),
+      `import { jit, np } from ${JSON.stringify(pathToFileURL(join(folder, "index.js")).href)};
+       const f = jit((x) => np.exp(x).add(1));
+       const x = np.ones([1 << 18]);
+       const busy = (ms) => { const end = performance.now() + ms; while (performance.now() < end) f(x).dispose(); };
+       const how = process.argv[2];
+       f(x);
+       if (how !== "starting") busy(200);
+       const end = Date.now();
+       process.on("exit", () => console.log("ended", f(x).mean().item() > 3));
+       process.on("exit", () => process.stderr.write(String(Date.now())));
+       if (how === "asleep") setTimeout(() => {}, 50);
+       if (how === "exit") process.exit(3);
+       if (how === "throw") throw new Error("on purpose");`,
+    );
+  });
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const end = (how: string): { status: number | null; stdout: string; ms: number } => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, "run.mjs"), how], {
+      encoding: "utf8",
+      timeout: 20_000,
+      env: { ...process.env, COTANGENT_THREADS: "4" },
+    });
+    return { status, stdout, ms: Date.now() - Number(/\d{13}$/.exec(stderr)?.[0]) };
+  };
+  it.each([
+    ["starting", 0],
+    ["awake", 0],
+    ["asleep", 0],
+    ["exit", 3],
+    ["throw", 1],
+  ])("ends at once: %s", (how, code) => {
+    const { status, stdout, ms } = end(how);
+    expect(status).toBe(code);
+    expect(stdout).toBe("ended true\n");
+    // from the exit handlers to the end; far below any time that something might wait for
+    if (how !== "throw") expect(ms).toBeLessThan(2000);
+  });
+});
