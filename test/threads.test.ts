@@ -16,7 +16,7 @@ import {
 } from "../core/backend/wasm/layout.ts";
 import { addSchedule, partSignature } from "../core/backend/wasm/schedule.ts";
 import { canShare, type SharedProgram, Threads } from "../core/backend/wasm/threads.ts";
-import { grainOf, workOf } from "../core/backend/wasm/work.ts";
+import { partsOf, workOf } from "../core/backend/wasm/work.ts";
 import { BackendError } from "../core/errors.ts";
 import * as K from "../core/kernel/expr.ts";
 import { int, load } from "../core/kernel/expr.ts";
@@ -55,7 +55,7 @@ class Bench {
     part(c);
     const share = addSchedule(module, module.add(partSignature, c));
     const run = new Code(["i32"]);
-    run.i32(7).get(0).i32(extent).i32(align).i32(grain).call(share);
+    run.i32(7).get(0).i32(extent).i32(align).i32(grain).i32(4).i32(1).call(share);
     module.export("run", module.add({ params: ["i32"], results: [] }, run));
     const bytes = module.encode(true);
     const program: SharedProgram = { bytes, products: new Set() };
@@ -338,10 +338,8 @@ describe("work", () => {
     );
     expect(workOf(e(1000))).toBeGreaterThan(3 * workOf(add));
   });
-  it("tells what is worth sharing", () => {
-    expect(grainOf(e(100), 100)).toBe(null);
-    expect(grainOf(e(1), 1)).toBe(null);
-    const grain = grainOf(e(2 ** 20), 2 ** 20) as number;
+  it("cuts into parts of a few microseconds", () => {
+    const { grain } = partsOf(e(1000), workOf(e(1000)) / 1000);
     expect(grain).toBeGreaterThan(50);
     expect(grain).toBeLessThan(10_000);
   });

@@ -40,6 +40,8 @@ export const control = {
   slots: base + 1024,
 } as const;
 export const maxWorkers = 63;
+/** sleeping workers that a thread wakes up; every one of them does the same */
+export const wakes = 2;
 export const maxMessage = 60;
 export const productNames: readonly GemmDType[] = ["float32", "float64"];
 /** programs that the workers know at a time */

@@ -12,7 +12,7 @@ import { columnsBytes, scratch } from "./layout.ts";
 import { hostMath, Library } from "./library.ts";
 import { addSchedule, partSignature } from "./schedule.ts";
 import { contractCalls, contractLoops, contractProduct } from "./templates.ts";
-import { grainOf } from "./work.ts";
+import { leastShared, partsOf, workOf, worthWaking } from "./work.ts";
 
 /** Host functions that a kernel calls. */
 function intrinsicsOf(kernel: LoopKernel, into: Set<string>): void {
@@ -84,8 +84,8 @@ function formOf(kernel: Kernel): Form {
 interface EmittedKernel {
   readonly index: number;
   readonly range: Range | null;
-  /** least indices in a part, where threads share it */
-  readonly grain: number | null;
+  /** nanoseconds, where threads share it */
+  readonly work: number | null;
 }
 
 export interface Emitted {
@@ -152,8 +152,9 @@ export function emitProgram(program: Program, shared: boolean): Emitted {
   for (const [kernel, form] of forms) {
     const { code, range } = emit(form);
     const index = module.add({ params: code.params, results: [] }, code);
-    const grain = shared && range !== null ? grainOf(kernel, range.extent) : null;
-    functions.set(kernel, { index, range, grain });
+    const work = shared && range !== null ? workOf(kernel) : 0;
+    const worth = range !== null && range.extent > range.align && work >= leastShared;
+    functions.set(kernel, { index, range, work: worth ? work : null });
   }
 
   // the steps that threads share have numbers
@@ -161,7 +162,7 @@ export function emitProgram(program: Program, shared: boolean): Emitted {
   let jobs = 0;
   const jobOf = program.steps.map(({ kernel, args }) => {
     const f = functions.get(kernel) as EmittedKernel;
-    if (f.grain === null) return null;
+    if (f.work === null) return null;
     part.get(0).i32(jobs).op(0x46);
     part.if(null, () => {
       bindings.push(part, 1, args);
@@ -171,12 +172,25 @@ export function emitProgram(program: Program, shared: boolean): Emitted {
   });
   const share = jobs === 0 ? -1 : addSchedule(module, module.add(partSignature, part));
 
+  // from each step on, what there is to share
+  let rest = 0;
+  const ahead = program.steps
+    .map(({ kernel }) => functions.get(kernel)?.work ?? 0)
+    .reduceRight<number[]>((sums, work) => {
+      rest += work;
+      sums.unshift(rest);
+      return sums;
+    }, []);
+
   const entry = new Code(["i32"]);
   program.steps.forEach(({ kernel, args }, i) => {
-    const { index, range, grain } = functions.get(kernel) as EmittedKernel;
+    const { index, range, work } = functions.get(kernel) as EmittedKernel;
     const job = jobOf[i] as number | null;
-    if (job !== null && range !== null && grain !== null) {
-      entry.i32(job).get(0).i32(range.extent).i32(range.align).i32(grain).call(share);
+    if (job !== null && range !== null && work !== null) {
+      const { extent, align } = range;
+      const { grain, perThread } = partsOf(kernel, work / extent);
+      const wake = (ahead[i] as number) >= worthWaking ? 1 : 0;
+      entry.i32(job).get(0).i32(extent).i32(align).i32(grain).i32(perThread).i32(wake).call(share);
       return;
     }
     bindings.push(entry, 0, args);

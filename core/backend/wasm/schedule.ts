@@ -4,10 +4,10 @@
  *  on by compare-and-swap. The number of the job is in the same word, so that a thread that comes late fails and
  *  never touches the next job's. Whoever waits, waits only for parts that were taken. */
 import { Code, type Module, type Signature } from "./encoder.ts";
-import { control, held } from "./layout.ts";
+import { control, held, wakes } from "./layout.ts";
 
 const i32 = { ne: 0x47, eq: 0x46, lt_s: 0x48, le_s: 0x4c, gt_s: 0x4a, ge_s: 0x4e } as const;
-const [add, sub, mul, div_u] = [0x6a, 0x6b, 0x6c, 0x6e] as const;
+const [add, sub, mul, div_u, and, or] = [0x6a, 0x6b, 0x6c, 0x6e, 0x71, 0x72] as const;
 const i64 = { const: 0x42, eq: 0x51, add: 0x7c, shl: 0x86, shr_u: 0x88 } as const;
 const [select, drop, wrap, extend_u] = [0x1b, 0x1a, 0xa7, 0xad] as const;
 const atomic = {
@@ -28,8 +28,6 @@ const write = (c: Code, address: number, value: () => void): void => {
   c.atomic(atomic.store, 2, address);
 };
 
-/** Parts per thread: more even out the threads' speeds, fewer cost less. */
-const partsPerThread = 4;
 /** rounds of waiting before the main thread sleeps, about 50 µs, and how long it sleeps at most */
 const patience = 30_000;
 const nap = [0xc0, 0x84, 0x3d] as const; // 1_000_000 ns, signed LEB128
@@ -72,18 +70,29 @@ function helpCode(part: number): Code {
   return c;
 }
 
-/** share(kernel, table, extent, align, grain): runs a kernel with the help of the workers that are there. */
+const shareSignature: Signature = { params: new Array(7).fill("i32"), results: [] };
+
+/** share(kernel, table, extent, align, grain, perThread, wake): runs a kernel with the help of the workers that are
+ *  awake, or of all. */
 function shareCode(part: number, help: number): Code {
-  const c = new Code(["i32", "i32", "i32", "i32", "i32"]);
-  const [KERNEL, TABLE, EXTENT, ALIGN, GRAIN] = [0, 1, 2, 3, 4] as const;
-  const [n, epoch, parts] = [c.local("i32"), c.local("i32"), c.local("i32")] as const;
+  const c = new Code(shareSignature.params);
+  const [KERNEL, TABLE, EXTENT, ALIGN, GRAIN, PER_THREAD, WAKE] = [0, 1, 2, 3, 4, 5, 6] as const;
+  const [n, epoch, workers, parts] = [
+    c.local("i32"),
+    c.local("i32"),
+    c.local("i32"),
+    c.local("i32"),
+  ] as const;
+  // workers = ready − (wake ? 0 : sleeping)
+  read(c, control.ready).i32(0);
+  read(c, control.sleeping).get(WAKE).op(select, sub).tee(workers);
   // n = max(grain, ⌈extent / parts⌉), a multiple of align
-  read(c, control.ready).i32(1).op(add).i32(partsPerThread).op(mul).set(parts);
+  c.i32(1).op(add).get(PER_THREAD).op(mul).set(parts);
   c.get(EXTENT).get(parts).op(add).i32(1).op(sub).get(parts).op(div_u).tee(n);
   c.get(GRAIN).get(n).get(GRAIN).op(i32.gt_s, select);
   c.get(ALIGN).op(add).i32(1).op(sub).get(ALIGN).op(div_u).get(ALIGN).op(mul).set(n);
-  read(c, control.ready).i32(0).op(i32.eq);
-  c.get(n).get(EXTENT).op(i32.ge_s, 0x72);
+  c.get(workers).i32(0).op(i32.le_s);
+  c.get(n).get(EXTENT).op(i32.ge_s, or);
   c.if(
     null,
     () => c.get(KERNEL).get(TABLE).i32(0).get(EXTENT).call(part),
@@ -96,8 +105,9 @@ function shareCode(part: number, help: number): Code {
       read(c, control.epoch).i32(1).op(add).set(epoch);
       c.i32(0).get(epoch).op(extend_u, i64.const, 32, i64.shl);
       c.atomic(atomic.store64, 3, control.state);
-      read(c, control.sleeping);
-      c.if(null, () => c.i32(0).i32(-1).atomic(atomic.notify, 2, control.epoch).op(drop));
+      // each that wakes up wakes others
+      read(c, control.sleeping).get(WAKE).op(and);
+      c.if(null, () => c.i32(0).i32(wakes).atomic(atomic.notify, 2, control.epoch).op(drop));
       c.get(epoch).call(help);
       waitCode(c, EXTENT);
       read(c, control.failed);
@@ -133,12 +143,9 @@ function waitCode(c: Code, extent: number): void {
   });
 }
 
-/** Adds what a module needs to share its kernels; `help` is exported. Gives the index of `share`. */
+/** Adds what a module needs to share its kernels, given its `part`; `help` is exported. Gives the index of `share`. */
 export function addSchedule(module: Module, part: number): number {
   const help = module.add({ params: ["i32"], results: [] }, helpCode(part));
   module.export("help", help);
-  return module.add(
-    { params: ["i32", "i32", "i32", "i32", "i32"], results: [] },
-    shareCode(part, help),
-  );
+  return module.add(shareSignature, shareCode(part, help));
 }

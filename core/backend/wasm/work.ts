@@ -124,14 +124,19 @@ export function workOf(kernel: Kernel): number {
   }
 }
 
-/** Below this a kernel runs on one thread: nanoseconds. */
-const leastShared = 20_000;
+/** Below this a kernel runs on one thread. Handing a job to a thread that is awake takes 1 to 2 µs, and the last
+ *  parts are not finished at the same time. */
+export const leastShared = 20_000;
+/** Below this nobody is woken up for a program: it takes the thread that wakes another 15 µs. */
+export const worthWaking = 100_000;
 /** Parts of less are not worth handing out. */
 const leastPart = 4_000;
 
-/** The least number of indices in a part of a kernel with that many in all, or null where it should not be shared. */
-export function grainOf(kernel: Kernel, extent: number): number | null {
-  const work = workOf(kernel);
-  if (extent < 2 || work < leastShared) return null;
-  return Math.max(1, Math.ceil(leastPart / (work / extent)));
+/** The least number of indices in a part, given the work of one; and parts per thread: more even out the threads'
+ *  speeds, but each part of a product packs one of its operands again. */
+export function partsOf(kernel: Kernel, work: number): { grain: number; perThread: number } {
+  return {
+    grain: Math.max(1, Math.ceil(leastPart / work)),
+    perThread: kernel.kind === "loops" ? 4 : 2,
+  };
 }

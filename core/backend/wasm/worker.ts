@@ -1,5 +1,13 @@
 /** What a worker thread runs. */
-import { control, held, maxMessage, productNames, programSlots, slotWords } from "./layout.ts";
+import {
+  control,
+  held,
+  maxMessage,
+  productNames,
+  programSlots,
+  slotWords,
+  wakes,
+} from "./layout.ts";
 import { hostMath } from "./library.ts";
 
 /** What a worker is given. It crosses to the worker as a copy, the memory excepted. */
@@ -15,6 +23,7 @@ export interface WorkerSetup {
   readonly maxMessage: number;
   readonly programSlots: number;
   readonly slotWords: number;
+  readonly wakes: number;
   readonly products: readonly string[];
   /** milliseconds that it stays awake after a job */
   readonly awake: number;
@@ -37,6 +46,7 @@ export const workerSetup = (
   maxMessage,
   programSlots,
   slotWords,
+  wakes,
   products: productNames,
   awake,
 });
@@ -65,7 +75,8 @@ function work(setup: WorkerSetup, math: WebAssembly.ModuleImports): void {
       if (index + 1 >= Atomics.load(words, at.wanted >> 2)) break;
       Atomics.add(words, at.sleeping >> 2, 1);
       Atomics.wait(words, at.epoch >> 2, seen);
-      Atomics.sub(words, at.sleeping >> 2, 1);
+      const asleep = Atomics.sub(words, at.sleeping >> 2, 1) - 1;
+      if (asleep > 0) Atomics.notify(words, at.epoch >> 2, setup.wakes);
       continue;
     }
     seen = epoch;
