@@ -3,7 +3,8 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { Worker } from "node:worker_threads";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { wasmBackend as backend } from "../core/backend/wasm/backend.ts";
 import { Code, Module } from "../core/backend/wasm/encoder.ts";
 import { gemmModule } from "../core/backend/wasm/gemm.ts";
@@ -14,6 +15,7 @@ import {
   reservedBytes,
   scratchAddress,
 } from "../core/backend/wasm/layout.ts";
+import { emitProgram } from "../core/backend/wasm/program.ts";
 import { addSchedule, partSignature } from "../core/backend/wasm/schedule.ts";
 import { canShare, type SharedProgram, Threads } from "../core/backend/wasm/threads.ts";
 import { partsOf, workOf } from "../core/backend/wasm/work.ts";
@@ -223,6 +225,117 @@ describe.runIf(canShare)("the schedule", () => {
       }
       expect(bench.word(control.ready)).toBe(n - 1);
     }
+  });
+});
+
+describe.runIf(canShare)("workers that fail", () => {
+  const run = (bench: Bench): void => {
+    const job = bench.program((c) => {
+      eachIndex(c, (address) => c.get(address).get(2).memory(0x36, 2));
+    }, 500);
+    const at = (bench.tables.at(-1) as number) >> 2;
+    for (let i = 0; i < 20; i++) {
+      bench.heap.i32.fill(-1, at, at + 500);
+      job();
+      const words = [...bench.heap.i32.slice(at, at + 500)];
+      expect(words).toEqual(words.map((_, k) => k));
+    }
+  };
+  const real = process.getBuiltinModule;
+  const withWorkers = (Class: typeof Worker): void => {
+    vi.spyOn(process, "getBuiltinModule").mockImplementation(((name: string) =>
+      name === "node:worker_threads"
+        ? { Worker: Class }
+        : real(name)) as typeof process.getBuiltinModule);
+  };
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it("are done without where there are none", () => {
+    withWorkers(
+      class extends Worker {
+        constructor() {
+          super("", { eval: true });
+          throw new Error("not allowed");
+        }
+      },
+    );
+    const bench = new Bench();
+    bench.threads.count = 4;
+    run(bench);
+    expect(bench.word(control.alive)).toBe(0);
+  });
+  it("are done without when they do not start", async () => {
+    let failed = 0;
+    withWorkers(
+      class extends Worker {
+        constructor() {
+          super("throw new Error('no')", { eval: true });
+          this.on("error", () => failed++);
+        }
+      },
+    );
+    const bench = new Bench();
+    bench.threads.count = 3;
+    run(bench);
+    for (let i = 0; i < 500 && failed < 2; i++) await pause(10);
+    expect(failed).toBe(2);
+    run(bench);
+    expect([bench.word(control.alive), bench.word(control.ready)]).toEqual([0, 0]);
+  });
+  it("are done without when they have died", async () => {
+    const all: Worker[] = [];
+    withWorkers(
+      class extends Worker {
+        constructor(...args: ConstructorParameters<typeof Worker>) {
+          super(...args);
+          all.push(this);
+        }
+      },
+    );
+    const bench = new Bench();
+    bench.threads.count = 3;
+    run(bench);
+    await bench.workers(2);
+    await all[1]?.terminate();
+    await bench.workers(1);
+    run(bench);
+    bench.threads.count = 1;
+    await bench.workers(0);
+  });
+});
+
+describe("memory", () => {
+  it.runIf(canShare)("shared memory grows under the views that the heap has", () => {
+    const heap = new Heap({ reserved: 64, budget: 2 ** 28, shared: true });
+    const before = heap.u8.length;
+    const small = heap.write(backend, new Uint8Array([1, 2, 3]));
+    const large = heap.write(backend, new Uint8Array(2 * before).fill(7));
+    expect(heap.u8.length).toBeGreaterThan(before);
+    expect(heap.i32.length * 4).toBe(heap.u8.length);
+    const bytes = heap.read(large);
+    expect(bytes.buffer).toBeInstanceOf(ArrayBuffer);
+    expect([bytes.length, bytes.every((b) => b === 7)]).toEqual([2 * before, true]);
+    expect([...heap.read(small)]).toEqual([1, 2, 3]);
+  });
+  it("programs run on memory that is not shared", () => {
+    const n = 50_000;
+    const kernel = elementwise("twice", ["float32"], "float32", n, (x) =>
+      K.add(x as K.Expr, x as K.Expr),
+    );
+    const [whole] = kernel.body;
+    const body = whole?.kind === "for" ? [{ ...whole, parallel: true }] : [];
+    const { bytes, parallel } = emitProgram(kernelProgram({ ...kernel, body }), false);
+    expect(parallel).toBe(false);
+    const memory = new WebAssembly.Memory({ initial: 10, maximum: 10 });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
+      env: { memory, scratch: new WebAssembly.Global({ value: "i32" }, 1024) },
+    });
+    new Int32Array(memory.buffer).set([1024, 1024 + 4 * n], 4);
+    new Float32Array(memory.buffer, 1024, n).fill(1.5);
+    (exports.run as (table: number) => void)(16);
+    expect(new Float32Array(memory.buffer, 1024 + 4 * n, n).every((v) => v === 3)).toBe(true);
   });
 });
 

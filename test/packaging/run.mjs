@@ -63,7 +63,12 @@ async function inBrowser(folder) {
       response.writeHead(404).end();
       return;
     }
-    response.writeHead(200, { "content-type": types[extname(path)] ?? "application/octet-stream" });
+    response.writeHead(200, {
+      "content-type": types[extname(path)] ?? "application/octet-stream",
+      // threads in a page
+      "cross-origin-opener-policy": "same-origin",
+      "cross-origin-embedder-policy": "require-corp",
+    });
     response.end(readFileSync(path));
   });
   await new Promise((done) => server.listen(0, "127.0.0.1", done));

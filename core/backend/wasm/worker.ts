@@ -123,7 +123,7 @@ function work(setup: WorkerSetup, math: WebAssembly.ModuleImports): void {
       words[at.message >> 2] = length;
       for (let i = 0; i < length; i++) words[(at.message >> 2) + 1 + i] = text.charCodeAt(i);
       Atomics.store(words, at.failed >> 2, 1);
-      Atomics.add(words, at.done >> 2, Atomics.exchange(words, (scratch + setup.held) >> 2, 0));
+      Atomics.add(words, at.done >> 2, Atomics.exchange(words, (scratch + setup.held) >>> 2, 0));
       Atomics.notify(words, at.done >> 2);
     }
   }
