@@ -7,12 +7,13 @@ import { Worker } from "node:worker_threads";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { wasmBackend as backend } from "../core/backend/wasm/backend.ts";
 import { Code, Module } from "../core/backend/wasm/encoder.ts";
-import { gemmModule } from "../core/backend/wasm/gemm.ts";
+import { type GemmDType, gemmModule, gemmSignature } from "../core/backend/wasm/gemm.ts";
 import { Heap } from "../core/backend/wasm/heap.ts";
 import {
   control,
   programSlots,
   reservedBytes,
+  scratch,
   scratchAddress,
 } from "../core/backend/wasm/layout.ts";
 import { emitProgram } from "../core/backend/wasm/program.ts";
@@ -45,14 +46,23 @@ const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(do
 class Bench {
   readonly heap = new Heap({ reserved: reservedBytes, budget: 2 ** 26, shared: true });
   readonly threads = new Threads(this.heap, (d) => gemmModule(d, true));
-  readonly #programs: SharedProgram[] = [];
 
   word(address: number): number {
     return Atomics.load(this.heap.i32, address >> 2);
   }
-  /** share(table) of a module whose kernel is `part`(kernel, table, lo, hi) */
-  program(part: (c: Code) => void, extent: number, align = 1, grain = 1): () => void {
-    const module = new Module();
+  /** runs a module whose kernel is `part`(kernel, table, lo, hi) */
+  program(
+    part: (c: Code) => void,
+    extent: number,
+    options: {
+      readonly align?: number;
+      readonly grain?: number;
+      readonly bytes?: number;
+      readonly module?: Module;
+      readonly products?: readonly GemmDType[];
+    } = {},
+  ): () => void {
+    const { align = 1, grain = 1, module = new Module(), products = [] } = options;
     const c = new Code(partSignature.params);
     part(c);
     const share = addSchedule(module, module.add(partSignature, c));
@@ -60,15 +70,18 @@ class Bench {
     run.i32(7).get(0).i32(extent).i32(align).i32(grain).i32(4).i32(1).call(share);
     module.export("run", module.add({ params: ["i32"], results: [] }, run));
     const bytes = module.encode(true);
-    const program: SharedProgram = { bytes, products: new Set() };
-    this.#programs.push(program);
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-      env: {
-        memory: this.heap.memory,
-        scratch: new WebAssembly.Global({ value: "i32" }, scratchAddress),
-      },
-    });
-    const table = this.heap.reserve(4 * extent);
+    const program: SharedProgram = { bytes, products: new Set(products) };
+    const env = {
+      memory: this.heap.memory,
+      scratch: new WebAssembly.Global({ value: "i32" }, scratchAddress),
+    };
+    const load = (b: Uint8Array<ArrayBuffer>, gemm: WebAssembly.ModuleImports) =>
+      new WebAssembly.Instance(new WebAssembly.Module(b), { env, gemm }).exports;
+    const gemm: WebAssembly.ModuleImports = {};
+    for (const d of products)
+      gemm[d] = load(gemmModule(d, true), {}).gemm as WebAssembly.ExportValue;
+    const exports = load(bytes, gemm);
+    const table = this.heap.reserve(options.bytes ?? 4 * extent);
     this.tables.push(table.address);
     return () => {
       this.threads.prepare(program);
@@ -146,8 +159,7 @@ describe.runIf(canShare)("the schedule", () => {
         c.get(1).get(2).i32(4).op(0x6c, 0x6a).get(3).memory(0x36, 2);
       },
       extent,
-      8,
-      30,
+      { align: 8, grain: 30 },
     );
     run();
     await bench.workers(1);
@@ -208,6 +220,73 @@ describe.runIf(canShare)("the schedule", () => {
         const words = [...bench.heap.i32.slice(at, at + 64)];
         expect(words).toEqual(words.map((_, i) => k + i));
       }
+    bench.threads.count = 1;
+    await bench.workers(0);
+  });
+
+  it("gives workers the products that a program imports", async () => {
+    const bench = new Bench();
+    bench.threads.count = 3;
+    // C = A·B for matrices of n × n that follow the table; each part is some rows
+    const n = 120;
+    const module = new Module();
+    const product = module.import("gemm", "float32", gemmSignature);
+    const run = bench.program(
+      (c) => {
+        const [a, b, out] = [0, 1, 2].map((k) => 4 * n * (1 + k * n)) as [number, number, number];
+        const row = (at: number): Code =>
+          c
+            .get(1)
+            .i32(at)
+            .op(0x6a)
+            .get(2)
+            .i32(4 * n)
+            .op(0x6c, 0x6a);
+        row(a);
+        c.get(1).i32(b).op(0x6a);
+        row(out);
+        c.get(3).get(2).op(0x6b).i32(n).i32(n);
+        for (const stride of [4 * n, 4, 4 * n, 4, 4 * n, 4]) c.i32(stride);
+        c.i32(0).scratch(scratch.gemm).call(product);
+        // whose part it was
+        c.get(1).get(2).i32(4).op(0x6c, 0x6a).scratch(0).memory(0x36, 2);
+      },
+      n,
+      { align: 6, module, products: ["float32"], bytes: 4 * n * (1 + 3 * n) },
+    );
+    const at = (bench.tables[0] as number) >> 2;
+    const floats = (): Float32Array =>
+      new Float32Array(bench.heap.memory.buffer, 4 * (at + n), 3 * n * n);
+    floats().fill(0);
+    for (let i = 0; i < n; i++)
+      for (let j = 0; j < n; j++) {
+        floats()[i * n + j] = (i * 7 + j) % 5;
+        floats()[n * n + i * n + j] = (i + 3 * j) % 4;
+      }
+    const result = (): Float32Array => {
+      floats().fill(-1, 2 * n * n);
+      run();
+      return floats().slice(2 * n * n);
+    };
+    const expected = result();
+    for (const [i, j] of [
+      [0, 0],
+      [3, 100],
+      [119, 119],
+    ] as const) {
+      let sum = 0;
+      for (let k = 0; k < n; k++) sum += ((i * 7 + k) % 5) * ((k + 3 * j) % 4);
+      expect(expected[i * n + j]).toBe(sum);
+    }
+    await bench.workers(2);
+    const owners = new Set<number>();
+    for (let round = 0; round < 100; round++) {
+      bench.heap.i32.fill(0, at, at + n);
+      expect(Buffer.from(result().buffer).equals(Buffer.from(expected.buffer))).toBe(true);
+      for (const owner of bench.heap.i32.slice(at, at + n)) if (owner !== 0) owners.add(owner);
+    }
+    expect(owners.size).toBeGreaterThanOrEqual(2);
+    expect(bench.word(control.failed)).toBe(0);
     bench.threads.count = 1;
     await bench.workers(0);
   });

@@ -23,6 +23,7 @@ interface Host {
     readonly env: { readonly [name: string]: string | undefined };
     getBuiltinModule?(name: "node:worker_threads"): typeof import("node:worker_threads");
     getBuiltinModule?(name: "node:os"): typeof import("node:os");
+    getBuiltinModule?(name: "node:fs"): typeof import("node:fs");
   };
   readonly Deno?: {
     readonly permissions: {
@@ -42,6 +43,19 @@ export const canShare: boolean =
 
 const mostByDefault = 16;
 
+const cpuLimit = "/sys/fs/cgroup/cpu.max";
+/** Cores' worth of time that a Linux control group grants: "quota period" in microseconds, or "max period". Node counts the
+ *  cores of the machine. */
+function grantedCores(): number {
+  try {
+    const text = host.process?.getBuiltinModule?.("node:fs").readFileSync(cpuLimit, "utf8") ?? "";
+    const [quota, period] = text.split(" ");
+    const cores = Math.ceil(Number(quota) / Number(period));
+    return cores >= 1 ? cores : mostByDefault;
+  } catch {
+    return mostByDefault;
+  }
+}
 /** `COTANGENT_THREADS`, a global or in the environment, or else the number of cores. */
 function defaultThreads(): number {
   const name = "COTANGENT_THREADS";
@@ -55,7 +69,7 @@ function defaultThreads(): number {
     host.navigator?.hardwareConcurrency ??
     host.process?.getBuiltinModule?.("node:os").availableParallelism() ??
     1;
-  return Math.min(cores, mostByDefault);
+  return Math.min(cores, mostByDefault, host.Deno === undefined ? grantedCores() : mostByDefault);
 }
 
 let scriptUrl: string | null = null;
@@ -149,7 +163,10 @@ export class Threads {
     const workers = this.count - 1;
     const words = this.#heap.i32;
     if (Atomics.load(words, word(control.ready)) < workers) this.#start(workers);
-    if (this.#scratch.length === 0) return;
+    if (workers === 0 || this.#scratch.length === 0) {
+      Atomics.store(words, word(control.program), -1);
+      return;
+    }
     let slot = -1;
     try {
       slot = this.#slots.get(program) ?? this.#publish(program);
