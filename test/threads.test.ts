@@ -134,7 +134,7 @@ describe.runIf(canShare)("the schedule", () => {
     await bench.workers(3);
     const [at] = bench.tables as [number];
     const owners = new Set<number>();
-    for (let round = 0; round < 200; round++) {
+    for (let round = 0; round < 100 || (owners.size < 2 && round < 2000); round++) {
       bench.heap.i32.fill(0, at >> 2, (at >> 2) + extent);
       run();
       for (const w of bench.heap.i32.slice(at >> 2, (at >> 2) + extent)) {
@@ -142,7 +142,7 @@ describe.runIf(canShare)("the schedule", () => {
         owners.add(w >>> 8);
       }
     }
-    // whether the third worker gets a turn is up to the system
+    // whether every worker gets a turn is up to the system
     expect(owners.size).toBeGreaterThanOrEqual(2);
     expect(owners.has(scratchAddress & 0xffffff)).toBe(true);
     bench.threads.count = 1;
@@ -280,7 +280,7 @@ describe.runIf(canShare)("the schedule", () => {
     }
     await bench.workers(2);
     const owners = new Set<number>();
-    for (let round = 0; round < 100; round++) {
+    for (let round = 0; round < 100 || (owners.size < 2 && round < 20_000); round++) {
       bench.heap.i32.fill(0, at, at + n);
       expect(Buffer.from(result().buffer).equals(Buffer.from(expected.buffer))).toBe(true);
       for (const owner of bench.heap.i32.slice(at, at + n)) if (owner !== 0) owners.add(owner);

@@ -106,7 +106,7 @@ function shareCode(part: number, help: number): Code {
       c.i32(0).get(epoch).op(extend_u, i64.const, 32, i64.shl);
       c.atomic(atomic.store64, 3, control.state);
       // each that wakes up wakes others
-      read(c, control.sleeping).get(WAKE).op(and);
+      read(c, control.sleeping).i32(0).op(i32.gt_s).get(WAKE).op(and);
       c.if(null, () => c.i32(0).i32(wakes).atomic(atomic.notify, 2, control.epoch).op(drop));
       c.get(epoch).call(help);
       waitCode(c, EXTENT);
