@@ -33,6 +33,7 @@ import {
   store,
   writes,
 } from "./conformance/programs.ts";
+import { Random } from "./conformance/values.ts";
 
 const defaultThreads = backend.threads;
 afterEach(() => {
@@ -58,16 +59,27 @@ class Bench {
       readonly align?: number;
       readonly grain?: number;
       readonly bytes?: number;
+      /** times that the kernel runs, by turns with all workers and with those that are awake */
+      readonly times?: number;
       readonly module?: Module;
       readonly products?: readonly GemmDType[];
     } = {},
   ): () => void {
-    const { align = 1, grain = 1, module = new Module(), products = [] } = options;
+    const { align = 1, grain = 1, times = 1, module = new Module(), products = [] } = options;
     const c = new Code(partSignature.params);
     part(c);
     const share = addSchedule(module, module.add(partSignature, c));
     const run = new Code(["i32"]);
-    run.i32(7).get(0).i32(extent).i32(align).i32(grain).i32(4).i32(1).call(share);
+    for (let k = 0; k < times; k++)
+      run
+        .i32(7)
+        .get(0)
+        .i32(extent)
+        .i32(align)
+        .i32(grain)
+        .i32(4)
+        .i32((k + 1) & 1)
+        .call(share);
     module.export("run", module.add({ params: ["i32"], results: [] }, run));
     const bytes = module.encode(true);
     const program: SharedProgram = { bytes, products: new Set(products) };
@@ -109,9 +121,9 @@ function eachIndex(c: Code, body: (address: number) => void): void {
   });
 }
 /** keeps a thread busy for some microseconds */
-function delay(c: Code): void {
+function delay(c: Code, rounds = 2000): void {
   const n = c.local("i32");
-  c.i32(2000).set(n);
+  c.i32(rounds).set(n);
   c.loop(() => {
     c.get(n).i32(1).op(0x6b).tee(n).brIf(0);
   });
@@ -145,6 +157,37 @@ describe.runIf(canShare)("the schedule", () => {
     // whether every worker gets a turn is up to the system
     expect(owners.size).toBeGreaterThanOrEqual(2);
     expect(owners.has(scratchAddress & 0xffffff)).toBe(true);
+    bench.threads.count = 1;
+    await bench.workers(0);
+  });
+
+  it("keeps jobs apart that follow one another at once", async () => {
+    const bench = new Bench();
+    bench.threads.count = 4;
+    const random = new Random(1);
+    const extents = Array.from({ length: 60 }, () => random.int(1, 300));
+    const programs = extents.map((extent, k) =>
+      bench.program(
+        (c) =>
+          eachIndex(c, (address) => {
+            if (k % 4 > 1) delay(c, k % 4 === 2 ? 20 : 300);
+            c.get(address).get(address).memory(0x28, 2).get(0).op(0x6a).memory(0x36, 2);
+          }),
+        extent,
+        { align: 1 + (k % 5), times: 3 },
+      ),
+    );
+    programs[0]?.();
+    await bench.workers(3);
+    for (let round = 0; round < 20_000; round++) {
+      const k = random.int(0, round % 1000 < 500 ? 4 : 60);
+      const at = (bench.tables[k] as number) >> 2;
+      const extent = extents[k] as number;
+      bench.heap.i32.fill(0, at, at + extent);
+      programs[k]?.();
+      const words = bench.heap.i32.subarray(at, at + extent);
+      if (words.some((w) => w !== 21)) expect([...words]).toEqual(extents.map(() => 21));
+    }
     bench.threads.count = 1;
     await bench.workers(0);
   });

@@ -2,7 +2,7 @@
  *
  *  A job is a kernel, the table of the run's pointers and an extent. To take a part a thread moves the first free index
  *  on by compare-and-swap. The number of the job is in the same word, so that a thread that comes late fails and
- *  never touches the next job's. Whoever waits, waits only for parts that were taken. */
+ *  never touches the next job's; and while a job is written, none can be taken from. Whoever waits, waits only for parts that were taken. */
 import { Code, type Module, type Signature } from "./encoder.ts";
 import { control, held, wakes } from "./layout.ts";
 
@@ -18,6 +18,7 @@ const atomic = {
   store: 0x17,
   store64: 0x18,
   add: 0x1e,
+  or64: 0x34,
   compareExchange64: 0x49,
 } as const;
 
@@ -31,6 +32,9 @@ const write = (c: Code, address: number, value: () => void): void => {
 /** rounds of waiting before the main thread sleeps, about 50 µs, and how long it sleeps at most */
 const patience = 30_000;
 const nap = [0xc0, 0x84, 0x3d] as const; // 1_000_000 ns, signed LEB128
+
+/** the first free index of a job while the next one is written: beyond every extent */
+const closed = 0x7fffffff;
 
 /** part(kernel, table, lo, hi): computes indices lo ≤ i < hi of one of the program's kernels */
 export const partSignature: Signature = { params: ["i32", "i32", "i32", "i32"], results: [] };
@@ -97,6 +101,8 @@ function shareCode(part: number, help: number): Code {
     null,
     () => c.get(KERNEL).get(TABLE).i32(0).get(EXTENT).call(part),
     () => {
+      // nobody may take a part of the last job by the new one's extent
+      c.i32(0).i32(closed).op(extend_u).atomic(atomic.or64, 3, control.state).op(drop);
       write(c, control.kernel, () => c.get(KERNEL));
       write(c, control.table, () => c.get(TABLE));
       write(c, control.extent, () => c.get(EXTENT));
