@@ -3,10 +3,11 @@
  *  bool and integers live in i32 locals (narrow ones kept wrapped), 16-bit floats in f32 locals (rounded after
  *  every operation), float32 in f32, float64 in f64. */
 import { castNumber, type DType, dtypes, isFloat } from "../../dtype.ts";
-import { type CompareOp, type Expr, KVar, operands } from "../../kernel/expr.ts";
+import { type CompareOp, type Expr, isLit, KVar, operands } from "../../kernel/expr.ts";
 import { type LoopKernel, parallelLoop, type Stmt } from "../../kernel/kernel.ts";
 import { type Affine, AffineForms } from "../../program/affine.ts";
 import { Code, type ValType } from "./encoder.ts";
+import { lanes, planVectors, type ScalarEmitter, VectorBody, type VectorPlan } from "./vector.ts";
 import type { KernelFunction } from "./function.ts";
 import type { Library } from "./library.ts";
 
@@ -51,13 +52,15 @@ interface Pointer {
 }
 
 type Conditional = Expr & { kind: "cond" };
+type ForLoop = Stmt & { readonly kind: "for" };
+type Lit = Expr & { kind: "lit" };
 
-class Emitter {
+class Emitter implements ScalarEmitter {
   readonly code: Code;
+  readonly kernel: LoopKernel;
+  readonly forms = new AffineForms();
   readonly #library: Library;
-  readonly #kernel: LoopKernel;
   readonly #locals = new Map<KVar, number>();
-  readonly #forms = new AffineForms();
   /** uses of each node in the statement at hand, and where shared ones are kept */
   #uses = new Map<Expr, number>();
   #kept: Map<Expr, number>[] = [new Map()];
@@ -69,14 +72,14 @@ class Emitter {
   readonly #whole: Stmt | null;
 
   constructor(kernel: LoopKernel, library: Library) {
-    this.#kernel = kernel;
+    this.kernel = kernel;
     this.#library = library;
     this.#whole = parallelLoop(kernel);
     const range = this.#whole === null ? 0 : 2;
     this.code = new Code(new Array<ValType>(kernel.buffers.length + range).fill("i32"));
   }
 
-  #variable(v: KVar): number {
+  variable(v: KVar): number {
     let local = this.#locals.get(v);
     if (local === undefined) {
       local = this.code.local(valType(v.dtype));
@@ -91,8 +94,12 @@ class Emitter {
   // ---- statements ----
 
   statements(body: readonly Stmt[]): void {
+    for (const group of this.groups(body)) this.#group(group);
+  }
+  /** Neighbouring stores and assignments share what they have in common; any other statement stands alone. */
+  groups(body: readonly Stmt[]): readonly (readonly Stmt[])[] {
+    const groups: (readonly Stmt[])[] = [];
     for (let i = 0; i < body.length; ) {
-      // neighbouring stores and assignments share what they have in common
       const changed = new Set<number | KVar>();
       let end = i;
       for (let next = body[end]; next !== undefined; next = body[++end]) {
@@ -104,9 +111,10 @@ class Emitter {
           break;
         }
       }
-      this.#group(body.slice(i, end));
+      groups.push(body.slice(i, end));
       i = end;
     }
+    return groups;
   }
   /** True for a store or assignment that reads none of these buffers and variables. */
   #unaffected(s: Stmt, changed: ReadonlySet<number | KVar>): boolean {
@@ -131,7 +139,7 @@ class Emitter {
       case "while":
         this.code.block(() => {
           this.code.loop(() => {
-            this.#fresh([first.test], () => this.expr(first.test));
+            this.fresh([first.test], () => this.expr(first.test));
             this.code.op(0x45).brIf(1);
             this.statements(first.body);
             this.code.br(0);
@@ -139,7 +147,7 @@ class Emitter {
         });
         return;
       case "if":
-        this.#fresh([first.test], () => this.expr(first.test));
+        this.fresh([first.test], () => this.expr(first.test));
         this.code.if(
           null,
           () => this.statements(first.yes),
@@ -147,7 +155,7 @@ class Emitter {
         );
         return;
       default:
-        this.#fresh(
+        this.fresh(
           group.flatMap((s) =>
             s.kind === "store" ? [s.index, s.value] : s.kind === "set" ? [s.value] : [],
           ),
@@ -156,7 +164,7 @@ class Emitter {
               if (s.kind === "store") this.#store(s);
               else if (s.kind === "set") {
                 this.expr(s.value);
-                this.code.set(this.#variable(s.v));
+                this.code.set(this.variable(s.v));
               }
           },
         );
@@ -164,7 +172,7 @@ class Emitter {
   }
 
   /** Counts uses below `roots`, runs `f`, and gives the locals of shared nodes back. */
-  #fresh(roots: readonly Expr[], f: () => void): void {
+  fresh(roots: readonly Expr[], f: () => void): void {
     const uses = new Map<Expr, number>();
     const count = (e: Expr): void => {
       const n = uses.get(e) ?? 0;
@@ -173,7 +181,7 @@ class Emitter {
         operands(e).forEach(count);
     };
     roots.forEach(count);
-    const [savedUses, savedKept] = [this.#uses, this.#kept];
+    const [savedUses, savedKept, savedTaken] = [this.#uses, this.#kept, this.#taken];
     this.#uses = uses;
     this.#kept = [new Map()];
     this.#commons = new Map();
@@ -186,53 +194,156 @@ class Emitter {
     }
     this.#uses = savedUses;
     this.#kept = savedKept;
+    this.#taken = savedTaken;
   }
   #taken: [ValType, number][] = [];
 
-  #for(loop: Stmt & { kind: "for" }): void {
+  #for(loop: ForLoop): void {
     const { code } = this;
-    const v = this.#variable(loop.v);
+    const v = this.variable(loop.v);
     let to: number | null = null;
     if (loop === this.#whole) {
-      const lo = this.#kernel.buffers.length;
+      const lo = this.kernel.buffers.length;
       code.get(lo).set(v);
       to = lo + 1;
     } else {
-      this.#fresh([loop.from], () => this.expr(loop.from));
+      this.fresh([loop.from], () => this.expr(loop.from));
       code.set(v);
     }
     if (to === null && loop.to.kind !== "lit") {
       to = code.local("i32");
-      this.#fresh([loop.to], () => this.expr(loop.to));
+      this.fresh([loop.to], () => this.expr(loop.to));
       code.set(to);
     }
     const limit = (): void => {
       if (to === null) code.i32((loop.to as Expr & { kind: "lit" }).value);
       else code.get(to);
     };
+    const extent =
+      loop !== this.#whole && isLit(loop.from) && isLit(loop.to)
+        ? loop.to.value - loop.from.value
+        : null;
+    const plan = planVectors(loop, this.kernel, this.forms, (x) => this.#usedOutside(x, loop));
+    if (plan !== null) {
+      let rest = extent;
+      for (const copies of plan.copies > 1 ? [plan.copies, 1] : [1]) {
+        if (rest !== null && rest < lanes * copies) continue;
+        this.#vectors({ ...plan, copies }, limit);
+        if (rest !== null) rest %= lanes * copies;
+      }
+      if (rest === 0) return;
+    }
     code.get(v);
     limit();
     code.op(0x48); // i32.lt_s
-    code.if(null, () => {
-      const inner = !loop.body.some(
-        (s) => s.kind === "for" || s.kind === "while" || s.kind === "if",
-      );
-      const moving = inner ? this.#startPointers(loop) : [];
-      code.loop(() => {
-        this.statements(loop.body);
-        for (const { local, step } of moving)
-          if (step !== 0) code.get(local).i32(step).op(0x6a).set(local);
-        code.get(v).i32(1).op(0x6a).tee(v);
-        limit();
-        code.op(0x48).brIf(0);
-      });
-      if (inner) this.#pointers = new Map();
+    code.if(null, () => this.#rounds(loop, 1, limit, () => this.statements(loop.body)));
+  }
+  /** Rounds of a loop, at least one: `step` iterations at a time, below `limit`. */
+  #rounds(loop: ForLoop, step: number, limit: () => void, body: () => void): void {
+    const { code } = this;
+    const v = this.variable(loop.v);
+    const inner = !loop.body.some((s) => s.kind === "for" || s.kind === "while" || s.kind === "if");
+    const moving = inner ? this.#startPointers(loop) : [];
+    code.loop(() => {
+      body();
+      for (const { local, step: bytes } of moving)
+        if (bytes !== 0)
+          code
+            .get(local)
+            .i32(bytes * step)
+            .op(0x6a)
+            .set(local);
+      code.get(v).i32(step).op(0x6a).tee(v);
+      limit();
+      code.op(0x48).brIf(0);
     });
+    if (inner) this.#pointers = new Map();
+  }
+  /** As many rounds of whole vectors as fit. */
+  #vectors(plan: VectorPlan, limit: () => void): void {
+    const { code } = this;
+    const { loop } = plan;
+    const v = this.variable(loop.v);
+    const end = code.local("i32");
+    const step = lanes * plan.copies;
+    limit();
+    code.get(v).op(0x6b).i32(-step).op(0x71).get(v).op(0x6a).tee(end); // v + (limit − v rounded down)
+    code.get(v).op(0x4a);
+    code.if(null, () => {
+      const body = new VectorBody(this, plan);
+      body.prepare();
+      const inside = (inner: ForLoop, f: () => void): void => {
+        // bounds of loops inside are constants
+        const [from, to] = [inner.from, inner.to] as [Lit, Lit];
+        if (from.value >= to.value) return;
+        code.i32(from.value).set(this.variable(inner.v));
+        this.#rounds(inner, 1, () => void code.i32(to.value), f);
+      };
+      this.#rounds(
+        loop,
+        step,
+        () => void code.get(end),
+        () => body.statements(loop.body, inside),
+      );
+      body.finish();
+    });
+  }
+  /** True for a variable that is read or set anywhere but in the loop. */
+  #usedOutside(v: KVar, loop: ForLoop): boolean {
+    return (
+      (this.#references(this.kernel.body).get(v) ?? 0) > (this.#references(loop.body).get(v) ?? 0)
+    );
+  }
+  readonly #referenceCounts = new Map<readonly Stmt[], ReadonlyMap<KVar, number>>();
+  /** How many statements mention each variable. */
+  #references(body: readonly Stmt[]): ReadonlyMap<KVar, number> {
+    let counts = this.#referenceCounts.get(body);
+    if (counts !== undefined) return counts;
+    const found = new Map<KVar, number>();
+    const add = (v: KVar, n = 1): void => void found.set(v, (found.get(v) ?? 0) + n);
+    const mention = (roots: readonly Expr[]): void => {
+      const seen = new Set<Expr>();
+      const visit = (e: Expr): void => {
+        if (seen.has(e)) return;
+        seen.add(e);
+        if (e.kind === "var") add(e);
+        operands(e).forEach(visit);
+      };
+      roots.forEach(visit);
+    };
+    const inside = (list: readonly Stmt[]): void => {
+      for (const [v, n] of this.#references(list)) add(v, n);
+    };
+    for (const s of body)
+      switch (s.kind) {
+        case "for":
+          mention([s.from, s.to]);
+          inside(s.body);
+          break;
+        case "while":
+          mention([s.test]);
+          inside(s.body);
+          break;
+        case "if":
+          mention([s.test]);
+          inside(s.yes);
+          inside(s.no);
+          break;
+        case "set":
+          add(s.v);
+          mention([s.value]);
+          break;
+        case "store":
+          mention([s.index, s.value]);
+      }
+    counts = found;
+    this.#referenceCounts.set(body, counts);
+    return counts;
   }
 
   /** Sets up a pointer for every affine load and store of an innermost loop, so that the loop adds a constant
    *  instead of multiplying out each index. */
-  #startPointers(loop: Stmt & { kind: "for" }): { local: number; step: number }[] {
+  #startPointers(loop: ForLoop): { local: number; step: number }[] {
     const assigned = new Set<KVar>();
     const accesses: { buffer: number; index: Expr }[] = [];
     const seen = new Set<Expr>();
@@ -256,11 +367,11 @@ class Emitter {
     const found: [buffer: number, index: Expr, Pointer][] = [];
     const moving: { local: number; step: number }[] = [];
     for (const { buffer, index } of accesses) {
-      const form = this.#forms.of(index);
+      const form = this.forms.of(index);
       if (!this.#steady(form, loop.v, assigned)) continue;
-      const { dtype } = this.#kernel.buffers[buffer] as LoopKernel["buffers"][number];
+      const { dtype } = this.kernel.buffers[buffer] as LoopKernel["buffers"][number];
       const width = dtypes[dtype].bytes;
-      const key = `${buffer}:${this.#forms.key({ constant: 0, terms: form.terms })}`;
+      const key = `${buffer}:${this.forms.key({ constant: 0, terms: form.terms })}`;
       const known = pointers.get(key);
       const distance = known === undefined ? -1 : (form.constant - known.constant) * width;
       if (known !== undefined && distance >= 0 && distance <= maxDistance) {
@@ -269,7 +380,7 @@ class Emitter {
       }
       const local = this.code.local("i32");
       this.code.get(buffer);
-      this.#fresh([index], () => this.expr(index));
+      this.fresh([index], () => this.expr(index));
       this.code.i32(width).op(0x6c, 0x6a).set(local);
       pointers.set(key, { local, constant: form.constant });
       moving.push({ local, step: (form.terms.get(loop.v) ?? 0) * width });
@@ -294,14 +405,14 @@ class Emitter {
   #pointer(buffer: number, index: Expr): Pointer | undefined {
     return this.#pointers.get(buffer)?.get(index);
   }
-  #address(buffer: number, index: Expr): number {
+  address(buffer: number, index: Expr): number {
     const pointer = this.#pointer(buffer, index);
     if (pointer !== undefined) {
       this.code.get(pointer.local);
       return pointer.offset;
     }
     const width =
-      dtypes[(this.#kernel.buffers[buffer] as LoopKernel["buffers"][number]).dtype].bytes;
+      dtypes[(this.kernel.buffers[buffer] as LoopKernel["buffers"][number]).dtype].bytes;
     this.code.get(buffer);
     if (index.kind === "lit") return index.value * width;
     this.expr(index);
@@ -310,9 +421,17 @@ class Emitter {
     return 0;
   }
   #store({ buffer, index, value }: Stmt & { kind: "store" }): void {
-    const { dtype } = this.#kernel.buffers[buffer] as LoopKernel["buffers"][number];
-    const offset = this.#address(buffer, index);
+    const { dtype } = this.kernel.buffers[buffer] as LoopKernel["buffers"][number];
+    const offset = this.address(buffer, index);
     this.expr(value);
+    this.storeScalar(dtype, offset);
+  }
+  loadScalar(dtype: DType, offset: number): void {
+    this.code.memory(...loads[dtype], offset);
+    if (dtype === "float16") this.code.call(this.#library.function("f16_to_f32"));
+    if (dtype === "bfloat16") this.code.i32(16).op(0x74, 0xbe);
+  }
+  storeScalar(dtype: DType, offset: number): void {
     if (dtype === "float16") this.code.call(this.#library.function("f32_to_f16"));
     if (dtype === "bfloat16") this.code.op(0xbc).i32(16).op(0x76); // bits >>> 16: the value is rounded already
     this.code.memory(...stores[dtype], offset);
@@ -352,14 +471,14 @@ class Emitter {
   /** Computes what both branches of `e` need whatever happens in them. Otherwise each would compute it for
    *  itself, and a chain of n such conditionals would take 2ⁿ instructions. */
   #computeCommon(e: Conditional): void {
-    for (const x of this.#common(e)) {
+    for (const x of this.common(e)) {
       if ((this.#uses.get(x) ?? 0) < 2 || this.#kept.some((scope) => scope.has(x))) continue;
       this.expr(x);
       this.code.op(0x1a); // drop
     }
   }
   /** Nodes that are evaluated whichever branch is taken. */
-  #common(e: Conditional): ReadonlySet<Expr> {
+  common(e: Conditional): ReadonlySet<Expr> {
     let common = this.#commons.get(e);
     if (common === undefined) {
       const no = this.#always(e.no);
@@ -378,7 +497,7 @@ class Emitter {
       if (x.kind !== "cond") operands(x).forEach(visit);
       else {
         visit(x.test);
-        for (const y of this.#common(x)) seen.add(y);
+        for (const y of this.common(x)) seen.add(y);
       }
     };
     visit(e);
@@ -389,16 +508,13 @@ class Emitter {
     const { code } = this;
     switch (e.kind) {
       case "var":
-        code.get(this.#variable(e));
+        code.get(this.variable(e));
         return;
       case "lit":
         this.#literal(e.value, e.dtype);
         return;
       case "load": {
-        const offset = this.#address(e.buffer, e.index);
-        code.memory(...loads[e.dtype], offset);
-        if (e.dtype === "float16") code.call(this.#library.function("f16_to_f32"));
-        if (e.dtype === "bfloat16") code.i32(16).op(0x74, 0xbe);
+        this.loadScalar(e.dtype, this.address(e.buffer, e.index));
         return;
       }
       case "unary":
