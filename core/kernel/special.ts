@@ -9,6 +9,7 @@ import {
   compare,
   cond,
   div,
+  lit,
   mul,
   neg,
   select,
@@ -36,11 +37,13 @@ import {
 
 // ---- logistic, rsqrt ----
 
-/** 1/(1 + e⁻ˣ), without overflow: with t = e^−|x|, it is 1/(1 + t) or t/(1 + t). */
-export const logistic = wide((x) => {
-  const t = exp(neg(abs(x as Expr)));
-  return div(select(below(x as Expr, 0), t, one), add(one, t));
-});
+/** 1/(1 + e⁻ˣ), without overflow: with t = e^−|x|, it is 1/(1 + t) or t/(1 + t); float32 in its own arithmetic. */
+export function logistic(x: Expr): Expr {
+  if (x.dtype !== "float32" && x.dtype !== "float64") return wide((y) => logistic(y as Expr))(x);
+  const unit = lit(1, x.dtype);
+  const t = exp(neg(abs(x)));
+  return div(select(compare("lt", x, lit(0, x.dtype)), t, unit), add(unit, t));
+}
 
 /** 1/√x; +∞ at +0, −∞ at −0 */
 export const rsqrt = wide((x) => div(one, unary("sqrt", x as Expr)));

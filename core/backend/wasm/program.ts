@@ -1,5 +1,6 @@
 /** A program as a WebAssembly module: a function for each kernel, and the entry that calls them in turn. */
 import { isFloat } from "../../dtype.ts";
+import { expandElementary } from "../../kernel/elementary.ts";
 import { type Expr, operands } from "../../kernel/expr.ts";
 import type { ContractKernel, Kernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
@@ -65,7 +66,7 @@ type Form =
 function formOf(kernel: Kernel): Form {
   switch (kernel.kind) {
     case "loops":
-      return { kind: "loops", loops: kernel };
+      return { kind: "loops", loops: expandElementary(kernel) };
     case "contract": {
       const product = contractProduct(kernel);
       return product === null
