@@ -1,6 +1,23 @@
 /** Abstract values: what a traced array is known to be. */
-import { type DType, dtypes } from "./dtype.ts";
+import { allDTypes, type DType, dtypes } from "./dtype.ts";
 import { type Shape, sizeOf } from "./shape.ts";
+
+/** The avals of a dtype. */
+class Kind {
+  scalar: Aval | null = null;
+  weakScalar: Aval | null = null;
+  readonly byHash = new Map<number, Aval>();
+}
+const kinds = Object.fromEntries(allDTypes.map((d) => [d, new Kind()])) as {
+  readonly [D in DType]: Kind;
+};
+let count = 0;
+
+function sameSizes(a: Shape, b: Shape): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
 
 /** Shape, dtype and weak-type bit. Interned: equal avals are the same object, so `id` is a cache key. */
 export class Aval {
@@ -10,24 +27,36 @@ export class Aval {
   readonly weakType: boolean;
   /** number of elements */
   readonly size: number;
+  /** the type without the weak bit: what two values must share to be interchangeable */
+  readonly strong: Aval;
+  /** another one with the same hash */
+  #next: Aval | undefined;
 
-  private constructor(id: number, shape: Shape, dtype: DType, weakType: boolean) {
+  private constructor(id: number, shape: Shape, dtype: DType, strong: Aval | null) {
     this.id = id;
     this.shape = Object.freeze([...shape]);
     this.dtype = dtype;
-    this.weakType = weakType;
+    this.weakType = strong !== null;
     this.size = sizeOf(shape);
+    this.strong = strong ?? this;
   }
 
-  static readonly #interned = new Map<string, Aval>();
-
   static of(shape: Shape, dtype: DType, weakType = false): Aval {
-    const key = `${weakType ? "~" : ""}${dtype}${shape.join(",")}`;
-    let aval = Aval.#interned.get(key);
-    if (aval === undefined) {
-      aval = new Aval(Aval.#interned.size, shape, dtype, weakType);
-      Aval.#interned.set(key, aval);
+    const kind = kinds[dtype];
+    if (shape.length === 0) {
+      const scalar = weakType ? kind.weakScalar : kind.scalar;
+      if (scalar !== null) return scalar;
     }
+    let hash = weakType ? 1 : 0;
+    for (const size of shape) hash = Math.imul(hash ^ size, 0x9e3779b1) + shape.length;
+    hash |= 0;
+    for (let a = kind.byHash.get(hash); a !== undefined; a = a.#next)
+      if (a.weakType === weakType && sameSizes(a.shape, shape)) return a;
+    const strong = weakType ? Aval.of(shape, dtype) : null;
+    const aval = new Aval(count++, shape, dtype, strong);
+    aval.#next = kind.byHash.get(hash);
+    kind.byHash.set(hash, aval);
+    if (shape.length === 0) kind[weakType ? "weakScalar" : "scalar"] = aval;
     return aval;
   }
 
@@ -44,10 +73,6 @@ export class Aval {
       change.dtype ?? this.dtype,
       change.weakType ?? this.weakType,
     );
-  }
-  /** The type without the weak bit: what two values must share to be interchangeable. */
-  get strong(): Aval {
-    return this.weakType ? Aval.of(this.shape, this.dtype) : this;
   }
   /** `f32[2,3]`, as printed in jaxprs. */
   toString(): string {

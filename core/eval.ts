@@ -4,20 +4,23 @@ import { DeviceArray, literalBytes } from "./array.ts";
 import type { Aval } from "./aval.ts";
 import type { Backend, Executable, Storage } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
-import { ClosedJaxpr, isLiteral, Jaxpr, Var } from "./ir/jaxpr.ts";
+import { type ClosedJaxpr, Jaxpr, Var } from "./ir/jaxpr.ts";
 import type { Literal, NDArray } from "./ndarray.ts";
 import { type Params, paramsKey, type Primitive } from "./primitive.ts";
 import { buildProgram } from "./program/build.ts";
 import { inlineCalls } from "./program/inline.ts";
 import { simplify } from "./program/simplify.ts";
-import { checkAlive, evalJaxpr, isEager, setRoot, Tracer } from "./trace.ts";
+import { checkAlive, setRoot, Tracer } from "./trace.ts";
 
 /** A jaxpr ready to run on a backend. */
 export interface Compiled {
+  readonly backend: Backend;
   readonly executable: Executable;
   readonly outAvals: readonly Aval[];
   /** each result: a literal, an argument returned as it came, or the storage at `output` */
   readonly results: readonly Result[];
+  /** the results are the outputs, in order, each with a storage of its own */
+  readonly plain: boolean;
 }
 type Result =
   | { readonly kind: "literal"; readonly value: Literal }
@@ -26,51 +29,76 @@ type Result =
 
 function compile(backend: Backend, name: string, jaxpr: Jaxpr): Compiled {
   const small = simplify(inlineCalls(jaxpr));
-  const { program, results } = buildProgram(name, small);
+  const { program, results: built } = buildProgram(name, small);
   const outAvals = jaxpr.outAvals;
   const args = [...small.constVars, ...small.inVars];
   const seen = new Set<number>();
+  const results = built.map((r, i): Result => {
+    if (typeof r !== "number") return { kind: "literal", value: r };
+    const atom = small.outs[i];
+    const index = args.indexOf(atom as Var);
+    if (index >= 0 && atom?.aval === outAvals[i]) return { kind: "argument", index };
+    const buffer = program.outputs[r] as number;
+    const shared = seen.has(buffer) || program.buffers[buffer]?.place === "input";
+    seen.add(buffer);
+    return { kind: "output", output: r, shared };
+  });
   return {
+    backend,
     executable: backend.compile(program),
     outAvals,
-    results: results.map((r, i): Result => {
-      if (typeof r !== "number") return { kind: "literal", value: r };
-      const atom = small.outs[i];
-      const index = args.indexOf(atom as Var);
-      if (index >= 0 && atom?.aval === outAvals[i]) return { kind: "argument", index };
-      const buffer = program.outputs[r] as number;
-      const shared = seen.has(buffer) || program.buffers[buffer]?.place === "input";
-      seen.add(buffer);
-      return { kind: "output", output: r, shared };
-    }),
+    results,
+    plain: results.every((r, i) => r.kind === "output" && r.output === i && !r.shared),
   };
+}
+
+// ---- what is kept for each backend ----
+
+class Kept {
+  /** storage of constants by type and value */
+  readonly literals: Map<number | string, DeviceArray>[] = [];
+  /** programs of one equation, by primitive */
+  readonly equations: Signatures[] = [];
+  /** programs of whole jaxprs, as long as these live */
+  readonly bodies = new WeakMap<Jaxpr, Compiled>();
+}
+const keptBy = new WeakMap<Backend, Kept>();
+let lastBackend: Backend | null = null;
+let lastKept = new Kept();
+function keptFor(backend: Backend): Kept {
+  if (backend !== lastBackend) {
+    const known = keptBy.get(backend);
+    lastKept = known ?? new Kept();
+    if (known === undefined) keptBy.set(backend, lastKept);
+    lastBackend = backend;
+  }
+  return lastKept;
 }
 
 // ---- literals as storage ----
 
 const literalLimit = 512;
-const literals = new WeakMap<Backend, Map<string, DeviceArray>>();
 /** Storage of a constant. Recent ones are kept, so that a loop that multiplies by 0.5 writes it once. */
-function literalArray(x: Literal, backend: Backend): DeviceArray {
-  let kept = literals.get(backend);
-  if (kept === undefined) {
-    kept = new Map();
-    literals.set(backend, kept);
+function literalStorage(x: Literal, backend: Backend): Storage {
+  const { literals } = keptFor(backend);
+  const type = x.aval.strong;
+  let values = literals[type.id];
+  if (values === undefined) {
+    values = new Map();
+    literals[type.id] = values;
   }
-  const key = `${x.dtype}${Object.is(x.value, -0) ? "-0" : x.value}`;
-  let array = kept.get(key);
+  // a map takes −0 for 0
+  const key = Object.is(x.value, -0) ? "-0" : x.value;
+  let array = values.get(key);
   if (array === undefined) {
-    array = new DeviceArray(x.aval.strong, backend.write(literalBytes(x)), true);
-    if (kept.size >= literalLimit) kept.delete(kept.keys().next().value as string);
-    kept.set(key, array);
+    array = new DeviceArray(type, backend.write(literalBytes(x)), true);
+    if (values.size >= literalLimit) values.delete(values.keys().next().value as number | string);
+    values.set(key, array);
   }
-  return array;
+  return array.storageOn(backend);
 }
 
-const storageOf = (x: NDArray, backend: Backend): Storage =>
-  x instanceof DeviceArray
-    ? x.storageOn(backend)
-    : literalArray(x as Literal, backend).storageOn(backend);
+// ---- runs ----
 
 /** Runs on concrete arrays. `donated` arguments give up their storage. */
 export function run(
@@ -78,38 +106,23 @@ export function run(
   args: readonly NDArray[],
   donated?: readonly boolean[],
 ): NDArray[] {
-  const { executable, results, outAvals } = compiled;
-  const backend = activeBackend();
+  const { backend, executable, results, outAvals } = compiled;
   const inputs = new Array<Storage>(args.length);
-  for (let i = 0; i < args.length; i++) inputs[i] = storageOf(args[i] as NDArray, backend);
-  let give: boolean[] | undefined;
-  if (donated !== undefined) {
-    give = donated.map((d, i) => {
-      const a = args[i];
-      return (
-        d &&
-        a instanceof DeviceArray &&
-        a.donatable &&
-        args.indexOf(a) === i &&
-        args.lastIndexOf(a) === i
-      );
-    });
-    // an argument that comes back as a result, whole or reshaped, stays
-    for (const r of results) {
-      if (r.kind === "argument") give[r.index] = false;
-      else if (r.kind === "output" && r.shared) {
-        const at = executable.program.inputs.indexOf(
-          executable.program.outputs[r.output] as number,
-        );
-        if (at >= 0) give[at] = false;
-      }
-    }
+  for (let i = 0; i < args.length; i++) {
+    const x = args[i] as NDArray;
+    inputs[i] =
+      x instanceof DeviceArray ? x.storageOn(backend) : literalStorage(x as Literal, backend);
   }
+  const give = donated === undefined ? undefined : givenAway(compiled, args, inputs, donated);
   const outputs = executable.run(inputs, give);
-  give?.forEach((d, i) => {
-    if (d) (args[i] as DeviceArray).release();
-  });
+  if (give !== undefined)
+    for (let i = 0; i < give.length; i++) if (give[i]) (args[i] as DeviceArray).release();
   const out = new Array<NDArray>(results.length);
+  if (compiled.plain) {
+    for (let i = 0; i < out.length; i++)
+      out[i] = new DeviceArray(outAvals[i] as Aval, outputs[i] as Storage);
+    return out;
+  }
   for (let i = 0; i < results.length; i++) {
     const r = results[i] as Result;
     if (r.kind === "output") {
@@ -123,31 +136,76 @@ export function run(
   return out;
 }
 
+/** Which of the arguments may give up their storage: it must have no other owner, and must not come back. */
+function givenAway(
+  { executable, results }: Compiled,
+  args: readonly NDArray[],
+  inputs: readonly Storage[],
+  donated: readonly boolean[],
+): boolean[] {
+  const uses = new Map<Storage, number>();
+  for (const s of inputs) uses.set(s, (uses.get(s) ?? 0) + 1);
+  const give = donated.map((d, i) => {
+    const a = args[i];
+    return d && a instanceof DeviceArray && a.donatable && uses.get(inputs[i] as Storage) === 1;
+  });
+  for (const r of results) {
+    if (r.kind === "argument") give[r.index] = false;
+    else if (r.kind === "output" && r.shared) {
+      const { program } = executable;
+      const at = program.inputs.indexOf(program.outputs[r.output] as number);
+      if (at >= 0) give[at] = false;
+    }
+  }
+  return give;
+}
+
 // ---- equations ----
 
 const perPrimitiveLimit = 1024;
-type Cache = Map<string, Compiled>[];
-const caches = new WeakMap<Backend, Cache>();
-const bodies = new WeakMap<Jaxpr, Map<Backend, Compiled>>();
+interface Signature {
+  readonly avals: readonly Aval[];
+  readonly params: number;
+  readonly compiled: Compiled;
+  /** another one with the same hash */
+  readonly next: Signature | undefined;
+}
+/** The programs of one primitive, by the types of the operands and the params. */
+class Signatures {
+  readonly #byHash = new Map<number, Signature>();
+
+  find(hash: number, inputs: readonly NDArray[], params: number): Compiled | undefined {
+    search: for (let s = this.#byHash.get(hash); s !== undefined; s = s.next) {
+      if (s.params !== params || s.avals.length !== inputs.length) continue;
+      for (let i = 0; i < inputs.length; i++)
+        if (s.avals[i] !== (inputs[i] as NDArray).aval) continue search;
+      return s.compiled;
+    }
+    return undefined;
+  }
+  add(hash: number, avals: readonly Aval[], params: number, compiled: Compiled): void {
+    const map = this.#byHash;
+    if (map.size >= perPrimitiveLimit) map.delete(map.keys().next().value as number);
+    map.set(hash, { avals, params, compiled, next: map.get(hash) });
+  }
+}
 
 /** The compiled form of a jaxpr, kept as long as the jaxpr lives. */
 export function compiledJaxpr(name: string, jaxpr: Jaxpr): Compiled {
   const backend = activeBackend();
-  let byBackend = bodies.get(jaxpr);
-  if (byBackend === undefined) {
-    byBackend = new Map();
-    bodies.set(jaxpr, byBackend);
-  }
-  let compiled = byBackend.get(backend);
+  const { bodies } = keptFor(backend);
+  let compiled = bodies.get(jaxpr);
   if (compiled === undefined) {
     compiled = compile(backend, name, jaxpr);
-    byBackend.set(backend, compiled);
+    bodies.set(jaxpr, compiled);
   }
   return compiled;
 }
 
-let lastBackend: Backend | null = null;
-let lastCache: Cache = [];
+const isEmpty = (params: Params): boolean => {
+  for (const _ in params) return false;
+  return true;
+};
 
 function evaluate(primitive: Primitive, inputs: readonly NDArray[], params: Params): NDArray[] {
   for (const x of inputs) if (x instanceof Tracer) checkAlive(x, primitive.name);
@@ -156,102 +214,26 @@ function evaluate(primitive: Primitive, inputs: readonly NDArray[], params: Para
     const name = (params as { name?: string }).name ?? primitive.name;
     return run(compiledJaxpr(name, jaxpr), inputs);
   }
-  let key = "";
-  for (const x of inputs) key += `${x.aval.id},`;
-  for (const _ in params) {
-    key += paramsKey(params);
-    break;
-  }
+  const key = isEmpty(params) ? -1 : paramsKey(params);
+  let hash = key;
+  for (const x of inputs) hash = (Math.imul(hash, 0x9e3779b1) ^ x.aval.id) | 0;
   const backend = activeBackend();
-  if (backend !== lastBackend) {
-    let cache = caches.get(backend);
-    if (cache === undefined) {
-      cache = [];
-      caches.set(backend, cache);
-    }
-    lastBackend = backend;
-    lastCache = cache;
-  }
-  let signatures = lastCache[primitive.id];
+  const { equations } = keptFor(backend);
+  let signatures = equations[primitive.id];
   if (signatures === undefined) {
-    signatures = new Map();
-    lastCache[primitive.id] = signatures;
+    signatures = new Signatures();
+    equations[primitive.id] = signatures;
   }
-  let compiled = signatures.get(key);
+  let compiled = signatures.find(hash, inputs, key);
   if (compiled === undefined) {
-    const inVars = inputs.map((x) => new Var(x.aval));
-    const outVars = primitive
-      .shape(
-        inputs.map((x) => x.aval),
-        params,
-      )
-      .map((a) => new Var(a));
+    const avals = inputs.map((x) => x.aval);
+    const inVars = avals.map((a) => new Var(a));
+    const outVars = primitive.shape(avals, params).map((a) => new Var(a));
     const equation = { primitive, inputs: inVars, outputs: outVars, params };
     compiled = compile(backend, primitive.name, new Jaxpr([], inVars, [equation], outVars));
-    if (signatures.size >= perPrimitiveLimit)
-      signatures.delete(signatures.keys().next().value as string);
-    signatures.set(key, compiled);
+    signatures.add(hash, avals, key, compiled);
   }
   return run(compiled, inputs);
 }
 
 setRoot({ parent: null, bind: evaluate });
-
-// ---- whole programs ----
-
-/** What a jaxpr computes, as a string: equal structure gives equal strings. */
-export function fingerprint(jaxpr: Jaxpr): string {
-  const numbers = new Map<Var, number>();
-  const parts: string[] = [];
-  const name = (v: Var): number => {
-    let n = numbers.get(v);
-    if (n === undefined) {
-      n = numbers.size;
-      numbers.set(v, n);
-    }
-    return n;
-  };
-  const atom = (a: Var | Literal): string =>
-    isLiteral(a) ? `#${a.aval.id}:${Object.is(a.value, -0) ? "-0" : a.value}` : String(name(a));
-  for (const v of [...jaxpr.constVars, ...jaxpr.inVars]) parts.push(`${name(v)}:${v.aval.id}`);
-  for (const e of jaxpr.equations) {
-    const params = Object.entries(e.params as Record<string, unknown>).map(([k, v]) =>
-      v instanceof ClosedJaxpr
-        ? `${k}{${fingerprint(v.jaxpr)}${v.consts.map((c) => paramsKey(c)).join()}}`
-        : v instanceof Jaxpr
-          ? `${k}{${fingerprint(v)}}`
-          : `${k}=${paramsKey(v)}`,
-    );
-    parts.push(
-      `${e.primitive.id}(${e.inputs.map(atom).join()})${params.join(";")}>${e.outputs.map((v) => `${name(v)}:${v.aval.id}`).join()}`,
-    );
-  }
-  return `${parts.join("|")}=>${jaxpr.outs.map(atom).join()}`;
-}
-
-const programLimit = 256;
-/** Structures that came by: seen once, or the jaxpr under which they were compiled. */
-const programs = new Map<string, Jaxpr | null>();
-
-/** Evaluates a closed jaxpr. Eagerly, a structure that comes by for the second time is compiled whole. */
-export function evalClosed(
-  closed: ClosedJaxpr,
-  args: readonly NDArray[],
-  name = "program",
-): NDArray[] {
-  const { jaxpr, consts } = closed;
-  const all = [...consts, ...args];
-  if (!isEager() || all.some((x) => x instanceof Tracer) || jaxpr.equations.length < 2)
-    return evalJaxpr(jaxpr, consts, args);
-  const key = fingerprint(jaxpr);
-  const known = programs.get(key);
-  programs.delete(key);
-  if (programs.size >= programLimit) programs.delete(programs.keys().next().value as string);
-  if (known === undefined) {
-    programs.set(key, null);
-    return evalJaxpr(jaxpr, consts, args);
-  }
-  const compiledAs = known ?? jaxpr;
-  programs.set(key, compiledAs);
-  return run(compiledJaxpr(name, compiledAs), all);
-}

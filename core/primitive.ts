@@ -128,32 +128,108 @@ export function ruleOf<K extends RuleKind>(
   return rule as Exclude<Primitive[K], NoRule>;
 }
 
-/** Key of static params for caches: equal data gives equal keys, objects with an identity (jaxprs,
- *  functions) go by identity. */
-export function paramsKey(value: unknown): string {
+// ---- keys of params ----
+
+/** A number for static params: equal data has equal numbers, objects with an identity (jaxprs, functions) go by
+ *  identity. A number is given once, so that forgetting params makes caches miss and nothing else. */
+export function paramsKey(params: unknown): number {
+  const hash = hashOf(params);
+  const chain = interned.get(hash);
+  for (let p = chain; p !== undefined; p = p.next) if (matches(p.params, params)) return p.key;
+  if (interned.size >= internedLimit) interned.clear();
+  const key = nextKey++;
+  interned.set(hash, { params: copyOf(params), key, next: interned.get(hash) });
+  return key;
+}
+
+interface Interned {
+  /** a copy with a `Named` in place of each object that has an identity */
+  readonly params: unknown;
+  readonly key: number;
+  /** another one with the same hash */
+  readonly next: Interned | undefined;
+}
+const internedLimit = 1 << 16;
+const interned = new Map<number, Interned>();
+let nextKey = 0;
+
+/** Stands for an object that must not be kept alive. */
+class Named {
+  readonly id: number;
+  constructor(id: number) {
+    this.id = id;
+  }
+}
+
+const mix = (hash: number, n: number): number => Math.imul(hash ^ n, 0x9e3779b1) + 0x7f4a7c15;
+
+/** True for objects that are compared by what they hold. */
+function isData(value: object): boolean {
+  const proto: unknown = Object.getPrototypeOf(value);
+  return proto === Object.prototype || proto === null;
+}
+
+function hashOf(value: unknown): number {
   switch (typeof value) {
     case "number":
-      return Object.is(value, -0) ? "-0" : String(value);
-    case "string":
-      return JSON.stringify(value);
+      return (value | 0) ^ ((value * 65536) | 0);
+    case "string": {
+      let hash = value.length;
+      for (let i = 0; i < value.length; i++) hash = mix(hash, value.charCodeAt(i));
+      return hash;
+    }
     case "object": {
-      if (value === null) return "null";
+      if (value === null) return 7;
+      let hash = 0;
       if (Array.isArray(value)) {
-        let s = "[";
-        for (const v of value) s += `${paramsKey(v)},`;
-        return `${s}]`;
+        for (let i = 0; i < value.length; i++) hash = mix(hash, hashOf(value[i]));
+        return hash;
       }
-      const proto: unknown = Object.getPrototypeOf(value);
-      if (proto !== Object.prototype && proto !== null) return `#${identity(value)}`;
-      let s = "{";
-      for (const k in value) s += `${k}:${paramsKey((value as Record<string, unknown>)[k])},`;
-      return `${s}}`;
+      if (!isData(value)) return identity(value);
+      for (const k in value) hash = mix(hash, hashOf((value as Record<string, unknown>)[k]));
+      return hash;
     }
     case "function":
-      return `#${identity(value)}`;
+      return identity(value);
+    case "boolean":
+      return value ? 3 : 5;
     default:
-      return String(value);
+      return 11;
   }
+}
+
+function copyOf(value: unknown): unknown {
+  if (typeof value === "function") return new Named(identity(value));
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map(copyOf);
+  if (!isData(value)) return new Named(identity(value));
+  const copy: Record<string, unknown> = {};
+  for (const k in value) copy[k] = copyOf((value as Record<string, unknown>)[k]);
+  return copy;
+}
+
+function matches(kept: unknown, value: unknown): boolean {
+  if (typeof kept !== "object" || kept === null) return Object.is(kept, value);
+  if (kept instanceof Named)
+    return (
+      ((typeof value === "object" && value !== null) || typeof value === "function") &&
+      identities.get(value) === kept.id
+    );
+  if (typeof value !== "object" || value === null) return false;
+  if (Array.isArray(kept)) {
+    if (!Array.isArray(value) || kept.length !== value.length) return false;
+    for (let i = 0; i < kept.length; i++) if (!matches(kept[i], value[i])) return false;
+    return true;
+  }
+  if (Array.isArray(value) || !isData(value)) return false;
+  let count = 0;
+  for (const k in kept) {
+    if (!matches((kept as Record<string, unknown>)[k], (value as Record<string, unknown>)[k]))
+      return false;
+    count++;
+  }
+  for (const _ in value) count--;
+  return count === 0;
 }
 
 const identities = new WeakMap<object, number>();

@@ -1,13 +1,12 @@
 /** `jvp`, `linearize`, `vjp`, `grad` and `valueAndGrad` as users call them. */
 import { describe } from "../core/array.ts";
 import type { Aval } from "../core/aval.ts";
-import { evalClosed } from "../core/eval.ts";
 import { fail, TreeError } from "../core/errors.ts";
 import { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import { Literal, type NDArray } from "../core/ndarray.ts";
 import { convert, instantiate } from "../core/ops/linear.ts";
 import { type Tangent, Zero } from "../core/primitive.ts";
-import { isEager, traceToJaxpr } from "../core/trace.ts";
+import { traceToJaxpr } from "../core/trace.ts";
 import { type TreeDef, unflatten } from "../core/tree.ts";
 import {
   type Arrays,
@@ -20,28 +19,13 @@ import {
   flattenArrays,
   pathsOf,
 } from "./arguments.ts";
+import { evalClosed, evaluate } from "./evaluate.ts";
 import { evalJvp, spread } from "./jvp.ts";
 import { linearizeEval } from "./linearize.ts";
 import { evalTranspose } from "./transpose.ts";
 
 /** A function of arrays, or of trees of arrays. */
 export type Fn<A extends readonly unknown[] = never[], R = unknown> = (...args: A) => R;
-
-/** Runs `f` on arrays under the current interpreter. Eagerly it is first recorded whole, so that a structure
- *  that comes by again runs compiled. */
-export function evaluate(
-  name: string,
-  f: (args: readonly NDArray[]) => readonly NDArray[],
-  args: readonly NDArray[],
-): readonly NDArray[] {
-  if (!isEager()) return f(args);
-  const closed = traceToJaxpr(
-    name,
-    f,
-    args.map((x) => x.aval),
-  );
-  return evalClosed(closed, args, name);
-}
 
 interface Traced {
   readonly closed: ClosedJaxpr;

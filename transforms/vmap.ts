@@ -8,7 +8,8 @@ import { normalizeAxis } from "../core/shape.ts";
 import { traceToJaxpr } from "../core/trace.ts";
 import { broadcastPrefix, type TreeDef, unflatten } from "../core/tree.ts";
 import { type Arrays, flatFunction, flattenArrays, pathsOf } from "./arguments.ts";
-import { checkFunction, evaluate, type Fn } from "./autodiff.ts";
+import { checkFunction, type Fn } from "./autodiff.ts";
+import { evaluate } from "./evaluate.ts";
 import { type BatchDim, evalBatch } from "./batch.ts";
 
 /** Batch axes of a value: one for all its leaves (`null`: not batched), or a tree of them that is a prefix of

@@ -143,43 +143,75 @@ export function broadcastTo(x: NDArray, shape: Shape): NDArray {
   return broadcastInDim(x, shape, range(x.ndim, shape.length - x.ndim));
 }
 
+/** Type in which two operands meet. */
+interface Meeting {
+  readonly x: Aval;
+  readonly y: Aval;
+  readonly dtype: DType;
+  readonly weakType: boolean;
+  readonly rank: number;
+}
+/** Recent ones: the same operations meet the same types again and again. */
+const meetings = new Array<Meeting | undefined>(256).fill(undefined);
+function meet(op: string, x: Aval, y: Aval): Meeting {
+  const slot = (x.id * 31 + y.id) & 255;
+  const known = meetings[slot];
+  if (known !== undefined && known.x === x && known.y === y) return known;
+  const { dtype, weakType } = promoteTypes(op, [x, y]);
+  checkBroadcast(op, [x, y]);
+  const meeting = { x, y, dtype, weakType, rank: Math.max(x.rank, y.rank) };
+  meetings[slot] = meeting;
+  return meeting;
+}
+
+// a weak operand beside a strong one takes its dtype and keeps nothing of its own
+const adapt = (x: NDArray, dtype: DType, weakType: boolean, rank: number): NDArray =>
+  promoteRank(x.dtype === dtype ? x : convert(x, dtype, weakType), rank);
+
 /** Operands in their common dtype (JAX's lattice), their ranks made equal; scalars stay scalars. */
 export function promote(op: string, ...inputs: readonly ArrayInput[]): NDArray[] {
+  if (inputs.length === 1) return [toArray(op, inputs[0])];
+  if (inputs.length === 2) {
+    const x = toArray(op, inputs[0]);
+    const y = toArray(op, inputs[1]);
+    const { dtype, weakType, rank } = meet(op, x.aval, y.aval);
+    return [adapt(x, dtype, weakType, rank), adapt(y, dtype, weakType, rank)];
+  }
   const xs = inputs.map((x) => toArray(op, x));
-  const { dtype, weakType } = promoteTypes(op, xs);
-  checkBroadcast(op, xs);
+  const avals = xs.map((x) => x.aval);
+  const { dtype, weakType } = promoteTypes(op, avals);
+  checkBroadcast(op, avals);
   const rank = Math.max(...xs.map((x) => x.ndim));
-  return xs.map((x) => {
-    // a weak operand beside a strong one takes its dtype and keeps nothing of its own
-    const y = x.dtype === dtype ? x : convert(x, dtype, weakType);
-    return promoteRank(y, rank);
-  });
+  return xs.map((x) => adapt(x, dtype, weakType, rank));
 }
 
 /** `promote`, then to a float dtype: integers and bools become float32. */
 export function promoteFloat(op: string, ...inputs: readonly ArrayInput[]): NDArray[] {
-  return promote(op, ...inputs).map((x) =>
-    isFloat(x.dtype) ? x : convert(x, "float32", x.weakType),
-  );
+  const xs = promote(op, ...inputs);
+  for (let i = 0; i < xs.length; i++) {
+    const x = xs[i] as NDArray;
+    if (!isFloat(x.dtype)) xs[i] = convert(x, "float32", x.weakType);
+  }
+  return xs;
 }
 
 /** x ≠ 0 */
 export const toBool = (x: NDArray): NDArray =>
   x.dtype === "bool" ? x : ne(x, new Literal(0, x.dtype, x.weakType));
 
-function checkBroadcast(op: string, xs: readonly NDArray[]): void {
-  const rank = Math.max(...xs.map((x) => x.ndim));
+function checkBroadcast(op: string, xs: readonly Aval[]): void {
+  const rank = Math.max(...xs.map((x) => x.rank));
   for (let k = 1; k <= rank; k++) {
     let size = 1;
     for (const x of xs) {
-      const s = x.shape[x.ndim - k] ?? 1;
+      const s = x.shape[x.rank - k] ?? 1;
       if (s === 1 || s === size) continue;
       if (size !== 1)
         fail(
           ShapeError,
           op,
           "shapes must broadcast: sizes aligned at the last axis must be equal or 1",
-          xs.map((y) => y.aval).join(" and "),
+          xs.join(" and "),
           `make axis ${-k} agree (${size} against ${s}) or insert an axis of size 1`,
         );
       size = s;

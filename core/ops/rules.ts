@@ -26,11 +26,13 @@ export type Operand = NDArray | number | boolean;
 /** Numbers among the operands become literals of the others' dtype (float32 when all are numbers). */
 export function operands(op: string, ...xs: readonly Operand[]): NDArray[] {
   let like: NDArray | undefined;
+  let arrays = 0;
   for (const x of xs)
     if (typeof x === "object") {
-      like = x;
-      break;
+      like ??= x;
+      arrays++;
     }
+  if (arrays === xs.length) return xs as NDArray[];
   const dtype: DType = like?.dtype ?? "float32";
   return xs.map((x) => {
     if (typeof x === "object") return x;
