@@ -25,9 +25,9 @@ class Holding {
   freed = false;
   /** the run that needs it */
   run = 0;
-  /** its handle, until that is registered for finalization */
-  handle: WasmStorage | null = null;
-  claim: Claim | null = null;
+  group: Group | null = null;
+  /** its place in the group */
+  index = -1;
   /** doubly linked in order of use */
   newer: Holding | null = null;
   older: Holding | null = null;
@@ -37,18 +37,30 @@ class Holding {
   }
 }
 
-/** What the finalization registry holds on to. It lets go of the holding when that leaves the heap, or the bytes
- *  would live until the finalizer runs, which in a synchronous loop is never. */
-interface Claim {
-  holding: Holding | null;
+/** Storages that were made one after another: a finalizer looks after all of them together, for a finalizer costs more
+ *  than an allocation. It frees those that are left when the last handle is gone. */
+class Group {
+  /** what the handles refer to and the finalizer watches; held here until it is registered */
+  token: object | null = {};
+  /** null where a member has left the heap: its bytes must not live until the finalizer runs, which in a synchronous
+   *  loop is never */
+  readonly members: (Holding | null)[] = [];
+  left = 0;
+  /** takes no further members */
+  full = false;
 }
+/** Members of a group, and the bytes from which a storage has one to itself. */
+const groupSize = 64;
+const largeBytes = 4096;
 
-/** The handle of a holding. Arrays refer to it, the heap does not (or not for long): when the last array is
- *  collected so is the handle, and what it holds is given back. */
+/** The handle of a holding. Arrays refer to it, the heap does not: when the last array is collected so is the handle,
+ *  and what it holds is given back. */
 export class WasmStorage implements Storage {
   readonly backend: Backend;
   readonly bytes: number;
   readonly holding: Holding;
+  /** that of the group of its holding */
+  token: object | null = null;
   constructor(backend: Backend, holding: Holding) {
     this.backend = backend;
     this.bytes = holding.bytes;
@@ -97,10 +109,10 @@ export class Heap {
   #arena: Holding | null = null;
   /** number of the run that is going on, or of the next one */
   #run = 1;
-  /** claims that are not registered yet */
-  #waiting: Claim[] = [];
-  readonly #registry = new FinalizationRegistry<Claim>(({ holding }) => {
-    if (holding !== null) this.#free(holding);
+  /** groups that are not registered yet; the last one may take further members */
+  #waiting: Group[] = [];
+  readonly #registry = new FinalizationRegistry<Group>(({ members }) => {
+    for (const h of members) if (h !== null) this.#free(h);
   });
 
   constructor({ reserved, budget, maxPages = 65535, shared = false }: HeapOptions) {
@@ -228,9 +240,12 @@ export class Heap {
     this.#count--;
     h.block = null;
     h.address = -1;
-    h.handle = null;
-    if (h.claim !== null) h.claim.holding = null;
-    h.claim = null;
+    const { group } = h;
+    if (group !== null) {
+      group.members[h.index] = null;
+      group.left--;
+      h.group = null;
+    }
   }
   #free(h: Holding): void {
     if (h.freed) return;
@@ -239,22 +254,30 @@ export class Heap {
     h.host = null;
   }
 
-  /** Has `h` freed when its handle is collected. Finalizers run between tasks only, so that nothing needs to be
-   *  registered before this one ends: most buffers are gone by then, and registering costs more than allocating. */
+  /** Has `h` freed when its handle is collected, and those of the group are. Finalizers run between tasks only, so
+   *  that nothing needs to be registered before this one ends: most buffers are gone by then. */
   #watch(h: Holding, handle: WasmStorage): void {
-    h.handle = handle;
-    h.claim = { holding: h };
-    if (this.#waiting.length === 0) queueMicrotask(() => this.#register());
-    else if (this.#waiting.length > 2 * this.#count + 1024)
-      this.#waiting = this.#waiting.filter((c) => c.holding !== null);
-    this.#waiting.push(h.claim);
+    const waiting = this.#waiting;
+    const large = h.bytes >= largeBytes;
+    let group = waiting[waiting.length - 1];
+    if (group === undefined || group.full || large) {
+      if (waiting.length === 0) queueMicrotask(() => this.#register());
+      else if (waiting.length > 2 * this.#count + 1024)
+        this.#waiting = waiting.filter((g) => g.left > 0);
+      group = new Group();
+      this.#waiting.push(group);
+    }
+    h.group = group;
+    h.index = group.members.length;
+    group.members.push(h);
+    group.left++;
+    group.full = large || group.members.length === groupSize;
+    handle.token = group.token;
   }
   #register(): void {
-    for (const claim of this.#waiting) {
-      const { holding } = claim;
-      if (holding === null) continue;
-      this.#registry.register(holding.handle as WasmStorage, claim);
-      holding.handle = null;
+    for (const group of this.#waiting) {
+      if (group.left > 0) this.#registry.register(group.token as object, group);
+      group.token = null;
     }
     this.#waiting = [];
   }
