@@ -1,5 +1,6 @@
 /** Abstract values: what a traced array is known to be. */
 import { allDTypes, type DType, dtypes } from "./dtype.ts";
+import { mix } from "./hash.ts";
 import { type Shape, sizeOf } from "./shape.ts";
 
 /** The avals of a dtype. */
@@ -48,8 +49,7 @@ export class Aval {
       if (scalar !== null) return scalar;
     }
     let hash = weakType ? 1 : 0;
-    for (const size of shape) hash = Math.imul(hash ^ size, 0x9e3779b1) + shape.length;
-    hash |= 0;
+    for (const size of shape) hash = mix(hash, size);
     for (let a = kind.byHash.get(hash); a !== undefined; a = a.#next)
       if (a.weakType === weakType && sameSizes(a.shape, shape)) return a;
     const strong = weakType ? Aval.of(shape, dtype) : null;

@@ -4,6 +4,7 @@ import { DeviceArray, literalBytes } from "./array.ts";
 import type { Aval } from "./aval.ts";
 import type { Backend, Executable, Storage } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
+import { mix } from "./hash.ts";
 import { type ClosedJaxpr, Jaxpr, Var } from "./ir/jaxpr.ts";
 import type { Literal, NDArray } from "./ndarray.ts";
 import { type Params, paramsKey, type Primitive } from "./primitive.ts";
@@ -216,7 +217,7 @@ function evaluate(primitive: Primitive, inputs: readonly NDArray[], params: Para
   }
   const key = isEmpty(params) ? -1 : paramsKey(params);
   let hash = key;
-  for (const x of inputs) hash = (Math.imul(hash, 0x9e3779b1) ^ x.aval.id) | 0;
+  for (const x of inputs) hash = mix(hash, x.aval.id);
   const backend = activeBackend();
   const { equations } = keptFor(backend);
   let signatures = equations[primitive.id];

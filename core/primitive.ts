@@ -1,6 +1,7 @@
 /** A primitive is one record: its shape rule, its derivative, its transpose, its batching and its lowering. */
 import type { Aval } from "./aval.ts";
 import { fail, RuleError } from "./errors.ts";
+import { mix, textHash } from "./hash.ts";
 import type { Lowering } from "./kernel/kernel.ts";
 import type { NDArray } from "./ndarray.ts";
 
@@ -161,8 +162,6 @@ class Named {
   }
 }
 
-const mix = (hash: number, n: number): number => Math.imul(hash ^ n, 0x9e3779b1) + 0x7f4a7c15;
-
 /** True for objects that are compared by what they hold. */
 function isData(value: object): boolean {
   const proto: unknown = Object.getPrototypeOf(value);
@@ -173,11 +172,8 @@ function hashOf(value: unknown): number {
   switch (typeof value) {
     case "number":
       return (value | 0) ^ ((value * 65536) | 0);
-    case "string": {
-      let hash = value.length;
-      for (let i = 0; i < value.length; i++) hash = mix(hash, value.charCodeAt(i));
-      return hash;
-    }
+    case "string":
+      return textHash(value);
     case "object": {
       if (value === null) return 7;
       let hash = 0;

@@ -1,13 +1,21 @@
 /** `jit` as users call it, `makeJaxpr` and `evalShape`. */
-import { DeviceArray } from "../core/array.ts";
 import type { Aval } from "../core/aval.ts";
-import { compiledJaxpr, run } from "../core/eval.ts";
+import { activeBackend } from "../core/backend/registry.ts";
+import { type Compiled, compiledJaxpr, run } from "../core/eval.ts";
 import { fail, TreeError } from "../core/errors.ts";
+import { mix, textHash } from "../core/hash.ts";
 import type { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import { NDArray } from "../core/ndarray.ts";
 import { identity } from "../core/primitive.ts";
 import { isEager, Tracer, traceToJaxpr } from "../core/trace.ts";
-import { flatten, flattenWithPath, type TreeDef, unflatten } from "../core/tree.ts";
+import {
+  flatten,
+  flattenWithPath,
+  leaves as leavesOf,
+  structure,
+  type TreeDef,
+  unflatten,
+} from "../core/tree.ts";
 import {
   type Arrays,
   avalOf,
@@ -18,6 +26,8 @@ import {
 } from "./arguments.ts";
 import { checkFunction, type Fn } from "./autodiff.ts";
 import { call, closeOver } from "./call.ts";
+import { Retraces, type Signature } from "./recompile.ts";
+import { canonical } from "./structure.ts";
 
 export interface JitOptions {
   /** arguments that are part of the program: plain values, compared by structure (functions by identity) */
@@ -28,11 +38,16 @@ export interface JitOptions {
   readonly name?: string;
 }
 
-/** A traced function for one combination of types and static values. */
-interface Entry {
+/** A traced function for one signature. */
+interface Entry extends Signature {
   readonly body: ClosedJaxpr;
   readonly consts: readonly NDArray[];
-  readonly tree: TreeDef;
+  /** structure of the result */
+  readonly out: TreeDef;
+  /** which of the executable's arguments are given away */
+  readonly donated: readonly boolean[] | undefined;
+  /** for the backend of the last call */
+  compiled: Compiled | null;
 }
 
 /** Traces kept by one jitted function; the least recently used goes first. */
@@ -48,57 +63,102 @@ export function jit<A extends readonly unknown[], R>(
   checkFunction("jit", f);
   const statics = typeof staticArgnums === "number" ? [staticArgnums] : staticArgnums;
   const donates = typeof donateArgnums === "number" ? [donateArgnums] : donateArgnums;
-  const entries = new Map<string, Entry>();
+  /** by hash; of two signatures with the same one the later is kept */
+  const entries = new Map<number, Entry>();
+  const retraces = new Retraces(name);
+  let last: Entry | null = null;
 
   const jitted = (...args: unknown[]): unknown => {
-    let key = "";
-    let dynamic = args;
-    if (statics.length > 0) {
-      for (const n of statics) {
-        if (n < args.length || n < 0) checkArgnum("jit", n, args.length);
-        if (n < args.length) key += `${staticKey(args[n], `args[${n}]`)};`;
-      }
-      dynamic = args.filter((_, i) => !statics.includes(i));
-    }
-    const flat = flattenLeaves(dynamic, args, statics);
-    const { leaves, tree } = flat;
-    key += tree.key;
-    for (const x of leaves) key += `,${(x as NDArray).aval.id}`;
-
-    let entry = entries.get(key);
+    const flat = flattenDynamic(args, statics);
+    const { leaves } = flat;
+    let entry = last;
     // a trace that captured values of a function that has returned is of no use
-    if (entry?.consts.some((c) => c instanceof Tracer && !c.trace.open)) entry = undefined;
-    if (entry === undefined) {
-      entry = trace(name, merge(f as Fn, args, statics), leaves, tree);
-      if (entries.size >= entryLimit) entries.delete(entries.keys().next().value as string);
-    } else entries.delete(key);
-    entries.set(key, entry);
+    if (entry === null || !isFor(entry, flat) || entry.consts.some(hasLeaked)) {
+      const hash = hashOf(flat);
+      const known = entries.get(hash);
+      entries.delete(hash);
+      if (known !== undefined && isFor(known, flat) && !known.consts.some(hasLeaked)) entry = known;
+      else {
+        const signature = {
+          tree: flat.tree,
+          avals: leaves.map((x) => x.aval),
+          statics: flat.statics,
+        };
+        const traced = trace(name, merge(f as Fn, args, statics), signature);
+        const donated = donationMask(donates, statics, args, traced.consts.length);
+        entry = { ...signature, ...traced, donated, compiled: null };
+        if (entries.size >= entryLimit) entries.delete(entries.keys().next().value as number);
+        if (known === undefined) retraces.note(signature, args, statics);
+      }
+      entries.set(hash, entry);
+      last = entry;
+    }
 
     const all = entry.consts.length === 0 ? leaves : [...entry.consts, ...leaves];
-    const eager = isEager() && !all.some((x) => x instanceof Tracer);
-    const outs = eager
-      ? run(compiledJaxpr(name, entry.body.jaxpr), all, donated(donates, statics, args, entry))
-      : call(name, entry.body, all);
-    return unflatten(entry.tree, outs);
+    if (!isEager() || all.some(isTracer)) return unflatten(entry.out, call(name, entry.body, all));
+    let { compiled } = entry;
+    if (compiled === null || compiled.backend !== activeBackend()) {
+      compiled = compiledJaxpr(name, canonical(entry.body.jaxpr));
+      entry.compiled = compiled;
+    }
+    const outs = run(compiled, all, entry.donated);
+    return entry.out.kind === "leaf" ? outs[0] : unflatten(entry.out, outs);
   };
   Object.defineProperty(jitted, "name", { value: name });
   return jitted as unknown as (...args: A) => Arrays<R>;
 }
 
-function flattenLeaves(
-  dynamic: readonly unknown[],
-  args: readonly unknown[],
-  statics: readonly number[],
-): { leaves: readonly NDArray[]; tree: TreeDef } {
+const isTracer = (x: NDArray): boolean => x instanceof Tracer;
+const hasLeaked = (x: NDArray): boolean => x instanceof Tracer && !x.trace.open;
+
+/** What a call brings: the leaves of the dynamic arguments, and the static ones as a key. */
+interface Call {
+  readonly leaves: readonly NDArray[];
+  readonly tree: TreeDef;
+  readonly statics: readonly string[];
+}
+
+const none: readonly string[] = [];
+function flattenDynamic(args: readonly unknown[], staticArgnums: readonly number[]): Call {
+  let dynamic = args;
+  let statics = none;
+  if (staticArgnums.length > 0) {
+    const present = staticArgnums.filter((n) => n < args.length || n < 0);
+    statics = present.map((n) => staticKey(args[checkArgnum("jit", n, args.length)], `args[${n}]`));
+    dynamic = args.filter((_, i) => !staticArgnums.includes(i));
+  }
+  if (dynamic.every(isArray)) return { leaves: dynamic, tree: listTree(dynamic), statics };
   const [leaves, tree] = flatten(dynamic);
-  for (const x of leaves)
-    if (!(x instanceof NDArray)) {
-      // name leaves by the user's argument numbers
-      const numbers = args.map((_, i) => i).filter((i) => !statics.includes(i));
-      const arrays = numbers.flatMap((n) => flattenArrays("jit", `args[${n}]`, args[n]).leaves);
-      return { leaves: arrays, tree };
-    }
-  return { leaves: leaves as NDArray[], tree };
+  return {
+    leaves: leaves.every(isArray) ? leaves : namedLeaves(args, staticArgnums),
+    tree,
+    statics,
+  };
+}
+const isArray = (x: unknown): x is NDArray => x instanceof NDArray;
+
+const listTrees: TreeDef[] = [];
+/** Structure of a list of arrays. */
+function listTree(leaves: readonly NDArray[]): TreeDef {
+  listTrees[leaves.length] ??= structure(leaves);
+  return listTrees[leaves.length] as TreeDef;
+}
+
+/** The leaves as arrays; those that are none are named by the user's argument numbers. */
+const namedLeaves = (args: readonly unknown[], statics: readonly number[]): NDArray[] =>
+  args.flatMap((a, n) => (statics.includes(n) ? [] : flattenArrays("jit", `args[${n}]`, a).leaves));
+
+function isFor(entry: Entry, { leaves, tree, statics }: Call): boolean {
+  const { avals } = entry;
+  if (avals.length !== leaves.length || !entry.tree.equals(tree)) return false;
+  for (let i = 0; i < avals.length; i++) if (avals[i] !== (leaves[i] as NDArray).aval) return false;
+  return statics.length === entry.statics.length && statics.every((s, i) => s === entry.statics[i]);
+}
+function hashOf({ leaves, tree, statics }: Call): number {
+  let { hash } = tree;
+  for (const x of leaves) hash = mix(hash, x.aval.id);
+  for (const s of statics) hash = mix(hash, textHash(s));
+  return hash;
 }
 
 /** `f` on the dynamic arguments, the static ones put back in place. */
@@ -110,28 +170,26 @@ function merge(f: Fn, args: readonly unknown[], statics: readonly number[]): Fn 
   };
 }
 
-function trace(name: string, f: Fn, leaves: readonly NDArray[], tree: TreeDef): Entry {
+function trace(
+  name: string,
+  f: Fn,
+  { tree, avals }: Signature,
+): Pick<Entry, "body" | "consts" | "out"> {
   const out: { tree?: TreeDef } = {};
-  const closed = traceToJaxpr(
-    "jit",
-    flatFunction(`jit(${name})`, f, tree, out),
-    leaves.map((x) => x.aval),
-  );
-  return { body: closeOver(closed), consts: closed.consts, tree: out.tree as TreeDef };
+  const closed = traceToJaxpr("jit", flatFunction(`jit(${name})`, f, tree, out), avals);
+  return { body: closeOver(closed), consts: closed.consts, out: out.tree as TreeDef };
 }
 
-/** Which of the executable's arguments are given away. */
-function donated(
+function donationMask(
   donates: readonly number[],
   statics: readonly number[],
   args: readonly unknown[],
-  entry: Entry,
+  captured: number,
 ): boolean[] | undefined {
   if (donates.length === 0) return undefined;
-  const mask: boolean[] = entry.consts.map(() => false);
+  const mask = new Array<boolean>(captured).fill(false);
   args.forEach((a, i) => {
-    if (statics.includes(i)) return;
-    for (const leaf of flatten(a)[0]) mask.push(donates.includes(i) && leaf instanceof DeviceArray);
+    if (!statics.includes(i)) for (const _ of leavesOf(a)) mask.push(donates.includes(i));
   });
   return mask;
 }

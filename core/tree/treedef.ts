@@ -1,6 +1,8 @@
 /** The structure of a pytree without its leaves. Equal structures are mostly the same object: flattening
  *  finds a structure it has seen before instead of building it again. */
 
+import { textHash } from "../hash.ts";
+
 /** How a registered class is taken apart and put together. */
 export interface NodeType<T, Aux = unknown> {
   /** children in a fixed order, and what else is needed to rebuild (compared by structure) */
@@ -40,6 +42,8 @@ export class TreeDef<T = unknown> {
   readonly numLeaves: number;
   /** Equal for equal structures and only for them: a key for caches. */
   readonly key: string;
+  /** of the key */
+  readonly hash: number;
   /** an empty object with the keys of this node, from which `unflatten` starts */
   readonly template: Readonly<Record<string, unknown>> | null;
 
@@ -50,6 +54,7 @@ export class TreeDef<T = unknown> {
     this.type = parts.type ?? null;
     this.aux = parts.aux;
     this.key = key;
+    this.hash = textHash(key);
     this.numLeaves =
       parts.kind === "leaf" ? 1 : parts.children.reduce((n, child) => n + child.numLeaves, 0);
     this.template = parts.kind === "object" ? templateOf(this.keys) : null;

@@ -1,0 +1,103 @@
+/** What a jaxpr computes, as a list of numbers: equal structures are found again whatever their variables are. */
+import { mix } from "../core/hash.ts";
+import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, subJaxprs, type Var } from "../core/ir/jaxpr.ts";
+import type { Literal } from "../core/ndarray.ts";
+import { paramsKey } from "../core/primitive.ts";
+
+export interface Structure {
+  /** equal for jaxprs that differ in nothing but their literals */
+  readonly code: readonly number[];
+  readonly hash: number;
+  /** the literals of the outermost equations, in order */
+  readonly literals: readonly Literal[];
+}
+
+const float = new Float64Array(1);
+const words = new Int32Array(float.buffer);
+
+export function structureOf(jaxpr: Jaxpr): Structure {
+  const code: number[] = [];
+  const literals: Literal[] = [];
+  const numbers = new Map<Var, number>();
+  const define = (v: Var): void => {
+    numbers.set(v, numbers.size);
+    code.push(v.aval.id);
+  };
+  const atom = (a: Atom, outermost: boolean): void => {
+    if (!isLiteral(a)) {
+      code.push(numbers.get(a) as number);
+      return;
+    }
+    code.push(-1 - a.aval.id);
+    if (outermost) literals.push(a);
+    else {
+      float[0] = a.value;
+      code.push(words[0] as number, words[1] as number);
+    }
+  };
+  const visit = (j: Jaxpr, outermost: boolean): void => {
+    code.push(j.constVars.length, j.inVars.length, j.equations.length, j.outs.length);
+    for (const v of j.constVars) define(v);
+    for (const v of j.inVars) define(v);
+    for (const e of j.equations) {
+      code.push(e.primitive.id, e.inputs.length, e.outputs.length);
+      for (const a of e.inputs) atom(a, outermost);
+      for (const v of e.outputs) define(v);
+      if (subJaxprs(e.params).length === 0) code.push(paramsKey(e.params));
+      else
+        for (const k in e.params) {
+          code.push(paramsKey(k));
+          param((e.params as Record<string, unknown>)[k]);
+        }
+    }
+    for (const a of j.outs) atom(a, outermost);
+  };
+  const param = (value: unknown): void => {
+    if (value instanceof ClosedJaxpr) {
+      visit(value.jaxpr, false);
+      for (const c of value.consts) code.push(paramsKey(c));
+    } else if (value instanceof Jaxpr) visit(value, false);
+    else if (Array.isArray(value)) {
+      code.push(value.length);
+      value.forEach(param);
+    } else code.push(paramsKey(value));
+  };
+  visit(jaxpr, true);
+  let hash = code.length;
+  for (const n of code) hash = mix(hash, n);
+  return { code, hash, literals };
+}
+
+export function sameCode(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+// ---- jaxprs met before ----
+
+const metLimit = 1024;
+const met = new Map<number, WeakRef<Jaxpr>>();
+
+/** A living jaxpr that computes the same, literals included, or the jaxpr itself: what is compiled for one of them
+ *  serves all, as when `jit` is called anew in a loop. */
+export function canonical(jaxpr: Jaxpr): Jaxpr {
+  const { code, hash: shape, literals } = structureOf(jaxpr);
+  let hash = shape;
+  for (const l of literals) {
+    float[0] = l.value;
+    hash = mix(mix(hash, words[0] as number), words[1] as number);
+  }
+  const known = met.get(hash)?.deref();
+  if (known !== undefined) {
+    const other = structureOf(known);
+    if (
+      sameCode(other.code, code) &&
+      literals.every((l, i) => Object.is(l.value, other.literals[i]?.value))
+    )
+      return known;
+  }
+  if (met.size >= metLimit) met.delete(met.keys().next().value as number);
+  met.set(hash, new WeakRef(jaxpr));
+  return jaxpr;
+}
