@@ -1,7 +1,7 @@
 /** Abstract values: what a traced array is known to be. */
 import { allDTypes, type DType, dtypes } from "./dtype.ts";
 import { mix } from "./hash.ts";
-import { type Shape, sizeOf } from "./shape.ts";
+import { type Shape, shapesEqual, sizeOf } from "./shape.ts";
 
 /** The avals of a dtype. */
 class Kind {
@@ -13,12 +13,6 @@ const kinds = Object.fromEntries(allDTypes.map((d) => [d, new Kind()])) as {
   readonly [D in DType]: Kind;
 };
 let count = 0;
-
-function sameSizes(a: Shape, b: Shape): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
 
 /** Shape, dtype and weak-type bit. Interned: equal avals are the same object, so `id` is a cache key. */
 export class Aval {
@@ -51,7 +45,7 @@ export class Aval {
     let hash = weakType ? 1 : 0;
     for (const size of shape) hash = mix(hash, size);
     for (let a = kind.byHash.get(hash); a !== undefined; a = a.#next)
-      if (a.weakType === weakType && sameSizes(a.shape, shape)) return a;
+      if (a.weakType === weakType && shapesEqual(a.shape, shape)) return a;
     const strong = weakType ? Aval.of(shape, dtype) : null;
     const aval = new Aval(count++, shape, dtype, strong);
     aval.#next = kind.byHash.get(hash);

@@ -9,8 +9,11 @@ export const sizeOf = (shape: Shape): number => {
   return n;
 };
 
-export const shapesEqual = (a: Shape, b: Shape): boolean =>
-  a.length === b.length && a.every((s, i) => s === b[i]);
+export function shapesEqual(a: Shape, b: Shape): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
 
 export const showShape = (shape: Shape): string => `[${shape.join(",")}]`;
 
@@ -88,8 +91,12 @@ export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number
   return out;
 }
 
-export const range = (n: number, start = 0): number[] =>
-  Array.from({ length: n }, (_, i) => start + i);
+/** start, start + 1, … */
+export function range(n: number, start = 0): number[] {
+  const out: number[] = [];
+  for (let i = 0; i < n; i++) out.push(start + i);
+  return out;
+}
 
 /** Inverse of a permutation. */
 export function inversePermutation(p: readonly number[]): number[] {

@@ -72,6 +72,8 @@ export class Tracer extends NDArray {
   }
 }
 
+export const isTracer = (x: NDArray): x is Tracer => x instanceof Tracer;
+
 export interface TraceOptions {
   /** values of the arguments, where the transform has them: makes `item()` and the like work inside */
   readonly known?: readonly NDArray[] | undefined;
@@ -108,16 +110,31 @@ export class Trace implements Interpreter {
   }
 
   bind(primitive: Primitive, inputs: readonly NDArray[], params: Params): readonly NDArray[] {
-    if (this.#dependentOnly && !inputs.some((x) => x instanceof Tracer && x.trace === this))
+    if (this.#dependentOnly && !this.#meets(inputs))
       return this.parent.bind(primitive, inputs, params);
-    const atoms = inputs.map((x) => this.atom(x, primitive.name));
-    const avals = primitive.shape(
-      atoms.map((a) => a.aval),
-      params,
-    );
-    const outputs = avals.map((a) => new Var(a));
+    const n = inputs.length;
+    const atoms = new Array<Atom>(n);
+    const types = new Array<Aval>(n);
+    for (let i = 0; i < n; i++) {
+      const a = this.atom(inputs[i] as NDArray, primitive.name);
+      atoms[i] = a;
+      types[i] = a.aval;
+    }
+    const avals = primitive.shape(types, params);
+    const outputs = new Array<Var>(avals.length);
+    const results = new Array<Tracer>(avals.length);
+    for (let i = 0; i < avals.length; i++) {
+      const v = new Var(avals[i] as Aval);
+      outputs[i] = v;
+      results[i] = new Tracer(this, v);
+    }
     this.#equations.push({ primitive, inputs: atoms, outputs, params });
-    return outputs.map((v) => new Tracer(this, v));
+    return results;
+  }
+  /** True when one of `inputs` is traced here. */
+  #meets(inputs: readonly NDArray[]): boolean {
+    for (const x of inputs) if (x instanceof Tracer && x.trace === this) return true;
+    return false;
   }
 
   /** The operand that stands for `x` here. Values from outside become constants. */

@@ -2,7 +2,7 @@
 import { describe } from "../core/array.ts";
 import type { Aval } from "../core/aval.ts";
 import { fail, TreeError } from "../core/errors.ts";
-import { ClosedJaxpr } from "../core/ir/jaxpr.ts";
+import { ClosedJaxpr, type Var } from "../core/ir/jaxpr.ts";
 import { Literal, type NDArray } from "../core/ndarray.ts";
 import { convert, instantiate } from "../core/ops/linear.ts";
 import { type Tangent, Zero } from "../core/primitive.ts";
@@ -76,14 +76,16 @@ export function jvp<const A extends readonly unknown[], R>(
   );
   const traced = traceKnown("jvp", f as Fn, x);
   const n = x.leaves.length;
-  const outs = evaluate(
+  const { outs } = evaluate(
     "jvp",
-    (all) => {
-      const moved = all.slice(n).map((v, i) => convert(v, (x.leaves[i] as NDArray).dtype));
-      const dual = evalJvp(traced.closed.jaxpr, traced.closed.consts, all.slice(0, n), moved);
-      return [...dual.outs, ...dual.tangents.map(instantiate)];
-    },
+    ["jvp"],
+    traced.closed,
     [...x.leaves, ...t.leaves],
+    ({ jaxpr, consts }, all) => {
+      const moved = all.slice(n).map((v, i) => convert(v, (jaxpr.inVars[i] as Var).aval.dtype));
+      const dual = evalJvp(jaxpr, consts, all.slice(0, n), moved);
+      return { outs: [...dual.outs, ...dual.tangents.map(instantiate)], note: null };
+    },
   );
   const m = outs.length / 2;
   const build = (part: readonly NDArray[]): Arrays<R> => unflatten(traced.tree, part) as Arrays<R>;
@@ -106,29 +108,34 @@ function linearizeFlat(
 ): Linearized & { value: unknown } {
   checkFloat(op, x.leaves, paths);
   const traced = traceKnown(op, f, x);
-  const { jaxpr, consts } = traced.closed;
-  const all = x.leaves.map(() => true);
   // the linear part is data; its constants are results of the primal part
-  let linear: ClosedJaxpr | undefined;
-  let moving: readonly boolean[] = [];
-  const n = jaxpr.outs.length;
-  const outs = evaluate(
+  const { outs, note } = evaluate(
     op,
-    (args) => {
-      const at = linearizeEval(jaxpr, consts, args, all);
-      linear = at.linear;
-      moving = at.moving;
-      return [...at.outs, ...at.linear.consts];
-    },
+    ["linearize"],
+    traced.closed,
     x.leaves,
+    ({ jaxpr, consts }, args) => {
+      const at = linearizeEval(
+        jaxpr,
+        consts,
+        args,
+        args.map(() => true),
+      );
+      return {
+        outs: [...at.outs, ...at.linear.consts],
+        note: { linear: at.linear.jaxpr, moving: at.moving },
+      };
+    },
   );
+  const { outAvals } = traced.closed;
+  const n = outAvals.length;
   return {
     outs: outs.slice(0, n),
     tree: traced.tree,
     value: traced.value,
-    linear: new ClosedJaxpr((linear as unknown as ClosedJaxpr).jaxpr, outs.slice(n)),
-    moving,
-    outAvals: jaxpr.outAvals,
+    linear: new ClosedJaxpr(note.linear, outs.slice(n)),
+    moving: note.moving,
+    outAvals,
   };
 }
 
@@ -161,7 +168,7 @@ export function linearize<const A extends readonly unknown[], R>(
       paths,
     );
     const typed = t.leaves.map((v, i) => convert(v, (x.leaves[i] as NDArray).dtype));
-    const outs = evalClosed(at.linear, typed, "linearize");
+    const outs = evalClosed("linearize", at.linear, typed);
     return build(spread(outs, at.moving, (i) => instantiate(new Zero(at.outAvals[i] as Aval))));
   };
   return [build(at.outs), map as (...tangents: Arrays<A> | A) => Arrays<R>];
@@ -202,19 +209,16 @@ export function vjp<const A extends readonly unknown[], R>(
     checkSameTypes("vjp", "a cotangent", ct.leaves, at.outAvals, () =>
       pathsOf("cotangent", cotangent),
     );
-    const { consts } = at.linear;
-    const cts = evaluate(
+    const { outs: cts } = evaluate(
       "vjp",
-      (all) => {
-        const typed = all
-          .slice(consts.length)
-          .map((v, i) => convert(v, (at.outAvals[i] as Aval).dtype));
-        return pullBack(
-          new ClosedJaxpr(at.linear.jaxpr, all.slice(0, consts.length)),
-          typed.filter((_, i) => at.moving[i]),
-        );
+      ["pull back", at.moving],
+      at.linear,
+      ct.leaves,
+      (linear, all) => {
+        const typed = all.map((v, i) => convert(v, (at.outAvals[i] as Aval).dtype));
+        const moving = typed.filter((_, i) => at.moving[i]);
+        return { outs: pullBack(linear, moving), note: null };
       },
-      [...consts, ...ct.leaves],
     );
     return unflatten(x.tree, cts) as Arrays<A>;
   };
@@ -242,10 +246,11 @@ export function linearTranspose<const A extends readonly unknown[], R>(
       pathsOf("cotangent", cotangent),
     );
     const typed = ct.leaves.map((v, i) => convert(v, (closed.outAvals[i] as Aval).dtype));
-    return unflatten(
-      x.tree,
-      evaluate("linearTranspose", (cts) => pullBack(closed, cts), typed),
-    );
+    const { outs } = evaluate("linearTranspose", ["transpose"], closed, typed, (linear, cts) => ({
+      outs: pullBack(linear, cts),
+      note: null,
+    }));
+    return unflatten(x.tree, outs);
   }) as (cotangent: Arrays<R> | R) => Arrays<A>;
 }
 
@@ -304,10 +309,12 @@ function differentiate(
     return [checkScalar(op, result[0]), ...aux.leaves];
   };
   const traced = traceKnown(op, loss as Fn, chosen);
-  const { jaxpr, consts } = traced.closed;
-  const outs = evaluate(
+  const { outs } = evaluate(
     op,
-    (leaves) => {
+    ["gradient"],
+    traced.closed,
+    chosen.leaves,
+    ({ jaxpr, consts }, leaves) => {
       const at = linearizeEval(
         jaxpr,
         consts,
@@ -319,11 +326,10 @@ function differentiate(
       const cts = jaxpr.outAvals
         .map((a, i): Tangent => (i === 0 ? new Literal(1, out.dtype) : new Zero(a)))
         .filter((_, i) => at.moving[i]);
-      return [...at.outs, ...pullBack(at.linear, cts)];
+      return { outs: [...at.outs, ...pullBack(at.linear, cts)], note: null };
     },
-    chosen.leaves,
   );
-  const n = jaxpr.outs.length;
+  const n = traced.closed.jaxpr.outs.length;
   const gradients = unflatten(chosen.tree, outs.slice(n)) as unknown[];
   return {
     value: outs[0] as NDArray,

@@ -1,55 +1,70 @@
-/** What transforms do with their jaxprs when nothing is traced: a structure that comes by for the first time is
- *  evaluated equation by equation, the second time it is compiled whole. */
+/** What transforms do when nothing is traced: a transform of a structure that comes by for the first time is evaluated
+ *  equation by equation, the second time it is recorded and compiled whole, and from then on it only runs. */
 import { compiledJaxpr, run } from "../core/eval.ts";
-import { type Atom, type ClosedJaxpr, isLiteral, Jaxpr, Var } from "../core/ir/jaxpr.ts";
+import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, Var } from "../core/ir/jaxpr.ts";
 import type { Literal, NDArray } from "../core/ndarray.ts";
-import { evalJaxpr, isEager, Tracer, traceToJaxpr } from "../core/trace.ts";
-import { sameCode, structureOf } from "./structure.ts";
+import { paramsKey } from "../core/primitive.ts";
+import { checkAlive, evalJaxpr, isEager, isTracer, traceToJaxpr } from "../core/trace.ts";
+import { hashOf, sameCode, structureOf } from "./structure.ts";
 
-/** Runs `f` on arrays under the current interpreter. Eagerly it is first recorded whole, so that a structure
- *  that comes by again runs compiled. */
-export function evaluate(
-  name: string,
-  f: (args: readonly NDArray[]) => readonly NDArray[],
-  args: readonly NDArray[],
-): readonly NDArray[] {
-  if (!isEager()) return f(args);
-  const closed = traceToJaxpr(
-    name,
-    f,
-    args.map((x) => x.aval),
-  );
-  return evalClosed(closed, args, name);
+/** What a transform gives: arrays, and what it knows from the structure alone. */
+export interface Transformed<N> {
+  readonly outs: readonly NDArray[];
+  readonly note: N;
 }
 
-/** Evaluates a closed jaxpr. */
-export function evalClosed(
-  { jaxpr, consts }: ClosedJaxpr,
-  args: readonly NDArray[],
+/** A transform of a jaxpr, evaluated on arguments under the current interpreter. It must depend on the jaxpr, on the
+ *  types of the arguments and on what `settings` tells, and on nothing else. */
+export type Transform<N> = (of: ClosedJaxpr, args: readonly NDArray[]) => Transformed<N>;
+
+/** Applies a transform. `settings` are its own name and all else that it goes by; `name` is the user's. */
+export function evaluate<N>(
   name: string,
-): NDArray[] {
-  const all = consts.length === 0 ? args : [...consts, ...args];
-  if (!isEager() || jaxpr.equations.length < 2 || all.some((x) => x instanceof Tracer))
-    return evalJaxpr(jaxpr, consts, args);
-  const { code, hash, literals } = structureOf(jaxpr);
+  settings: readonly unknown[],
+  of: ClosedJaxpr,
+  args: readonly NDArray[],
+  transform: Transform<N>,
+): Transformed<N> {
+  const { jaxpr, consts } = of;
+  if (!isEager()) return transform(of, args);
+  // nothing is traced: a tracer has leaked
+  for (const x of [...consts, ...args]) if (isTracer(x)) checkAlive(x, name);
+  if (jaxpr.equations.length < 2) return transform(of, args);
+  const { code, literals } = structureOf(jaxpr);
+  code.push(paramsKey([name, settings]));
+  for (const x of args) code.push(x.aval.id);
+  const hash = hashOf(code);
   const known = programs.get(hash);
   programs.delete(hash);
   if (programs.size >= programLimit) programs.delete(programs.keys().next().value as number);
   if (known === undefined || !sameCode(known.code, code)) {
-    programs.set(hash, { code, literals, varying: [], jaxpr: null });
-    return evalJaxpr(jaxpr, consts, args);
+    programs.set(hash, { code, literals, varying: [], program: null });
+    return transform(of, args);
   }
   programs.set(hash, known);
-  const before = known.varying.length;
+  const { varying } = known;
+  const before = varying.length;
   literals.forEach((l, i) => {
-    if (!Object.is(l.value, known.literals[i]?.value) && !known.varying.includes(i))
-      known.varying.push(i);
+    if (!Object.is(l.value, known.literals[i]?.value) && !varying.includes(i)) varying.push(i);
   });
-  if (known.jaxpr === null || known.varying.length !== before)
-    known.jaxpr = withArguments(jaxpr, known.varying);
-  const varying = known.varying.map((i) => literals[i] as Literal);
-  return run(compiledJaxpr(name, known.jaxpr), varying.length === 0 ? all : [...all, ...varying]);
+  if (known.program === null || varying.length !== before)
+    known.program = record(name, lift(jaxpr, varying), args, transform);
+  const { jaxpr: body, consts: captured, note } = known.program;
+  const changed = varying.map((i) => literals[i] as Literal);
+  const outs = run(compiledJaxpr(name, body), [...captured, ...consts, ...changed, ...args]);
+  return { outs, note: note as N };
 }
+
+/** Evaluates a closed jaxpr. */
+export const evalClosed = (
+  name: string,
+  closed: ClosedJaxpr,
+  args: readonly NDArray[],
+): readonly NDArray[] => evaluate(name, ["as it is"], closed, args, asItIs).outs;
+const asItIs: Transform<null> = ({ jaxpr, consts }, args) => ({
+  outs: evalJaxpr(jaxpr, consts, args),
+  note: null,
+});
 
 /** A structure that came by. */
 interface Known {
@@ -58,15 +73,41 @@ interface Known {
   readonly literals: readonly Literal[];
   /** positions of the numbers that have changed since: these are arguments of the program */
   readonly varying: number[];
-  /** what is compiled, from the second time on */
-  jaxpr: Jaxpr | null;
+  /** from the second time on */
+  program: Program | null;
+}
+interface Program {
+  /** constants of the transform, those of the function, numbers that vary, and arguments ↦ results */
+  readonly jaxpr: Jaxpr;
+  readonly consts: readonly NDArray[];
+  readonly note: unknown;
 }
 const programLimit = 256;
 /** by hash; of two structures with the same one the later is kept */
 const programs = new Map<number, Known>();
 
-/** The jaxpr with the numbers at `positions` as further arguments. */
-function withArguments(jaxpr: Jaxpr, positions: readonly number[]): Jaxpr {
+function record<N>(
+  name: string,
+  jaxpr: Jaxpr,
+  args: readonly NDArray[],
+  transform: Transform<N>,
+): Program {
+  const n = jaxpr.constVars.length;
+  let note: unknown;
+  const recorded = traceToJaxpr(
+    name,
+    (all) => {
+      const result = transform(new ClosedJaxpr(jaxpr, all.slice(0, n)), all.slice(n));
+      note = result.note;
+      return result.outs;
+    },
+    [...jaxpr.constVars, ...args].map((x) => x.aval),
+  );
+  return { jaxpr: recorded.jaxpr, consts: recorded.consts, note };
+}
+
+/** The jaxpr with the literals at `positions` as further constants. */
+function lift(jaxpr: Jaxpr, positions: readonly number[]): Jaxpr {
   if (positions.length === 0) return jaxpr;
   const vars = new Map<number, Var>();
   let at = 0;
@@ -80,6 +121,6 @@ function withArguments(jaxpr: Jaxpr, positions: readonly number[]): Jaxpr {
   };
   const equations = jaxpr.equations.map((e) => ({ ...e, inputs: e.inputs.map(replace) }));
   const outs = jaxpr.outs.map(replace);
-  const added = positions.map((p) => vars.get(p) as Var);
-  return new Jaxpr(jaxpr.constVars, [...jaxpr.inVars, ...added], equations, outs);
+  const lifted = positions.map((p) => vars.get(p) as Var);
+  return new Jaxpr([...jaxpr.constVars, ...lifted], jaxpr.inVars, equations, outs);
 }

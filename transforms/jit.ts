@@ -7,7 +7,7 @@ import { mix, textHash } from "../core/hash.ts";
 import type { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import { NDArray } from "../core/ndarray.ts";
 import { identity } from "../core/primitive.ts";
-import { isEager, Tracer, traceToJaxpr } from "../core/trace.ts";
+import { isEager, isTracer, traceToJaxpr } from "../core/trace.ts";
 import {
   flatten,
   flattenWithPath,
@@ -63,12 +63,15 @@ export function jit<A extends readonly unknown[], R>(
   checkFunction("jit", f);
   const statics = typeof staticArgnums === "number" ? [staticArgnums] : staticArgnums;
   const donates = typeof donateArgnums === "number" ? [donateArgnums] : donateArgnums;
+  for (const n of donates) if (n < 0) checkArgnum("jit", n, f.length);
   /** by hash; of two signatures with the same one the later is kept */
   const entries = new Map<number, Entry>();
   const retraces = new Retraces(name);
   let last: Entry | null = null;
+  let calls = 0;
 
   const jitted = (...args: unknown[]): unknown => {
+    calls++;
     const flat = flattenDynamic(args, statics);
     const { leaves } = flat;
     let entry = last;
@@ -88,7 +91,7 @@ export function jit<A extends readonly unknown[], R>(
         const donated = donationMask(donates, statics, args, traced.consts.length);
         entry = { ...signature, ...traced, donated, compiled: null };
         if (entries.size >= entryLimit) entries.delete(entries.keys().next().value as number);
-        if (known === undefined) retraces.note(signature, args, statics);
+        if (known === undefined) retraces.note(signature, args, statics, calls);
       }
       entries.set(hash, entry);
       last = entry;
@@ -108,8 +111,7 @@ export function jit<A extends readonly unknown[], R>(
   return jitted as unknown as (...args: A) => Arrays<R>;
 }
 
-const isTracer = (x: NDArray): boolean => x instanceof Tracer;
-const hasLeaked = (x: NDArray): boolean => x instanceof Tracer && !x.trace.open;
+const hasLeaked = (x: NDArray): boolean => isTracer(x) && !x.trace.open;
 
 /** What a call brings: the leaves of the dynamic arguments, and the static ones as a key. */
 interface Call {
@@ -195,7 +197,7 @@ function donationMask(
 }
 
 /** Key of a static argument; equal values have equal keys. */
-function staticKey(x: unknown, path: string): string {
+function staticKey(x: unknown, path: string, above: readonly unknown[] = []): string {
   switch (typeof x) {
     case "number":
       return Object.is(x, -0) ? "-0" : String(x);
@@ -207,14 +209,25 @@ function staticKey(x: unknown, path: string): string {
       return `${typeof x} ${String(x)}`;
     case "function":
       return `fn${identity(x)}`;
-    case "object":
+    case "object": {
       if (x === null) return "null";
-      if (Array.isArray(x)) return `[${x.map((v, i) => staticKey(v, `${path}[${i}]`)).join()}]`;
+      if (above.includes(x))
+        return fail(
+          TreeError,
+          "jit",
+          "a static argument must not contain itself",
+          `the same object again at ${path}`,
+          "break the cycle",
+        );
+      const inside = [...above, x];
+      if (Array.isArray(x))
+        return `[${x.map((v, i) => staticKey(v, `${path}[${i}]`, inside)).join()}]`;
       if (Object.getPrototypeOf(x) === Object.prototype)
         return `{${Object.entries(x)
           .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([k, v]) => `${JSON.stringify(k)}:${staticKey(v, join(path, k))}`)
+          .map(([k, v]) => `${JSON.stringify(k)}:${staticKey(v, join(path, k), inside)}`)
           .join()}}`;
+    }
   }
   return fail(
     TreeError,

@@ -13,8 +13,9 @@ export interface Signature {
   readonly statics: readonly string[];
 }
 
-/** Signatures of one function that are worth a warning. */
+/** Signatures of one function that are worth a warning, if there were not many more calls than that. */
 const manySignatures = 8;
+const fewCalls = 32;
 const shown = 3;
 
 /** Counts the traces of one jitted function. */
@@ -27,14 +28,21 @@ export class Retraces {
     this.#name = name;
   }
 
-  /** Called for each new signature, with the arguments that have it. */
-  note(signature: Signature, args: readonly unknown[], statics: readonly number[]): void {
+  /** Told of each new signature, of the arguments that have it and of the number of calls up to now. */
+  note(
+    signature: Signature,
+    args: readonly unknown[],
+    statics: readonly number[],
+    calls: number,
+  ): void {
     if (this.#told) return;
     this.#signatures.push(signature);
     if (this.#signatures.length < manySignatures) return;
     this.#told = true;
-    const reasons = whatChanges(this.#signatures, args, statics);
+    const signatures = this.#signatures;
     this.#signatures = [];
+    if (calls > fewCalls) return;
+    const reasons = whatChanges(signatures, args, statics);
     console.warn(`jit(${this.#name}): traced ${manySignatures} times; ${reasons}.`);
   }
 }
@@ -96,8 +104,8 @@ function whatChanges(
       });
     });
   }
-  const more = changes.length > shown ? `, and ${changes.length - shown} more` : "";
-  return `${changes.slice(0, shown).join(", ")}${more}; ${[...remedies].join(", ")}`;
+  const more = changes.length > shown ? `; ${changes.length - shown} more` : "";
+  return `${changes.slice(0, shown).join("; ")}${more}; ${[...remedies].join("; ")}`;
 }
 
 const shorten = (s: string): string => (s.length > 60 ? `${s.slice(0, 59)}…` : s);

@@ -1,13 +1,12 @@
 /** What a jaxpr computes, as a list of numbers: equal structures are found again whatever their variables are. */
 import { mix } from "../core/hash.ts";
-import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, subJaxprs, type Var } from "../core/ir/jaxpr.ts";
+import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, type Var } from "../core/ir/jaxpr.ts";
 import type { Literal } from "../core/ndarray.ts";
-import { paramsKey } from "../core/primitive.ts";
+import { type Params, paramsKey } from "../core/primitive.ts";
 
 export interface Structure {
   /** equal for jaxprs that differ in nothing but their literals */
-  readonly code: readonly number[];
-  readonly hash: number;
+  readonly code: number[];
   /** the literals of the outermost equations, in order */
   readonly literals: readonly Literal[];
 }
@@ -43,7 +42,7 @@ export function structureOf(jaxpr: Jaxpr): Structure {
       code.push(e.primitive.id, e.inputs.length, e.outputs.length);
       for (const a of e.inputs) atom(a, outermost);
       for (const v of e.outputs) define(v);
-      if (subJaxprs(e.params).length === 0) code.push(paramsKey(e.params));
+      if (!holdsJaxpr(e.params)) code.push(paramsKey(e.params));
       else
         for (const k in e.params) {
           code.push(paramsKey(k));
@@ -63,9 +62,23 @@ export function structureOf(jaxpr: Jaxpr): Structure {
     } else code.push(paramsKey(value));
   };
   visit(jaxpr, true);
+  return { code, literals };
+}
+
+/** True where a param is a jaxpr or a list of them. */
+function holdsJaxpr(params: Params): boolean {
+  for (const k in params) {
+    const v = (params as Record<string, unknown>)[k];
+    const one: unknown = Array.isArray(v) ? v[0] : v;
+    if (one instanceof ClosedJaxpr || one instanceof Jaxpr) return true;
+  }
+  return false;
+}
+
+export function hashOf(code: readonly number[]): number {
   let hash = code.length;
-  for (const n of code) hash = mix(hash, n);
-  return { code, hash, literals };
+  for (let i = 0; i < code.length; i++) hash = mix(hash, code[i] as number);
+  return hash;
 }
 
 export function sameCode(a: readonly number[], b: readonly number[]): boolean {
@@ -82,8 +95,8 @@ const met = new Map<number, WeakRef<Jaxpr>>();
 /** A living jaxpr that computes the same, literals included, or the jaxpr itself: what is compiled for one of them
  *  serves all, as when `jit` is called anew in a loop. */
 export function canonical(jaxpr: Jaxpr): Jaxpr {
-  const { code, hash: shape, literals } = structureOf(jaxpr);
-  let hash = shape;
+  const { code, literals } = structureOf(jaxpr);
+  let hash = hashOf(code);
   for (const l of literals) {
     float[0] = l.value;
     hash = mix(mix(hash, words[0] as number), words[1] as number);

@@ -67,30 +67,27 @@ export function vmap<A extends readonly unknown[], R>(
     const out: { tree?: TreeDef; value?: unknown } = {};
     const closed = traceToJaxpr("vmap", flatFunction("vmap", f as Fn, tree, out), avals);
     const wanted = axesOf("vmap outAxes", outAxes, out.value);
-    const results = evaluate(
-      "vmap",
-      (all) => {
-        const batched = evalBatch(closed.jaxpr, closed.consts, size, all, dims);
-        return batched.outs.map((x, i) => {
-          const want = wanted[i] as BatchDim;
-          const have = batched.dims[i] as BatchDim;
-          if (want === null) {
-            if (have === null) return x;
-            return fail(
-              ShapeError,
-              "vmap",
-              "outAxes may be null only for a result that is the same for all",
-              `null for a batched result ${i}`,
-              "give it an axis",
-            );
-          }
-          const rank = x.ndim + (have === null ? 1 : 0);
-          return moveBatch(x, have, normalizeAxis("vmap outAxes", want, rank), size);
-        });
-      },
-      leaves,
-    );
-    return unflatten(out.tree as TreeDef, results) as Arrays<R>;
+    const { outs } = evaluate("vmap", ["vmap", size, dims, wanted], closed, leaves, (of, all) => {
+      const batched = evalBatch(of.jaxpr, of.consts, size, all, dims);
+      const results = batched.outs.map((x, i) => {
+        const want = wanted[i] as BatchDim;
+        const have = batched.dims[i] as BatchDim;
+        if (want === null) {
+          if (have === null) return x;
+          return fail(
+            ShapeError,
+            "vmap",
+            "outAxes may be null only for a result that is the same for all",
+            `null for a batched result ${i}`,
+            "give it an axis",
+          );
+        }
+        const rank = x.ndim + (have === null ? 1 : 0);
+        return moveBatch(x, have, normalizeAxis("vmap outAxes", want, rank), size);
+      });
+      return { outs: results, note: null };
+    });
+    return unflatten(out.tree as TreeDef, outs) as Arrays<R>;
   };
 }
 

@@ -16,7 +16,7 @@ import {
   type NoRule,
   Zero,
 } from "../primitive.ts";
-import { range, type Shape } from "../shape.ts";
+import { range, type Shape, shapesEqual } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { addTangents, broadcastInDim, expandDims, moveAxis, reduceSum, reshape } from "./linear.ts";
 
@@ -70,8 +70,9 @@ const described: { readonly [C in DTypeClass]: string } = {
   signed: "a signed dtype",
 };
 export function checkClass(op: string, accepts: DTypeClass, ...avals: readonly Aval[]): void {
+  const member = members[accepts];
   for (const a of avals)
-    if (!members[accepts](a.dtype))
+    if (!member(a.dtype))
       fail(
         DTypeError,
         op,
@@ -85,12 +86,13 @@ export function checkClass(op: string, accepts: DTypeClass, ...avals: readonly A
 export function elementwiseShape(op: string, avals: readonly Aval[]): Shape {
   let shape: Shape | null = null;
   for (const a of avals) {
-    if (a.rank === 0) continue;
+    if (a.rank === 0 || a.shape === shape) continue;
     if (shape === null) {
       shape = a.shape;
       continue;
     }
     const have: Shape = shape;
+    if (shapesEqual(a.shape, have)) continue;
     if (a.rank !== have.length || a.shape.some((s, i) => s !== have[i] && s !== 1 && have[i] !== 1))
       fail(
         ShapeError,
@@ -215,7 +217,9 @@ export function elementwise<P extends Params = Record<never, never>>(
     shape: (avals) => {
       checkClass(spec.name, spec.accepts, ...avals);
       const first = avals[0] as Aval;
-      for (const a of avals)
+      let weak = true;
+      for (const a of avals) {
+        weak &&= a.weakType;
         if (a.dtype !== first.dtype)
           fail(
             DTypeError,
@@ -224,13 +228,9 @@ export function elementwise<P extends Params = Record<never, never>>(
             avals.join(" and "),
             "convert one of them, or use the np function, which promotes",
           );
-      return [
-        Aval.of(
-          elementwiseShape(spec.name, avals),
-          spec.result ?? first.dtype,
-          spec.result === undefined && avals.every((a) => a.weakType),
-        ),
-      ];
+      }
+      const shape = elementwiseShape(spec.name, avals);
+      return [Aval.of(shape, spec.result ?? first.dtype, spec.result === undefined && weak)];
     },
     jvp:
       spec.jvp === "zero"
