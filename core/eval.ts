@@ -144,11 +144,13 @@ function givenAway(
   inputs: readonly Storage[],
   donated: readonly boolean[],
 ): boolean[] {
-  const uses = new Map<Storage, number>();
-  for (const s of inputs) uses.set(s, (uses.get(s) ?? 0) + 1);
+  const distinct = new Set(inputs).size === inputs.length;
+  const isAlone = (s: Storage): boolean => inputs.indexOf(s) === inputs.lastIndexOf(s);
   const give = donated.map((d, i) => {
     const a = args[i];
-    return d && a instanceof DeviceArray && a.donatable && uses.get(inputs[i] as Storage) === 1;
+    return (
+      d && a instanceof DeviceArray && a.donatable && (distinct || isAlone(inputs[i] as Storage))
+    );
   });
   for (const r of results) {
     if (r.kind === "argument") give[r.index] = false;

@@ -95,22 +95,31 @@ const met = new Map<number, WeakRef<Jaxpr>>();
 /** A living jaxpr that computes the same, literals included, or the jaxpr itself: what is compiled for one of them
  *  serves all, as when `jit` is called anew in a loop. */
 export function canonical(jaxpr: Jaxpr): Jaxpr {
-  const { code, literals } = structureOf(jaxpr);
-  let hash = hashOf(code);
-  for (const l of literals) {
-    float[0] = l.value;
-    hash = mix(mix(hash, words[0] as number), words[1] as number);
-  }
+  const hash = outline(jaxpr);
   const known = met.get(hash)?.deref();
-  if (known !== undefined) {
-    const other = structureOf(known);
-    if (
-      sameCode(other.code, code) &&
-      literals.every((l, i) => Object.is(l.value, other.literals[i]?.value))
-    )
-      return known;
-  }
+  if (known !== undefined && sameStructure(known, jaxpr)) return known;
   if (met.size >= metLimit) met.delete(met.keys().next().value as number);
   met.set(hash, new WeakRef(jaxpr));
   return jaxpr;
+}
+
+/** A hash of what is at hand: most jaxprs are alone with theirs, and their structure is not needed. */
+function outline({ constVars, inVars, equations }: Jaxpr): number {
+  let hash = constVars.length;
+  for (const v of inVars) hash = mix(hash, v.aval.id);
+  for (const { primitive, inputs, outputs } of equations) {
+    hash = mix(hash, primitive.id);
+    for (const a of inputs) if (isLiteral(a)) hash = mix(hash, a.value * 65536);
+    for (const v of outputs) hash = mix(hash, v.aval.id);
+  }
+  return hash;
+}
+
+function sameStructure(a: Jaxpr, b: Jaxpr): boolean {
+  const one = structureOf(a);
+  const other = structureOf(b);
+  return (
+    sameCode(one.code, other.code) &&
+    one.literals.every((l, i) => Object.is(l.value, other.literals[i]?.value))
+  );
 }

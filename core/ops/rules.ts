@@ -230,6 +230,8 @@ export function elementwise<P extends Params = Record<never, never>>(
           );
       }
       const shape = elementwiseShape(spec.name, avals);
+      if (shape === first.shape && weak === first.weakType && spec.result === undefined)
+        return [first];
       return [Aval.of(shape, spec.result ?? first.dtype, spec.result === undefined && weak)];
     },
     jvp:

@@ -112,9 +112,12 @@ export class WasmExecutable implements Executable {
       const { input, at } = results[i] as { input: boolean; at: number };
       out[i] = (input ? inputs[at] : fresh[at]) as Storage;
     }
-    if (donated !== undefined)
+    if (donated !== undefined) {
+      const returned = results.some((r) => r.input) ? out : [];
       for (let i = 0; i < n; i++)
-        if (donated[i] && !out.includes(inputs[i] as Storage)) heap.free(inputs[i] as WasmStorage);
+        if (donated[i] && !returned.includes(inputs[i] as Storage))
+          heap.free(inputs[i] as WasmStorage);
+    }
     return out;
   }
 
