@@ -243,13 +243,77 @@ describe("heap", () => {
   }, 60_000);
 
   it("bounds tiny arrays by their number", () => {
-    const h = make(1000, 2 ** 20);
-    const all = times(5000, (i) => h.write(backend, new Uint8Array([i & 255])));
-    const inside = all.filter((s) => s.holding.host === null).length;
-    expect(inside).toBeLessThanOrEqual(1024);
-    expect(h.used).toBe(inside * 16);
-    for (const i of [0, 1, 2500, 4999])
+    const h = make(1000, 2 ** 18);
+    const all = times(50_000, (i) => h.write(backend, new Uint8Array([i & 255])));
+    // 64 of them share a holding of 1 KiB, whose record counts as another
+    const holdings = new Set(all.filter((s) => s.holding.host === null).map((s) => s.holding));
+    expect(holdings.size).toBeLessThanOrEqual(128);
+    expect(h.used).toBe(holdings.size * 1024);
+    for (const i of [0, 1, 25_000, 49_999])
       expect([...h.read(all[i] as WasmStorage)]).toEqual([i & 255]);
+  });
+
+  it("keeps small storages apart that share a holding, in the heap and out of it", () => {
+    const h = make(1000, 8 * page);
+    const sizes = [0, 1, 15, 16, 17, 32, 33, 100, 255, 256, 257, 511, 512, 513];
+    const all = sizes.flatMap((n) => times(40, (i) => h.write(backend, fill(n, i))));
+    const check = (): void => {
+      all.forEach((s, i) => {
+        expect(h.read(s)).toEqual(fill(sizes[Math.floor(i / 40)] as number, i % 40));
+        expect(h.address(s) % 16).toBe(0);
+      });
+      const ends = all.filter((s) => s.bytes > 0).map((s) => [h.address(s), s.bytes] as const);
+      ends.sort(([p], [q]) => p - q);
+      ends.forEach(([at, bytes], i) => {
+        const next = ends[i + 1];
+        if (next !== undefined) expect(at + bytes).toBeLessThanOrEqual(next[0]);
+      });
+    };
+    check();
+    for (let i = 0; i < 8; i++) h.create(backend, page);
+    expect(all.every((s) => s.holding.host !== null)).toBe(true);
+    for (const [i, s] of all.entries()) if (s.bytes > 0) expect(only(h.read(s))).toBe(i % 40);
+    all.forEach((s) => {
+      h.address(s);
+    });
+    check();
+  });
+
+  it("gives the memory of small storages back when all that share it are freed", () => {
+    const h = make(1000, 8 * page);
+    const all = times(128, () => h.create(backend, 4));
+    expect(h.used).toBe(2048);
+    const [first, second] = all.slice(0, 64);
+    for (const s of all.slice(1, 64)) h.free(s);
+    h.free(second as WasmStorage);
+    expect(h.used).toBe(2048);
+    expect(() => h.read(second as WasmStorage)).toThrow(BackendError);
+    expect(() => h.pin(second as WasmStorage)).toThrow(BackendError);
+    h.read(first as WasmStorage);
+    h.free(first as WasmStorage);
+    expect(h.used).toBe(1024);
+    // the holding that is open is used again
+    for (const s of all.slice(64)) h.free(s);
+    for (let i = 0; i < 1000; i++) h.free(h.create(backend, 4));
+    expect(h.used).toBe(1024);
+  });
+
+  it("frees small storages between tasks once none that share a holding is left", async () => {
+    setFlagsFromString("--expose-gc");
+    const gc = runInNewContext("gc") as () => void;
+    const h = make(1000, 500 * page);
+    const keep = h.write(backend, fill(256, 1));
+    (() => {
+      for (let i = 0; i < 2000; i++) h.create(backend, 256);
+    })();
+    expect(h.used).toBe(Math.ceil(2001 / 16) * 4096);
+    for (let i = 0; i < 50 && h.used > 8192; i++) {
+      await new Promise((done) => setTimeout(done, 5));
+      gc();
+    }
+    // that of `keep`, and the one that is open
+    expect(h.used).toBe(8192);
+    expect(only(h.read(keep))).toBe(1);
   });
 });
 

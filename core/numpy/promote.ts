@@ -174,6 +174,7 @@ export function promote(op: string, ...inputs: readonly ArrayInput[]): NDArray[]
   if (inputs.length === 2) {
     const x = toArray(op, inputs[0]);
     const y = toArray(op, inputs[1]);
+    if (x.aval === y.aval) return [x, y];
     const { dtype, weakType, rank } = meet(op, x.aval, y.aval);
     return [adapt(x, dtype, weakType, rank), adapt(y, dtype, weakType, rank)];
   }

@@ -95,9 +95,8 @@ export class WasmExecutable implements Executable {
       for (let i = 0; i < n; i++) heap.address(inputs[i] as WasmStorage);
       const table = heap.i32;
       const base = tableAddress >> 2;
-      for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).holding.address;
-      for (let i = 0; i < made; i++)
-        table[base + n + i] = (fresh[i] as WasmStorage).holding.address;
+      for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).address;
+      for (let i = 0; i < made; i++) table[base + n + i] = (fresh[i] as WasmStorage).address;
       table[base + n + made] = arena;
       this.#run(tableAddress);
     } catch (error) {

@@ -13,7 +13,16 @@ const pageBytes = 65536;
  *  more pile up before it looks at objects as old as these. */
 const recordBytes = 1024;
 
-/** What a storage holds: a block of the heap, bytes outside of it, or nothing any more. */
+/** Storages of at most this many bytes share a holding, of at most `sharedBytes` and `mostShares` of them: they are
+ *  made, freed, moved and finalized for a fraction of what a holding costs, and one that stays keeps no more than that. */
+const smallBytes = 512;
+const sharedBytes = 4096;
+const mostShares = 64;
+
+/** 16, 32, 64 … bytes */
+const classOf = (bytes: number): number => (bytes <= 16 ? 0 : 28 - Math.clz32(bytes - 1));
+
+/** What storages hold: a block of the heap, bytes outside of it, or nothing any more. */
 class Holding {
   readonly bytes: number;
   /** dropped instead of copied out */
@@ -25,9 +34,11 @@ class Holding {
   freed = false;
   /** the run that needs it */
   run = 0;
-  group: Group | null = null;
-  /** its place in the group */
-  index = -1;
+  /** storages in it that were not freed */
+  shares = 0;
+  /** what its handles refer to, until that is registered for finalization */
+  token: object | null = null;
+  claim: Claim | null = null;
   /** doubly linked in order of use */
   newer: Holding | null = null;
   older: Holding | null = null;
@@ -37,35 +48,43 @@ class Holding {
   }
 }
 
-/** Storages that were made one after another: a finalizer looks after all of them together, for a finalizer costs more
- *  than an allocation. It frees those that are left when the last handle is gone. */
-class Group {
-  /** what the handles refer to and the finalizer watches; held here until it is registered */
-  token: object | null = {};
-  /** null where a member has left the heap: its bytes must not live until the finalizer runs, which in a synchronous
-   *  loop is never */
-  readonly members: (Holding | null)[] = [];
-  left = 0;
-  /** takes no further members */
-  full = false;
+/** What the finalization registry holds on to. It lets go of the holding when that leaves the heap, or the bytes
+ *  would live until the finalizer runs, which in a synchronous loop is never. */
+interface Claim {
+  holding: Holding | null;
 }
-/** Members of a group, and the bytes from which a storage has one to itself. */
-const groupSize = 64;
-const largeBytes = 4096;
 
-/** The handle of a holding. Arrays refer to it, the heap does not: when the last array is collected so is the handle,
- *  and what it holds is given back. */
+/** The handle of a holding, or of a share of it. Arrays refer to it, the heap does not: when the last array is
+ *  collected so is the handle, and when all its handles are, what a holding holds is given back. */
 export class WasmStorage implements Storage {
   readonly backend: Backend;
   readonly bytes: number;
   readonly holding: Holding;
-  /** that of the group of its holding */
-  token: object | null = null;
-  constructor(backend: Backend, holding: Holding) {
+  /** where it begins in the holding */
+  readonly offset: number;
+  freed = false;
+  /** the same for all handles of a holding: their finalizer watches it */
+  readonly token: object;
+  constructor(backend: Backend, bytes: number, holding: Holding, offset: number, token: object) {
     this.backend = backend;
-    this.bytes = holding.bytes;
+    this.bytes = bytes;
     this.holding = holding;
+    this.offset = offset;
+    this.token = token;
+    holding.shares++;
   }
+  /** valid while the holding is in the heap */
+  get address(): number {
+    return this.holding.address + this.offset;
+  }
+}
+
+/** A holding that may take further small storages, all of one size. */
+interface Open {
+  readonly holding: Holding;
+  readonly token: object;
+  /** bytes taken */
+  used: number;
 }
 
 export interface HeapOptions {
@@ -109,10 +128,12 @@ export class Heap {
   #arena: Holding | null = null;
   /** number of the run that is going on, or of the next one */
   #run = 1;
-  /** groups that are not registered yet; the last one may take further members */
-  #waiting: Group[] = [];
-  readonly #registry = new FinalizationRegistry<Group>(({ members }) => {
-    for (const h of members) if (h !== null) this.#free(h);
+  /** by size class */
+  readonly #open: (Open | undefined)[] = [];
+  /** claims that are not registered yet */
+  #waiting: Claim[] = [];
+  readonly #registry = new FinalizationRegistry<Claim>(({ holding }) => {
+    if (holding !== null) this.#free(holding);
   });
 
   constructor({ reserved, budget, maxPages = 65535, shared = false }: HeapOptions) {
@@ -139,27 +160,50 @@ export class Heap {
 
   /** A storage in the heap, its contents undefined. */
   create(backend: Backend, bytes: number): WasmStorage {
+    if (bytes <= smallBytes) return this.#share(backend, bytes);
     const holding = new Holding(bytes, false);
-    const handle = new WasmStorage(backend, holding);
+    const token = {};
     this.#bringIn(holding);
-    this.#watch(holding, handle);
-    return handle;
+    this.#watch(holding, token);
+    return new WasmStorage(backend, bytes, holding, 0, token);
+  }
+  #share(backend: Backend, bytes: number): WasmStorage {
+    const sizeClass = classOf(bytes);
+    const size = 16 << sizeClass;
+    let open = this.#open[sizeClass];
+    if (open === undefined || open.holding.block === null || open.used === open.holding.bytes) {
+      const holding = new Holding(Math.min(sharedBytes, mostShares * size), false);
+      open = { holding, token: {}, used: 0 };
+      this.#bringIn(holding);
+      this.#watch(holding, open.token);
+      this.#open[sizeClass] = open;
+    } else this.#touch(open.holding);
+    const { holding, token, used } = open;
+    open.used += size;
+    return new WasmStorage(backend, bytes, holding, used, token);
   }
   write(backend: Backend, bytes: Uint8Array): WasmStorage {
     const s = this.create(backend, bytes.byteLength);
-    this.u8.set(bytes, s.holding.address);
+    this.u8.set(bytes, s.address);
     return s;
   }
   /** A copy of the bytes. Reading does not bring them back into the heap. */
-  read({ holding }: WasmStorage): Uint8Array<ArrayBuffer> {
-    this.#checkAlive(holding);
-    if (holding.host !== null) return holding.host.slice();
+  read(s: WasmStorage): Uint8Array<ArrayBuffer> {
+    const { holding, offset, bytes } = s;
+    this.#checkAlive(s);
+    if (holding.host !== null) return holding.host.slice(offset, offset + bytes);
     this.#touch(holding);
-    return this.u8.slice(holding.address, holding.address + holding.bytes);
+    return this.u8.slice(s.address, s.address + bytes);
   }
-  /** Gives the memory back; twice is harmless. */
-  free({ holding }: WasmStorage): void {
-    this.#free(holding);
+  /** Gives the memory back, when all that share it have; twice is harmless. */
+  free(s: WasmStorage): void {
+    if (s.freed) return;
+    s.freed = true;
+    if (--s.holding.shares > 0) return;
+    const open = s.bytes <= smallBytes ? this.#open[classOf(s.bytes)] : undefined;
+    // the next small storage takes its place
+    if (open?.holding === s.holding) open.used = 0;
+    else this.#free(s.holding);
   }
 
   /** Memory that is no storage: it stays where it is, and is not counted, until it is released. */
@@ -173,22 +217,22 @@ export class Heap {
   // ---- runs ----
 
   /** Keeps a storage in the heap until the run ends, once it is there. */
-  pin({ holding }: WasmStorage): void {
-    this.#checkAlive(holding);
-    holding.run = this.#run;
+  pin(s: WasmStorage): void {
+    this.#checkAlive(s);
+    s.holding.run = this.#run;
   }
   /** Address of a storage, brought back if it was out. It is valid until the next allocation, and until the end of
    *  the run if the storage is pinned. */
   address(s: WasmStorage): number {
     const { holding } = s;
-    this.#checkAlive(holding);
+    this.#checkAlive(s);
     if (holding.host !== null) {
       this.#bringIn(holding);
       this.u8.set(holding.host, holding.address);
       holding.host = null;
-      this.#watch(holding, s);
+      this.#watch(holding, s.token);
     } else this.#touch(holding);
-    return holding.address;
+    return s.address;
   }
   /** Scratch for the temporaries of the run that is going on; programs do not nest, so one arena serves all. It is
    *  given up like any old buffer once only programs that need far less of it have been running. */
@@ -211,13 +255,13 @@ export class Heap {
 
   // ---- in and out ----
 
-  #checkAlive(h: Holding): void {
-    if (h.freed)
+  #checkAlive(s: WasmStorage): void {
+    if (s.freed)
       fail(
         BackendError,
         "array",
         "an array must not be used once disposed or donated",
-        `${h.bytes} bytes that are gone`,
+        `${s.bytes} bytes that are gone`,
         "keep it, or use the result that replaced it",
       );
   }
@@ -240,12 +284,9 @@ export class Heap {
     this.#count--;
     h.block = null;
     h.address = -1;
-    const { group } = h;
-    if (group !== null) {
-      group.members[h.index] = null;
-      group.left--;
-      h.group = null;
-    }
+    h.token = null;
+    if (h.claim !== null) h.claim.holding = null;
+    h.claim = null;
   }
   #free(h: Holding): void {
     if (h.freed) return;
@@ -254,30 +295,22 @@ export class Heap {
     h.host = null;
   }
 
-  /** Has `h` freed when its handle is collected, and those of the group are. Finalizers run between tasks only, so
-   *  that nothing needs to be registered before this one ends: most buffers are gone by then. */
-  #watch(h: Holding, handle: WasmStorage): void {
-    const waiting = this.#waiting;
-    const large = h.bytes >= largeBytes;
-    let group = waiting[waiting.length - 1];
-    if (group === undefined || group.full || large) {
-      if (waiting.length === 0) queueMicrotask(() => this.#register());
-      else if (waiting.length > 2 * this.#count + 1024)
-        this.#waiting = waiting.filter((g) => g.left > 0);
-      group = new Group();
-      this.#waiting.push(group);
-    }
-    h.group = group;
-    h.index = group.members.length;
-    group.members.push(h);
-    group.left++;
-    group.full = large || group.members.length === groupSize;
-    handle.token = group.token;
+  /** Has `h` freed when the token is collected, which all its handles refer to. Finalizers run between tasks only, so that nothing needs to be
+   *  registered before this one ends: most buffers are gone by then, and registering costs more than allocating. */
+  #watch(h: Holding, token: object): void {
+    h.token = token;
+    h.claim = { holding: h };
+    if (this.#waiting.length === 0) queueMicrotask(() => this.#register());
+    else if (this.#waiting.length > 2 * this.#count + 1024)
+      this.#waiting = this.#waiting.filter((c) => c.holding !== null);
+    this.#waiting.push(h.claim);
   }
   #register(): void {
-    for (const group of this.#waiting) {
-      if (group.left > 0) this.#registry.register(group.token as object, group);
-      group.token = null;
+    for (const claim of this.#waiting) {
+      const { holding } = claim;
+      if (holding === null) continue;
+      this.#registry.register(holding.token as object, claim);
+      holding.token = null;
     }
     this.#waiting = [];
   }
