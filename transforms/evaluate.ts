@@ -17,6 +17,10 @@ export interface Transformed<N> {
  *  types of the arguments and on what `settings` tells, and on nothing else. */
 export type Transform<N> = (of: ClosedJaxpr, args: readonly NDArray[]) => Transformed<N>;
 
+/** Equations that are worth compiling together. Beyond the larger number compiling takes longer than many evaluations. */
+const fewest = 2;
+const most = 8192;
+
 /** Applies a transform. `settings` are its own name and all else that it goes by; `name` is the user's. */
 export function evaluate<N>(
   name: string,
@@ -29,7 +33,8 @@ export function evaluate<N>(
   if (!isEager()) return transform(of, args);
   // nothing is traced: a tracer has leaked
   for (const x of [...consts, ...args]) if (isTracer(x)) checkAlive(x, name);
-  if (jaxpr.equations.length < 2) return transform(of, args);
+  const { length } = jaxpr.equations;
+  if (length < fewest || length > most) return transform(of, args);
   const { code, literals } = structureOf(jaxpr);
   code.push(paramsKey([name, settings]));
   for (const x of args) code.push(x.aval.id);
