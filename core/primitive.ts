@@ -182,7 +182,9 @@ function hashOf(value: unknown): number {
         return hash;
       }
       if (!isData(value)) return identity(value);
-      for (const k in value) hash = mix(hash, hashOf((value as Record<string, unknown>)[k]));
+      // whatever the order of the keys
+      for (const k in value)
+        hash = (hash + mix(k.length, hashOf((value as Record<string, unknown>)[k]))) | 0;
       return hash;
     }
     case "function":
@@ -220,7 +222,8 @@ function matches(kept: unknown, value: unknown): boolean {
   if (Array.isArray(value) || !isData(value)) return false;
   let count = 0;
   for (const k in kept) {
-    if (!matches((kept as Record<string, unknown>)[k], (value as Record<string, unknown>)[k]))
+    const v = (value as Record<string, unknown>)[k];
+    if ((v === undefined && !(k in value)) || !matches((kept as Record<string, unknown>)[k], v))
       return false;
     count++;
   }
