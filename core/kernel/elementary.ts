@@ -11,8 +11,6 @@ import {
   div,
   type Expr,
   lit,
-  max,
-  min,
   mul,
   polynomial,
   rewrite,
@@ -31,6 +29,9 @@ const iadd = (x: Expr, y: number): Expr => binary("add", x, i(y));
 const shl = (x: Expr, n: number): Expr => binary("shl", x, i(n));
 const shr = (x: Expr, n: number): Expr => binary("shr", x, i(n));
 const abs = (x: Expr): Expr => unary("abs", x);
+/** The smaller, the larger of x and a constant; x where it is NaN. */
+const atMost = (x: Expr, c: Expr): Expr => select(compare("lt", c, x), c, x);
+const atLeast = (x: Expr, c: Expr): Expr => select(compare("lt", x, c), c, x);
 /** |x| with the sign of s */
 const withSign = (x: Expr, s: Expr): Expr =>
   float(binary("or", bits(x), binary("and", bits(s), i(-0x80000000))));
@@ -61,7 +62,7 @@ function reduceByLn2(x: Expr, scaled: Expr): { n: Expr; low: Expr; r: Expr } {
 
 /** eˣ = 2ⁿ·eʳ; 2ⁿ in two factors, so that results below the normal range are rounded once */
 function exp(x: Expr): Expr {
-  const a = max(min(x, f(89)), f(-104));
+  const a = atLeast(atMost(x, f(89)), f(-104));
   const { low, r } = reduceByLn2(a, mul(a, f(Math.LOG2E)));
   const e = add(add(mul(mul(r, r), expTail(r)), r), f(1));
   const n = iadd(low, -0x4b400000);
@@ -72,7 +73,7 @@ function exp(x: Expr): Expr {
 
 /** tanh x = s/(s + 2), s = e²|ˣ| − 1 = 2ⁿ·(eʳ − 1) + (2ⁿ − 1), with the sign of x; 1 from 9.02 on */
 function tanh(x: Expr): Expr {
-  const a = min(abs(x), f(9.02));
+  const a = atMost(abs(x), f(9.02));
   const y = add(a, a);
   const { low, r } = reduceByLn2(y, mul(y, f(Math.LOG2E)));
   const e = add(mul(mul(r, r), expTail(r)), r);
@@ -131,7 +132,7 @@ const angles = new WeakMap<Expr, Angle>();
 function angleOf(x: Expr): Angle {
   let angle = angles.get(x);
   if (angle === undefined) {
-    const bounded = max(min(x, f(largeAngle)), f(-largeAngle));
+    const bounded = atLeast(atMost(x, f(largeAngle)), f(-largeAngle));
     const n = unary("round", mul(bounded, f(2 / Math.PI)));
     const wide = cast(n, "float64");
     const d = (v: number): Expr => lit(v, "float64");

@@ -580,6 +580,8 @@ export class VectorBody {
       case "compare":
         return this.#compare(e);
       case "select": {
+        const extremum = this.#pseudoExtremum(e);
+        if (extremum !== null) return extremum;
         const [test, yes, no] = [e.test, e.yes, e.no].map((x) => this.#vector(x)) as [
           Regs,
           Regs,
@@ -594,6 +596,22 @@ export class VectorBody {
       case "bitcast":
         return this.#vector(e.x);
     }
+  }
+  /** y < x ? y : x and x < y ? y : x are single instructions, unlike the extrema that keep NaN. */
+  #pseudoExtremum({ test, yes, no, dtype }: Expr & { kind: "select" }): Regs | null {
+    if (test.kind !== "compare" || test.op !== "lt") return null;
+    const kind = kindOf(dtype);
+    if (kind !== "f32" && kind !== "f64") return null;
+    const least = test.x === yes && test.y === no;
+    if (!least && (test.x !== no || test.y !== yes)) return null;
+    const [x, y] = [this.#vector(no), this.#vector(yes)];
+    const opcode = (kind === "f32" ? 234 : 246) + (least ? 0 : 1);
+    return this.#each(x.length, (i) => {
+      this.code
+        .get(x[i] as number)
+        .get(y[i] as number)
+        .simd(opcode);
+    });
   }
   #select(test: Regs, yes: Regs, no: Regs, d: DType): Regs {
     const masks = kindOf(d) === "f64" ? this.#wideMask(test[0] as number) : test;
