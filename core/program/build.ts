@@ -19,7 +19,7 @@ import {
 import { type Assignment, axesOf, position, sectionNest } from "./nest.ts";
 import { planMemory } from "./plan.ts";
 import type { Program, ProgramBuffer, Step } from "./types.ts";
-import { unitKernel } from "./unit.ts";
+import { unitKernel, unitKey } from "./unit.ts";
 
 /** A program and what each result of the jaxpr is: a literal, or a position in `program.outputs`. */
 export interface Built {
@@ -29,6 +29,16 @@ export interface Built {
 
 /** Scratch memory of one kernel, in bytes. */
 const maxScratch = 1 << 17;
+
+/** What a kernel's buffer is: a value, by its number in the unit's key, or room for one. */
+type Binding =
+  | { readonly kind: "load" | "store"; readonly variable: number }
+  | {
+      readonly kind: "room";
+      readonly dtype: DType;
+      readonly length: number;
+      readonly place: "temp" | "scratch";
+    };
 
 interface Spec {
   readonly dtype: DType;
@@ -176,31 +186,73 @@ class ProgramBuilder {
   // ---- kernels of loops ----
 
   #loops(unit: LoopUnit, stored: ReadonlySet<Var>): void {
-    const scope = this.#scope();
+    // a repeated node's value is stored by the first unit that computes it, if at all
+    const stores = (v: Var): boolean => stored.has(v) && !this.#places.has(v);
+    const { key, variables } = unitKey(this.#graph, unit, stores);
+    let twin = this.#kernels.get(key);
+    if (twin === undefined) {
+      twin = this.#kernel(unit, new Map(variables.map((v, i) => [v, i])), stores);
+      this.#kernels.set(key, twin);
+    }
+    const args = twin.bindings.map((b): number => {
+      if (b.kind === "room") return this.#add(b.dtype, b.length, b.place);
+      const v = variables[b.variable] as Var;
+      if (b.kind === "load") return this.#places.get(v) as number;
+      const id = this.#buffer(v.aval, "temp");
+      this.#places.set(v, id);
+      return id;
+    });
+    this.#emit(twin.kernel, args);
+  }
+  /** kernels of units by what they compute: the layers of a network share theirs */
+  readonly #kernels = new Map<string, { kernel: Kernel; bindings: readonly Binding[] }>();
+
+  #kernel(
+    unit: LoopUnit,
+    numbers: ReadonlyMap<Var, number>,
+    stores: (v: Var) => boolean,
+  ): { kernel: Kernel; bindings: readonly Binding[] } {
+    const bindings: Binding[] = [];
+    const buffers: KernelBuffer[] = [];
+    const local = new Map<Var, number>();
+    const bind = (b: Binding, buffer: KernelBuffer): number => {
+      bindings.push(b);
+      return buffers.push(buffer) - 1;
+    };
+    const use = (v: Var, kind: "load" | "store"): number => {
+      let at = local.get(v);
+      if (at === undefined) {
+        const { dtype, size: length } = v.aval;
+        const access = kind === "load" ? "read" : "write";
+        at = bind({ kind, variable: numbers.get(v) as number }, { dtype, length, access });
+        local.set(v, at);
+      }
+      return at;
+    };
     let scratch = 0;
     const { body, name } = unitKernel(this.#graph, unit, {
-      load: this.#loads(scope),
-      store: (v) => {
-        // a repeated node's value is stored by the first unit that computes it, if at all
-        if (!stored.has(v) || this.#places.has(v)) return null;
-        const id = this.#buffer(v.aval, "temp");
-        this.#places.set(v, id);
-        return scope.use(id, "write");
-      },
+      load: (v, at) => load(use(v, "load"), at, v.aval.dtype),
+      store: (v) => (stores(v) ? use(v, "store") : null),
       keep: (v, rows, rowLength) => {
-        const own = this.#places.get(v);
-        if (own !== undefined) return { buffer: scope.use(own, "readwrite"), ofRow: false };
+        const own = local.get(v);
+        if (own !== undefined) {
+          buffers[own] = { ...(buffers[own] as KernelBuffer), access: "readwrite" };
+          return { buffer: own, ofRow: false };
+        }
         const { dtype } = v.aval;
         const bytes = rowLength * dtypes[dtype].bytes;
-        const small = scratch + bytes <= maxScratch;
-        if (small) scratch += Math.ceil(bytes / 16) * 16;
-        const id = small
-          ? this.#add(dtype, rowLength, "scratch")
-          : this.#add(dtype, rows * rowLength, "temp");
-        return { buffer: scope.use(id, "readwrite"), ofRow: small };
+        const ofRow = scratch + bytes <= maxScratch;
+        if (ofRow) scratch += Math.ceil(bytes / 16) * 16;
+        const length = ofRow ? rowLength : rows * rowLength;
+        const place = ofRow ? "scratch" : "temp";
+        const buffer = bind(
+          { kind: "room", dtype, length, place },
+          { dtype, length, access: "readwrite" },
+        );
+        return { buffer, ofRow };
       },
     });
-    this.#emit({ kind: "loops", name, buffers: scope.buffers, body }, scope.args);
+    return { kernel: { kind: "loops", name, buffers, body }, bindings };
   }
 
   // ---- kernels over whole operands ----

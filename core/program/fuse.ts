@@ -5,7 +5,6 @@
  *  the passes before it have reduced. Nodes whose value no other unit reads are never stored. */
 import { dtypes } from "../dtype.ts";
 import type { Var } from "../ir/jaxpr.ts";
-import { sizeOf } from "../shape.ts";
 import type { Access, Graph, LoopNode, Node, WholeNode } from "./graph.ts";
 
 export interface LoopUnit {
@@ -36,17 +35,27 @@ const maxMelted = 96;
 /** Work that is repeated by each reader rather than stored for it. */
 const maxRepeated = 4;
 
-/** Points of a node's loops. */
-export const pointsOf = (n: LoopNode): number => sizeOf(n.shape);
-/** Product of the kept (`k`) or reduced (`r`) runs of a pattern. */
-const extentOf = (pattern: string, kind: "k" | "r"): number => {
-  let n = 1;
-  for (const [, size, flag] of pattern.matchAll(/(\d+)([kr])/g))
-    if (flag === kind) n *= Number(size);
-  return n;
-};
-export const rowsOf = (pattern: string): number => extentOf(pattern, "k");
-export const rowLengthOf = (pattern: string): number => extentOf(pattern, "r");
+interface Extents {
+  /** products of the kept and of the reduced runs */
+  readonly rows: number;
+  readonly rowLength: number;
+}
+const extents = new Map<string, Extents>();
+function extentsOf(pattern: string): Extents {
+  let known = extents.get(pattern);
+  if (known === undefined) {
+    let [rows, rowLength] = [1, 1];
+    for (const [, size, flag] of pattern.matchAll(/(\d+)([kr])/g))
+      if (flag === "k") rows *= Number(size);
+      else rowLength *= Number(size);
+    known = { rows, rowLength };
+    if (extents.size >= 4096) extents.clear();
+    extents.set(pattern, known);
+  }
+  return known;
+}
+export const rowsOf = (pattern: string): number => extentsOf(pattern).rows;
+export const rowLengthOf = (pattern: string): number => extentsOf(pattern).rowLength;
 /** True where the elements of a row lie side by side. */
 export const isContiguous = (pattern: string): boolean => pattern.endsWith("r");
 
@@ -61,10 +70,15 @@ class Draft {
   whole: WholeNode | null = null;
   first: number;
   last: number;
+  /** contains a reduction whose loops cannot be shared */
+  readonly opaque: boolean;
+  /** number of the last search that met it */
+  met = 0;
 
   constructor(node: LoopNode | WholeNode) {
     this.first = node.id;
     this.last = node.id;
+    this.opaque = node.kind === "reduce" && node.pattern === null;
     if (node.kind === "whole") {
       this.nodes = [];
       this.whole = node;
@@ -74,7 +88,7 @@ class Draft {
     } else {
       this.nodes = [node];
       this.pattern = node.pattern;
-      this.points = pointsOf(node);
+      this.points = node.points;
       this.cost = node.cost + 1;
     }
   }
@@ -82,7 +96,12 @@ class Draft {
 
 class Fusion {
   readonly #graph: Graph;
-  readonly #drafts = new Map<Node, Draft>();
+  /** by number of the node */
+  readonly #drafts: (Draft | undefined)[] = [];
+  readonly #reads: ReadonlyMap<Var, Access>[] = [];
+  /** nodes that compute what a node reads */
+  readonly #producers: (readonly Node[])[] = [];
+  #search = 0;
   /** loop nodes and whole nodes that read each value in memory */
   readonly #readers = new Map<Var, Set<Node>>();
   readonly #isResult = new Set<Var>();
@@ -94,23 +113,31 @@ class Fusion {
     for (const a of graph.results) for (const v of graph.leaves(a)) this.#isResult.add(v);
     for (const n of graph.nodes) {
       if (n.kind === "alias" || (n.kind !== "whole" && n.virtual)) continue;
-      this.#drafts.set(n, new Draft(n));
-      for (const v of this.#reads(n).keys()) {
+      this.#drafts[n.id] = new Draft(n);
+      const reads = this.#readsOf(n);
+      this.#reads[n.id] = reads;
+      this.#producers[n.id] = [...reads.keys()].flatMap((v) => graph.definition(v) ?? []);
+      for (const v of reads.keys()) {
         const readers = this.#readers.get(v);
         if (readers === undefined) this.#readers.set(v, new Set([n]));
         else readers.add(n);
       }
     }
   }
-  #reads(n: Node): ReadonlyMap<Var, Access> {
+  #readsOf(n: Node): ReadonlyMap<Var, Access> {
     if (n.kind === "map" || n.kind === "reduce") return n.reads;
     const reads = new Map<Var, Access>();
     for (const a of n.equation.inputs) for (const v of this.#graph.leaves(a)) reads.set(v, "other");
     return reads;
   }
+  #all(): Set<Draft> {
+    const all = new Set<Draft>();
+    for (const d of this.#drafts) if (d !== undefined) all.add(d);
+    return all;
+  }
   #draftOf(v: Var): Draft | undefined {
     const node = this.#graph.definition(v);
-    return node === undefined ? undefined : this.#drafts.get(node);
+    return node === undefined ? undefined : this.#drafts[node.id];
   }
 
   run(): Unit[] {
@@ -118,7 +145,7 @@ class Fusion {
       if (n.kind !== "map" && n.kind !== "reduce") continue;
       if (n.virtual) continue;
       for (const [v, access] of n.reads) {
-        const [producer, own] = [this.#draftOf(v), this.#drafts.get(n) as Draft];
+        const [producer, own] = [this.#draftOf(v), this.#drafts[n.id] as Draft];
         if (access !== "other" && producer !== undefined && producer !== own)
           this.#merge(producer, own);
       }
@@ -136,7 +163,7 @@ class Fusion {
       let first: Draft | undefined;
       for (const n of readers) {
         if (n.kind === "whole" || n.kind === "alias" || n.reads.get(v) !== "same") continue;
-        const d = this.#drafts.get(n) as Draft;
+        const d = this.#drafts[n.id] as Draft;
         if (first === undefined || first === d || !this.#merge(first, d)) first = d;
       }
     }
@@ -145,9 +172,7 @@ class Fusion {
   #merge(a: Draft, b: Draft): boolean {
     if (a.whole !== null || b.whole !== null) return false;
     if (a.cost + b.cost > maxCost) return false;
-    const opaque = (d: Draft): boolean =>
-      d.nodes.some((n) => n.kind === "reduce" && n.pattern === null);
-    if (opaque(a) || opaque(b)) return false;
+    if (a.opaque || b.opaque) return false;
     const pattern = a.pattern ?? b.pattern;
     if (pattern === null) {
       if (a.points !== b.points) return false;
@@ -167,30 +192,32 @@ class Fusion {
     a.cost += b.cost;
     a.first = Math.min(a.first, b.first);
     a.last = Math.max(a.last, b.last);
-    for (const n of b.nodes) this.#drafts.set(n, a);
+    for (const n of b.nodes) this.#drafts[n.id] = a;
     return true;
   }
 
   /** True when the values that nodes of a ∪ b read of each other are at hand where they are read, and the kernel is a
    *  sensible one. */
   #sound(a: Draft, b: Draft, pattern: string | null): boolean {
-    const nodes = [...a.nodes, ...b.nodes];
-    const inside = new Set<Node>(nodes);
+    const isInside = (n: Node): boolean => {
+      const d = this.#drafts[n.id];
+      return d === a || d === b;
+    };
+    const rows = pattern === null ? -1 : rowsOf(pattern);
     const stored = new Set<Var>();
     let passes = false;
     let storesPoints = false;
     const outside = new Set<Var>();
-    for (const n of nodes) {
-      const row = pattern !== null && n.kind === "map" && pointsOf(n) === rowsOf(pattern);
+    for (const n of [...a.nodes, ...b.nodes]) {
+      const row = pattern !== null && n.kind === "map" && n.points === rows;
       for (const [v, access] of n.reads) {
         const producer = this.#graph.definition(v);
-        if (producer === undefined || !inside.has(producer)) {
+        if (producer === undefined || !isInside(producer)) {
           outside.add(v);
           continue;
         }
         const p = producer as LoopNode;
-        const rowValue =
-          pattern !== null && (p.kind === "reduce" || pointsOf(p) === rowsOf(pattern));
+        const rowValue = pattern !== null && (p.kind === "reduce" || p.points === rows);
         if (row ? !rowValue || access !== "same" : access !== (rowValue ? pattern : "same"))
           return false;
         if (!row && rowValue) passes = true;
@@ -199,7 +226,7 @@ class Fusion {
         const readers = this.#readers.get(v);
         let leaves = this.#isResult.has(v);
         if (!leaves && readers !== undefined)
-          for (const r of readers) if (!inside.has(r)) leaves = true;
+          for (const r of readers) if (!isInside(r)) leaves = true;
         if (!leaves) continue;
         stored.add(v);
         if (pattern !== null && n.kind === "map" && !row) storesPoints = true;
@@ -215,21 +242,21 @@ class Fusion {
 
   /** True when something outside of both needs `from` and is needed by `to`. */
   #between(from: Draft, to: Draft): boolean {
-    const seen = new Set<Draft>([to, from]);
+    const search = ++this.#search;
+    to.met = search;
+    from.met = search;
     const pending: Draft[] = [to];
-    for (let d = pending.pop(); d !== undefined; d = pending.pop()) {
-      const nodes = d.whole === null ? d.nodes : [d.whole];
-      for (const n of nodes)
-        for (const v of this.#reads(n).keys()) {
-          const p = this.#draftOf(v);
-          if (p === undefined || p === d) continue;
+    for (let d = pending.pop(); d !== undefined; d = pending.pop())
+      for (const n of d.whole === null ? d.nodes : [d.whole])
+        for (const producer of this.#producers[n.id] as readonly Node[]) {
+          const p = this.#drafts[producer.id] as Draft;
+          if (p === d) continue;
           if (p === from && d !== to) return true;
           // what is before all of `from` cannot need it
-          if (seen.has(p) || p.last < from.first) continue;
-          seen.add(p);
+          if (p.met === search || p.last < from.first) continue;
+          p.met = search;
           pending.push(p);
         }
-    }
     return false;
   }
 
@@ -243,9 +270,10 @@ class Fusion {
       if (known === undefined) users.set(v, new Set([d]));
       else known.add(d);
     };
-    for (const d of new Set(this.#drafts.values()))
+    for (const d of this.#all())
       for (const n of d.whole === null ? d.nodes : [d.whole])
-        for (const v of this.#reads(n).keys()) if (this.#draftOf(v) !== d) use(v, d);
+        for (const v of (this.#reads[n.id] as ReadonlyMap<Var, Access>).keys())
+          if (this.#draftOf(v) !== d) use(v, d);
     const isStored = (v: Var): boolean => {
       const producer = this.#draftOf(v);
       return (
@@ -291,28 +319,27 @@ class Fusion {
       if (draft === undefined || readers.size !== 1 || this.#isResult.has(v)) continue;
       if (reader === undefined || reader.kind === "whole" || reader.kind === "alias") continue;
       if (draft.whole !== null || draft.pattern !== null || draft.cost > maxMelted) continue;
-      if (this.#drafts.get(reader) === draft || this.#repeated.has(reader)) continue;
+      if (this.#drafts[reader.id] === draft || this.#repeated.has(reader)) continue;
       if (draft.nodes.some((n) => this.#repeated.has(n))) continue;
       if (draft.nodes.some((n) => n.kind === "reduce" || n.equation.outputs.length > 1)) continue;
-      if (pointsOf(reader) > v.aval.size || reader.reads.get(v) !== "other") continue;
+      if (reader.points > v.aval.size || reader.reads.get(v) !== "other") continue;
       const outputs = draft.nodes.filter((n) => {
         const out = n.equation.outputs[0] as Var;
         if (this.#isResult.has(out)) return true;
-        for (const r of this.#readers.get(out) ?? [])
-          if (this.#drafts.get(r) !== draft) return true;
+        for (const r of this.#readers.get(out) ?? []) if (this.#drafts[r.id] !== draft) return true;
         return false;
       });
-      const into = this.#drafts.get(reader) as Draft;
+      const into = this.#drafts[reader.id] as Draft;
       if (outputs.length !== 1 || into.cost + draft.cost > maxMelted) continue;
       into.cost += draft.cost;
       this.#graph.melt(draft.nodes);
-      for (const n of draft.nodes) this.#drafts.delete(n);
+      for (const n of draft.nodes) this.#drafts[n.id] = undefined;
     }
   }
 
   /** Units in an order in which each comes after those that it reads. */
   #ordered(): Unit[] {
-    const drafts = [...new Set(this.#drafts.values())].sort((a, b) => a.last - b.last);
+    const drafts = [...this.#all()].sort((a, b) => a.last - b.last);
     const out: Unit[] = [];
     const state = new Map<Draft, "open" | "done">();
     const needs = (d: Draft): Draft[] => {
@@ -325,7 +352,7 @@ class Fusion {
         }
       };
       for (const n of d.whole === null ? d.nodes : [d.whole])
-        for (const v of this.#reads(n).keys()) add(v);
+        for (const v of (this.#reads[n.id] as ReadonlyMap<Var, Access>).keys()) add(v);
       return [...found].sort((x, y) => x.last - y.last);
     };
     for (const root of drafts) {

@@ -34,6 +34,8 @@ export interface LoopNode {
   /** axes over which it is computed, and which of them it reduces */
   readonly shape: Shape;
   readonly reduced: readonly boolean[];
+  /** elements of `shape` */
+  readonly points: number;
   /** for a reduction, axis of `shape` of each of its output's axes and of each of its extents; −1 for axes of one element */
   readonly outerAxes: readonly number[];
   readonly innerAxes: readonly number[];
@@ -417,6 +419,7 @@ export class Graph {
       lowering,
       shape,
       reduced: shape.map(() => false),
+      points: out.aval.size,
       outerAxes: [],
       innerAxes: [],
       pattern: null,
@@ -482,6 +485,7 @@ export class Graph {
       lowering,
       shape,
       reduced,
+      points: full,
       outerAxes: outer.map(axis),
       innerAxes: inner.map(axis),
       pattern: simple && pattern.includes("r") ? pattern : null,

@@ -1,9 +1,10 @@
 /** The kernel of a unit of fusion: one loop over its points or, with reductions, passes over each of its rows. */
-import type { Var } from "../ir/jaxpr.ts";
+import { type Atom, isLiteral, type Var } from "../ir/jaxpr.ts";
 import { type Expr, int, KVar, linearIndex, load } from "../kernel/expr.ts";
 import type { ReduceLowering, Stmt } from "../kernel/kernel.ts";
+import { paramsKey } from "../primitive.ts";
 import { type Shape, stridesOf } from "../shape.ts";
-import { isContiguous, type LoopUnit, pointsOf, rowLengthOf, rowsOf } from "./fuse.ts";
+import { isContiguous, type LoopUnit, rowLengthOf, rowsOf } from "./fuse.ts";
 import { axisIndex, Elements, type Graph, type LoopNode, reindex } from "./graph.ts";
 import { type Assignment, axesOf, position, type Section, sectionNest } from "./nest.ts";
 
@@ -72,7 +73,7 @@ class UnitKernel {
 
   #isRow(n: LoopNode): boolean {
     const { pattern } = this.#unit;
-    return pattern !== null && n.kind === "map" && pointsOf(n) === rowsOf(pattern);
+    return pattern !== null && n.kind === "map" && n.points === rowsOf(pattern);
   }
   /** The index of a node's own axes at the point (or row) at hand. */
   #indexOf(n: LoopNode): readonly Expr[] {
@@ -294,3 +295,46 @@ export const unitKernel = (
   memory: UnitMemory,
 ): { readonly body: readonly Stmt[]; readonly name: string } =>
   new UnitKernel(graph, unit, memory).build();
+
+/** What a unit computes, as a string: units with equal keys have the same kernel, with the variables of the one in place
+ *  of those of the other. */
+export function unitKey(
+  graph: Graph,
+  unit: LoopUnit,
+  stores: (v: Var) => boolean,
+): { readonly key: string; readonly variables: readonly Var[] } {
+  const numbers = new Map<Var, number>();
+  const number = (v: Var): number => {
+    let n = numbers.get(v);
+    if (n === undefined) {
+      n = numbers.size;
+      numbers.set(v, n);
+    }
+    return n;
+  };
+  const virtual = new Map<Var, number>();
+  const parts: string[] = [];
+  const atomKey = (a: Atom): string => {
+    const root = isLiteral(a) ? a : graph.root(a);
+    const shape = a.aval.id;
+    if (isLiteral(root)) return `#${shape}:${Object.is(root.value, -0) ? "-0" : root.value}`;
+    if (!graph.isVirtual(root)) return `${number(root)}:${root.aval.id}:${shape}`;
+    let n = virtual.get(root);
+    if (n === undefined) {
+      n = virtual.size;
+      virtual.set(root, n);
+      const definition = graph.definition(root) as LoopNode;
+      const text = equationKey(definition);
+      parts.push(`v${n}.${definition.equation.outputs.indexOf(root)}=${text}`);
+    }
+    return `v${n}:${shape}`;
+  };
+  const equationKey = ({ equation: e }: LoopNode): string =>
+    `${e.primitive.id}.${paramsKey(e.params)}(${e.inputs.map(atomKey).join()})${e.outputs[0]?.aval.id}`;
+  for (const n of unit.nodes) {
+    const text = equationKey(n);
+    const outs = n.equation.outputs.map((v) => `${number(v)}${stores(v) ? "!" : ""}`);
+    parts.push(`${outs.join()}=${text}`);
+  }
+  return { key: `${unit.pattern}|${parts.join(";")}`, variables: [...numbers.keys()] };
+}
