@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Code, Module } from "../core/backend/wasm/encoder.ts";
-import { type GemmDType, gemmModule, gemmSignature } from "../core/backend/wasm/gemm.ts";
+import { type GemmDType, gemmModule, gemmSignature, methods } from "../core/backend/wasm/gemm.ts";
 import { Heap } from "../core/backend/wasm/heap.ts";
 import {
   control,
@@ -264,7 +264,7 @@ describe.runIf(canShare)("the schedule", () => {
         row(out);
         c.get(3).get(2).op(0x6b).i32(n).i32(n);
         for (const stride of [4 * n, 4, 4 * n, 4, 4 * n, 4]) c.i32(stride);
-        c.i32(0).scratch(scratch.gemm).call(product);
+        c.i32(0).i32(methods.packed).i32(0).scratch(scratch.gemm).call(product);
         // whose part it was
         c.get(1).get(2).i32(4).op(0x6c, 0x6a).scratch(0).memory(0x36, 2);
       },

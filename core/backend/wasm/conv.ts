@@ -6,7 +6,7 @@ import { type Expr, KVar } from "../../kernel/expr.ts";
 import type { ConvKernel, ConvSpatial, LoopKernel, Stmt } from "../../kernel/kernel.ts";
 import { set, when } from "../../kernel/kernel.ts";
 import { Code } from "./encoder.ts";
-import { type GemmDType, hasGemm } from "./gemm.ts";
+import { type GemmDType, hasGemm, methods } from "./gemm.ts";
 import { accumulator, plus } from "./templates.ts";
 
 // ---- positions ----
@@ -454,7 +454,7 @@ export function convCalls(plan: ConvPlan, gemm: number, copy: number, scratch: C
         // pieces of the rows after the first add to what is there
         c.i32(0);
         for (const a of split(rows)) c.get(starts.get(a) as number).op(0x72);
-        c.scratch(scratch.gemm).call(gemm);
+        c.i32(methods.packed).i32(0).scratch(scratch.gemm).call(gemm);
       }),
     );
     const toNext =

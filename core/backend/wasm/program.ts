@@ -142,8 +142,7 @@ export function emitProgram(program: Program, shared: boolean): Emitted {
   const emit = (form: Form): KernelFunction => {
     if (form.kind === "loops") return emitKernel(form.loops, library);
     const product = gemm.get(form.product) as number;
-    if (form.kind === "contract")
-      return { code: contractCalls(form.kernel, product, scratch.gemm), range: null };
+    if (form.kind === "contract") return contractCalls(form.kernel, product, scratch.gemm);
     const { code: copy } = emitKernel(form.plan.copy, library);
     const copyIndex = module.add({ params: copy.params, results: [] }, copy);
     return { code: convCalls(form.plan, product, copyIndex, scratch), range: null };

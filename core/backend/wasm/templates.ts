@@ -4,8 +4,10 @@ import * as K from "../../kernel/expr.ts";
 import { type Expr, KVar } from "../../kernel/expr.ts";
 import type { ContractDim, ContractKernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
 import { loop, set } from "../../kernel/kernel.ts";
+import { elements, op, tileColumns, tileRows } from "./contract/element.ts";
 import { Code } from "./encoder.ts";
-import { type GemmDType, hasGemm } from "./gemm.ts";
+import type { KernelFunction } from "./function.ts";
+import { type GemmDType, hasGemm, type Method, methods, mostDirectDepth } from "./gemm.ts";
 
 /** The dtype in which products for a result of dtype `d` are added up. */
 export const accumulator = (d: DType): DType => (isFloat(d) && d !== "float64" ? "float32" : d);
@@ -97,8 +99,8 @@ function collapse(dims: readonly ContractDim[]): ContractDim[] {
 }
 
 const one: ContractDim = { size: 1, lhs: 0, rhs: 0, out: 0 };
-/** Products below this size are not worth packing. */
-const smallProduct = 2048;
+/** Products below this size are not worth a call. */
+const smallProduct = 256;
 
 /** The dtype of the matrix products that make up a contraction, or null where loops serve better. */
 export function contractProduct({ buffers, batch, m, n, k }: ContractKernel): GemmDType | null {
@@ -108,9 +110,136 @@ export function contractProduct({ buffers, batch, m, n, k }: ContractKernel): Ge
   return size(m) * size(n) * size(k) < smallProduct ? null : dtype;
 }
 
+/** One matrix product: C = A·B. */
+interface Product {
+  /** A is the rhs of the contraction */
+  readonly flip: boolean;
+  readonly rows: ContractDim;
+  readonly columns: ContractDim;
+  readonly depth: ContractDim;
+  readonly method: Method;
+  /** the most of the summed dim that is taken at a time */
+  readonly depthBlock: number;
+}
+
+/** bytes of B that the first-level cache holds beside the rest */
+const smallOperand = 2 ** 15;
+/** Products of fewer rows than this do not earn a copy of B. */
+const fewRows = 12;
+
+function planProduct(m: ContractDim, n: ContractDim, k: ContractDim, bytes: number): Product {
+  // products write whole vectors along their columns: (A·B)ᵀ = Bᵀ·Aᵀ where what is contiguous are the rows
+  const flip = n.size === 1 || (m.size !== 1 && n.out !== 1 && m.out === 1);
+  const [rows, columns] = flip ? [n, m] : [m, n];
+  const [a, b] = flip ? (["rhs", "lhs"] as const) : (["lhs", "rhs"] as const);
+  const plan = (method: Method, depthBlock = k.size): Product => ({
+    flip,
+    rows,
+    columns,
+    depth: k,
+    method,
+    depthBlock,
+  });
+  if (rows.size === 1) {
+    if (k[a] === 1 && k[b] === 1) return plan("rowSums");
+    if (columns[b] === 1 && columns.out === 1) return plan("sumOfRows");
+  }
+  const small = columns.size * k.size * bytes <= smallOperand;
+  if (small && k.size <= mostDirectDepth) return plan("direct");
+  if (columns[b] === 1 && rows.size <= fewRows) return plan("direct", 32);
+  return plan("packed");
+}
+
+/** The address of the buffers of a kernel, which loops move along. */
+interface Base {
+  readonly local: number;
+  /** bytes from one index of a dim to the next */
+  readonly stride: (d: ContractDim) => number;
+}
+
+/** base += sign · count · stride, for each base */
+function moveAlong(c: Code, bases: readonly Base[], d: ContractDim, count: () => void): void {
+  for (const { local, stride } of bases) {
+    const by = stride(d);
+    if (by === 0) continue;
+    c.get(local);
+    count();
+    c.i32(by).op(op.mul, op.add).set(local);
+  }
+}
+
+/** Runs `body` for each index of `dims`. */
+function around(
+  c: Code,
+  bases: readonly Base[],
+  dims: readonly ContractDim[],
+  body: () => void,
+): void {
+  const [d, ...others] = dims;
+  if (d === undefined) {
+    body();
+    return;
+  }
+  const i = c.local("i32");
+  c.i32(0).set(i);
+  c.loop(() => {
+    around(c, bases, others, body);
+    moveAlong(c, bases, d, () => c.i32(1));
+    c.get(i).i32(1).op(op.add).tee(i).i32(d.size).op(op.lt).brIf(0);
+  });
+  moveAlong(c, bases, d, () => c.i32(-d.size));
+}
+
+/** Runs `body` for the indices from `lo` to `hi` of `dims`, counted through, the last dim fastest. */
+function aroundPart(
+  c: Code,
+  bases: readonly Base[],
+  dims: readonly ContractDim[],
+  lo: number,
+  hi: number,
+  body: () => void,
+): void {
+  const index = dims.map(() => c.local("i32"));
+  const left = c.local("i32");
+  c.get(lo).set(left);
+  for (const [at, d] of [...dims.entries()].reverse()) {
+    const i = index[at] as number;
+    if (at === 0) c.get(left).set(i);
+    else {
+      c.get(left).i32(d.size).op(op.rem).set(i);
+      c.get(left).i32(d.size).op(op.div).set(left);
+    }
+    moveAlong(c, bases, d, () => c.get(i));
+  }
+  c.get(hi).get(lo).op(op.sub).set(left);
+  c.block(() => {
+    c.loop(() => {
+      c.get(left).i32(0).op(op.le).brIf(1);
+      body();
+      c.block(() => {
+        for (const [at, d] of [...dims.entries()].reverse()) {
+          const i = index[at] as number;
+          moveAlong(c, bases, d, () => c.i32(1));
+          c.get(i).i32(1).op(op.add).tee(i).i32(d.size).op(op.lt).brIf(0);
+          moveAlong(c, bases, d, () => c.i32(-d.size));
+          c.i32(0).set(i);
+        }
+      });
+      c.get(left).i32(1).op(op.sub).set(left).br(0);
+    });
+  });
+}
+
+/** From as many products on, it is those that are shared out, not the rows or columns of each. */
+const manyProducts = 8;
+
 /** A contraction as calls of the matrix product, with `scratch` bytes into the instance's memory for packing. */
-export function contractCalls(kernel: ContractKernel, gemm: number, scratch: number): Code {
-  const width = dtypes[kernel.buffers[2].dtype].bytes;
+export function contractCalls(
+  kernel: ContractKernel,
+  gemm: number,
+  scratch: number,
+): KernelFunction {
+  const { bytes } = dtypes[kernel.buffers[2].dtype];
   // the longest dim of each kind is the product's own; the others are loops around it
   const split = (dims: readonly ContractDim[]): { own: ContractDim; loops: ContractDim[] } => {
     const all = collapse(dims);
@@ -118,67 +247,57 @@ export function contractCalls(kernel: ContractKernel, gemm: number, scratch: num
     return { own, loops: all.filter((d) => d !== own) };
   };
   const [mm, nn, kk] = [split(kernel.m), split(kernel.n), split(kernel.k)];
-  // the product writes whole vectors along its columns: (A·B)ᵀ = Bᵀ·Aᵀ where the rows are what is contiguous
-  const flip = nn.own.out !== 1 && mm.own.out === 1;
-  const c = new Code(["i32", "i32", "i32"]);
-  const bases = [0, 1, 2].map((p) => ({ param: p, local: c.local("i32") }));
-  for (const { param, local } of bases) c.get(param).set(local);
-  const strides = (d: ContractDim): readonly [number, number, number] => [
-    d.lhs * width,
-    d.rhs * width,
-    d.out * width,
-  ];
-  /** runs `body` for each index of `dims`, the bases moved along */
-  const around = (dims: readonly ContractDim[], body: () => void, first?: () => void): void => {
-    const [d, ...rest] = dims;
-    if (d === undefined) {
-      body();
-      return;
-    }
-    const i = c.local("i32");
-    c.i32(0).set(i);
-    c.loop(() => {
-      around(rest, body, first);
-      strides(d).forEach((s, p) => {
-        const { local } = bases[p] as (typeof bases)[number];
-        if (s !== 0) c.get(local).i32(s).op(0x6a).set(local);
-      });
-      first?.();
-      c.get(i).i32(1).op(0x6a).tee(i).i32(d.size).op(0x48).brIf(0);
-    });
-    strides(d).forEach((s, p) => {
-      const { local } = bases[p] as (typeof bases)[number];
-      if (s !== 0)
-        c.get(local)
-          .i32(s * d.size)
-          .op(0x6b)
-          .set(local);
+  const { flip, rows, columns, depth, method, depthBlock } = planProduct(
+    mm.own,
+    nn.own,
+    kk.own,
+    bytes,
+  );
+  const outer = [...collapse(kernel.batch), ...mm.loops, ...nn.loops];
+  const products = outer.reduce((p, d) => p * d.size, 1);
+
+  const c = new Code(["i32", "i32", "i32", "i32", "i32"]);
+  const [lo, hi] = [3, 4] as const;
+  const [lhs, rhs, out] = (["lhs", "rhs", "out"] as const).map(
+    (operand, local): Base => ({ local, stride: (d) => d[operand] * bytes }),
+  ) as [Base, Base, Base];
+  const bases = [lhs, rhs, out];
+  const [a, b] = flip ? [rhs, lhs] : [lhs, rhs];
+  const add = c.local("i32");
+  /** the products of one index of `outer`, with the sizes of rows and columns as given */
+  const product = (m: () => void, n: () => void): void => {
+    c.i32(0).set(add);
+    around(c, bases, kk.loops, () => {
+      for (const { local } of [a, b, out]) c.get(local);
+      m();
+      n();
+      c.i32(depth.size);
+      for (const stride of [
+        a.stride(rows),
+        a.stride(depth),
+        b.stride(depth),
+        b.stride(columns),
+        out.stride(rows),
+        out.stride(columns),
+      ])
+        c.i32(stride);
+      c.get(add).i32(methods[method]).i32(depthBlock);
+      c.scratch(scratch).call(gemm).i32(1).set(add);
     });
   };
-  const add = c.local("i32");
-  around([...collapse(kernel.batch), ...mm.loops, ...nn.loops], () => {
-    c.i32(0).set(add);
-    around(
-      kk.loops,
-      () => {
-        for (const p of flip ? [1, 0, 2] : [0, 1, 2])
-          c.get((bases[p] as (typeof bases)[number]).local);
-        const [rows, columns, depth] = flip ? [nn.own, mm.own, kk.own] : [mm.own, nn.own, kk.own];
-        const [left, right] = flip ? (["rhs", "lhs"] as const) : (["lhs", "rhs"] as const);
-        for (const v of [rows.size, columns.size, depth.size]) c.i32(v);
-        for (const v of [
-          rows[left],
-          depth[left],
-          depth[right],
-          columns[right],
-          rows.out,
-          columns.out,
-        ])
-          c.i32(v * width);
-        c.get(add).scratch(scratch).call(gemm);
-      },
-      () => c.i32(1).set(add),
-    );
-  });
-  return c;
+  const whole = (d: ContractDim) => () => void c.i32(d.size);
+  const part = (): void => void c.get(hi).get(lo).op(op.sub);
+  const shared = rows.size > columns.size ? rows : columns;
+  const align =
+    shared === rows ? tileRows : tileColumns(elements[kernel.buffers[2].dtype as GemmDType]);
+  if (products >= manyProducts || shared.size <= align) {
+    if (outer.length === 0) outer.push(one);
+    aroundPart(c, bases, outer, lo, hi, () => product(whole(rows), whole(columns)));
+    return { code: c, range: { extent: products, align: 1 } };
+  }
+  moveAlong(c, bases, shared, () => c.get(lo));
+  around(c, bases, outer, () =>
+    shared === rows ? product(part, whole(columns)) : product(whole(rows), part),
+  );
+  return { code: c, range: { extent: shared.size, align } };
 }

@@ -1,0 +1,164 @@
+/** What the code of matrix products differs in between float32 and float64, and what it is written with. */
+import type { Code, ValType } from "../encoder.ts";
+
+export interface Element {
+  readonly type: ValType;
+  readonly bytes: number;
+  /** elements of a vector */
+  readonly lanes: number;
+  /** exponent of the alignment of an element */
+  readonly align: number;
+  readonly load: number;
+  readonly store: number;
+  readonly add: number;
+  readonly mul: number;
+  readonly zero: (c: Code) => void;
+  readonly splat: number;
+  readonly loadSplat: number;
+  readonly extractLane: number;
+  readonly vectorAdd: number;
+  readonly vectorMul: number;
+}
+export const elements = {
+  float32: {
+    type: "f32",
+    bytes: 4,
+    lanes: 4,
+    align: 2,
+    load: 0x2a,
+    store: 0x38,
+    add: 0x92,
+    mul: 0x94,
+    zero: (c) => c.f32(0),
+    splat: 19,
+    loadSplat: 9,
+    extractLane: 31,
+    vectorAdd: 228,
+    vectorMul: 230,
+  },
+  float64: {
+    type: "f64",
+    bytes: 8,
+    lanes: 2,
+    align: 3,
+    load: 0x2b,
+    store: 0x39,
+    add: 0xa0,
+    mul: 0xa2,
+    zero: (c) => c.f64(0),
+    splat: 20,
+    loadSplat: 10,
+    extractLane: 33,
+    vectorAdd: 240,
+    vectorMul: 242,
+  },
+} as const satisfies { readonly [d: string]: Element };
+
+/** dtypes that have a matrix product */
+export type GemmDType = keyof typeof elements;
+export const hasGemm = (dtype: string): dtype is GemmDType => Object.hasOwn(elements, dtype);
+
+/** A tile of the product is `tileRows` rows of two vectors. */
+export const tileRows = 4;
+export const tileColumns = (e: Element): number => 2 * e.lanes;
+
+export const op = {
+  eqz: 0x45,
+  eq: 0x46,
+  ne: 0x47,
+  lt: 0x48,
+  gt: 0x4a,
+  le: 0x4c,
+  ge: 0x4e,
+  add: 0x6a,
+  sub: 0x6b,
+  mul: 0x6c,
+  div: 0x6d,
+  rem: 0x6f,
+  and: 0x71,
+  or: 0x72,
+  select: 0x1b,
+} as const;
+
+/** Locals of one type. */
+export const locals = (c: Code, n: number, type: ValType = "i32"): number[] =>
+  Array.from({ length: n }, () => c.local(type));
+
+export const loadVector = (c: Code, e: Element, offset = 0): Code =>
+  c.simd(0).arg(e.align).arg(offset);
+export const storeVector = (c: Code, e: Element, offset = 0): Code =>
+  c.simd(11).arg(e.align).arg(offset);
+
+/** Lanes of the two vectors on the stack: lane i of the result is lane `from[i]` of both, one after the other. */
+export function shuffle(c: Code, e: Element, from: readonly number[]): Code {
+  c.simd(13);
+  for (const lane of from) for (let i = 0; i < e.bytes; i++) c.op(lane * e.bytes + i);
+  return c;
+}
+
+/** The rows of a square of lanes, in locals, become its columns; `spare` are as many locals. */
+export function transposeLanes(
+  c: Code,
+  e: Element,
+  rows: readonly number[],
+  spare: readonly number[],
+): void {
+  const both = (from: readonly number[], to: readonly number[], pairs: number[][]): void =>
+    pairs.forEach(([x, y, ...lanes], i) => {
+      c.get(from[x as number] as number).get(from[y as number] as number);
+      shuffle(c, e, lanes).set(to[i] as number);
+    });
+  if (e.lanes === 2) {
+    both(rows, spare, [
+      [0, 1, 0, 2],
+      [0, 1, 1, 3],
+    ]);
+    rows.forEach((r, i) => {
+      c.get(spare[i] as number).set(r);
+    });
+    return;
+  }
+  both(rows, spare, [
+    [0, 1, 0, 4, 1, 5],
+    [2, 3, 0, 4, 1, 5],
+    [0, 1, 2, 6, 3, 7],
+    [2, 3, 2, 6, 3, 7],
+  ]);
+  both(spare, rows, [
+    [0, 1, 0, 1, 4, 5],
+    [0, 1, 2, 3, 6, 7],
+    [2, 3, 0, 1, 4, 5],
+    [2, 3, 2, 3, 6, 7],
+  ]);
+}
+
+/** for (v = 0; v < limit; v += step); `limit` is a local */
+export function each(c: Code, v: number, limit: number, step: number, body: () => void): void {
+  c.i32(0).set(v);
+  c.block(() => {
+    c.loop(() => {
+      c.get(v).get(limit).op(op.ge).brIf(1);
+      body();
+      c.get(v).i32(step).op(op.add).set(v).br(0);
+    });
+  });
+}
+/** while (v ≥ step) { …; v −= step } */
+export function whileAtLeast(c: Code, v: number, step: number, body: () => void): void {
+  c.block(() => {
+    c.loop(() => {
+      c.get(v).i32(step).op(op.lt).brIf(1);
+      body();
+      c.get(v).i32(step).op(op.sub).set(v).br(0);
+    });
+  });
+}
+/** min(x, y) of the two integers on the stack, kept in locals `x` and `y` */
+export function least(c: Code, x: number, y: number): Code {
+  return c.get(x).get(y).get(x).get(y).op(op.lt, op.select);
+}
+/** min(limit − from, step) into a local */
+export function rest(c: Code, limit: number, from: number, step: number, into: number): void {
+  c.get(limit).get(from).op(op.sub).tee(into).i32(step).get(into).i32(step);
+  c.op(op.lt, op.select).set(into);
+}

@@ -1,0 +1,97 @@
+/** Copies of operands in the order in which tiles read them: panels of some rows, element by element side by side. */
+import { Code, type Signature } from "../encoder.ts";
+import {
+  type Element,
+  loadVector,
+  locals,
+  op,
+  storeVector,
+  transposeLanes,
+  whileAtLeast,
+} from "./element.ts";
+
+/** pack(from, to, rows, depth, rowBytes, depthBytes): panels of `width` rows; the last row stands for rows that are missing,
+ *  whose results nobody reads. */
+export const packSignature: Signature = { params: new Array(6).fill("i32"), results: [] };
+const [FROM, TO, ROWS, DEPTH, ROW, NEXT] = [0, 1, 2, 3, 4, 5] as const;
+
+export function packer(width: number, e: Element): Code {
+  const c = new Code(packSignature.params);
+  const rows = locals(c, width);
+  const vectors = locals(c, e.lanes, "v128");
+  const spare = locals(c, e.lanes, "v128");
+  const left = c.local("i32");
+  const panel = width * e.bytes;
+  const first = rows[0] as number;
+  const forward = (list: readonly number[], by: () => void): void => {
+    for (const r of list) {
+      c.get(r);
+      by();
+      c.op(op.add).set(r);
+    }
+  };
+  const toNext = (panels: number): void =>
+    void c
+      .get(TO)
+      .i32(panels * panel)
+      .op(op.add)
+      .set(TO);
+
+  /** `lanes` elements of each row at a time, turned in registers */
+  const turned = (): void =>
+    whileAtLeast(c, left, e.lanes, () => {
+      for (let at = 0; at < width; at += e.lanes) {
+        vectors.forEach((v, i) => {
+          loadVector(c.get(rows[at + i] as number), e).set(v);
+        });
+        transposeLanes(c, e, vectors, spare);
+        vectors.forEach((v, i) => {
+          storeVector(c.get(TO).get(v), e, i * panel + at * e.bytes);
+        });
+      }
+      forward(rows, () => c.i32(16));
+      toNext(e.lanes);
+    });
+  /** rows that lie side by side */
+  const copied = (): void =>
+    whileAtLeast(c, left, 1, () => {
+      for (let at = 0; at < panel; at += 16) {
+        loadVector(c.get(TO).get(first), e, at);
+        storeVector(c, e, at);
+      }
+      forward([first], () => c.get(NEXT));
+      toNext(1);
+    });
+  const single = (): void =>
+    whileAtLeast(c, left, 1, () => {
+      rows.forEach((r, i) => {
+        c.get(TO)
+          .get(r)
+          .memory(e.load, e.align)
+          .memory(e.store, e.align, i * e.bytes);
+      });
+      forward(rows, () => c.get(NEXT));
+      toNext(1);
+    });
+
+  c.block(() => {
+    c.loop(() => {
+      c.get(ROWS).i32(0).op(op.le).brIf(1);
+      rows.forEach((r, i) => {
+        // min(i, ROWS − 1)
+        c.i32(i).get(ROWS).i32(1).op(op.sub).tee(left).i32(i).get(left).op(op.lt, op.select);
+        c.get(ROW).op(op.mul).get(FROM).op(op.add).set(r);
+      });
+      c.get(DEPTH).set(left);
+      c.get(NEXT).i32(e.bytes).op(op.eq);
+      c.if(null, turned, () => {
+        c.get(ROW).i32(e.bytes).op(op.eq).get(ROWS).i32(width).op(op.ge, op.and);
+        c.if(null, copied);
+      });
+      single();
+      c.get(FROM).get(ROW).i32(width).op(op.mul, op.add).set(FROM);
+      c.get(ROWS).i32(width).op(op.sub).set(ROWS).br(0);
+    });
+  });
+  return c;
+}

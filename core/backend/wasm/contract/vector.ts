@@ -1,0 +1,137 @@
+/** Products of a matrix and a vector, which read the matrix once, in the order in which it lies in memory. */
+import { Code, type Signature } from "../encoder.ts";
+import { type Element, loadVector, locals, op, storeVector, whileAtLeast } from "./element.ts";
+
+const splatAt = (c: Code, e: Element): Code => c.simd(e.loadSplat).arg(e.align).arg(0);
+
+/** rowSums(x, y, yNext, depth, rows, out, outNext, add): out[i] = Σ_p x[p]·y[i, p], x and the rows of y contiguous. */
+export const rowSumsSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
+export function rowSums(e: Element): Code {
+  const c = new Code(rowSumsSignature.params);
+  const [X, Y, NEXT, DEPTH, ROWS, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
+  const group = 4;
+  const rows = locals(c, group);
+  const vectors = locals(c, group, "v128");
+  const sums = locals(c, group, e.type);
+  const xs = c.local("v128");
+  const [x, left, last] = locals(c, 3) as [number, number, number];
+  const forward = (list: readonly number[], bytes: number): void => {
+    for (const r of list) c.get(r).i32(bytes).op(op.add).set(r);
+  };
+  c.block(() => {
+    c.loop(() => {
+      c.get(ROWS).i32(0).op(op.le).brIf(1);
+      c.get(ROWS).i32(1).op(op.sub).set(last);
+      rows.forEach((r, i) => {
+        c.i32(i).get(last).i32(i).get(last).op(op.lt, op.select);
+        c.get(NEXT).op(op.mul).get(Y).op(op.add).set(r);
+      });
+      c.get(X).set(x).get(DEPTH).set(left);
+      for (const v of vectors) {
+        e.zero(c);
+        c.simd(e.splat).set(v);
+      }
+      whileAtLeast(c, left, e.lanes, () => {
+        loadVector(c.get(x), e).set(xs);
+        vectors.forEach((v, i) => {
+          loadVector(c.get(v).get(rows[i] as number), e);
+          c.get(xs).simd(e.vectorMul).simd(e.vectorAdd).set(v);
+        });
+        forward([x, ...rows], 16);
+      });
+      vectors.forEach((v, i) => {
+        for (let lane = 0; lane < e.lanes; lane++) {
+          c.get(v).simd(e.extractLane).op(lane);
+          if (lane > 0) c.op(e.add);
+        }
+        c.set(sums[i] as number);
+      });
+      whileAtLeast(c, left, 1, () => {
+        sums.forEach((s, i) => {
+          c.get(s)
+            .get(rows[i] as number)
+            .memory(e.load, e.align);
+          c.get(x).memory(e.load, e.align).op(e.mul, e.add).set(s);
+        });
+        forward([x, ...rows], e.bytes);
+      });
+      sums.forEach((s, i) => {
+        c.get(last).i32(i).op(op.ge);
+        c.if(null, () => {
+          c.get(ADD);
+          c.if(null, () => c.get(OUT).memory(e.load, e.align).get(s).op(e.add).set(s));
+          c.get(OUT).get(s).memory(e.store, e.align);
+          c.get(OUT).get(OUT_NEXT).op(op.add).set(OUT);
+        });
+      });
+      c.get(Y).get(NEXT).i32(group).op(op.mul, op.add).set(Y);
+      c.get(ROWS).i32(group).op(op.sub).set(ROWS).br(0);
+    });
+  });
+  return c;
+}
+
+/** sumOfRows(x, xNext, y, yNext, depth, columns, out, add): out[j] = Σ_p x[p]·y[p, j], out and the rows of y contiguous. */
+export const sumOfRowsSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
+export function sumOfRows(e: Element): Code {
+  const c = new Code(sumOfRowsSignature.params);
+  const [X, X_NEXT, Y, NEXT, DEPTH, COLUMNS, OUT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
+  const group = 4;
+  const factors = locals(c, group, "v128");
+  const rows = locals(c, group);
+  const sums = locals(c, 2, "v128");
+  const [out, left] = locals(c, 2) as [number, number];
+  const scalar = c.local(e.type);
+  const move = (n: number, bytes: number): void => {
+    for (const p of [out, ...rows.slice(0, n)]) c.get(p).i32(bytes).op(op.add).set(p);
+  };
+  /** adds the next n rows */
+  const pass = (n: number): void => {
+    for (let r = 0; r < n; r++) {
+      splatAt(c.get(X), e).set(factors[r] as number);
+      c.get(X).get(X_NEXT).op(op.add).set(X);
+      c.get(Y).set(rows[r] as number);
+      c.get(Y).get(NEXT).op(op.add).set(Y);
+    }
+    c.get(OUT).set(out).get(COLUMNS).set(left);
+    for (const count of [2, 1]) {
+      const part = sums.slice(0, count);
+      whileAtLeast(c, left, count * e.lanes, () => {
+        part.forEach((s, i) => {
+          loadVector(c.get(out), e, 16 * i).set(s);
+        });
+        for (let r = 0; r < n; r++)
+          part.forEach((s, i) => {
+            loadVector(c.get(s).get(rows[r] as number), e, 16 * i).get(factors[r] as number);
+            c.simd(e.vectorMul).simd(e.vectorAdd).set(s);
+          });
+        part.forEach((s, i) => {
+          storeVector(c.get(out).get(s), e, 16 * i);
+        });
+        move(n, 16 * count);
+      });
+    }
+    whileAtLeast(c, left, 1, () => {
+      c.get(out).memory(e.load, e.align).set(scalar);
+      for (let r = 0; r < n; r++) {
+        c.get(scalar)
+          .get(rows[r] as number)
+          .memory(e.load, e.align);
+        c.get(factors[r] as number)
+          .simd(e.extractLane)
+          .op(0, e.mul, e.add)
+          .set(scalar);
+      }
+      c.get(out).get(scalar).memory(e.store, e.align);
+      move(n, e.bytes);
+    });
+  };
+  c.get(ADD).op(op.eqz);
+  c.if(null, () => {
+    c.get(OUT).i32(0);
+    c.get(COLUMNS).i32(e.bytes).op(op.mul, 0xfc).arg(11).op(0); // memory.fill
+  });
+  whileAtLeast(c, DEPTH, group, () => pass(group));
+  whileAtLeast(c, DEPTH, 1, () => pass(1));
+  return c;
+}
