@@ -7,7 +7,7 @@ import type { Storage } from "../core/backend/backend.ts";
 import { referenceBackend } from "../core/backend/reference/backend.ts";
 import { Allocator, type Block } from "../core/backend/wasm/allocator.ts";
 import { WasmExecutable, wasmBackend as backend } from "../core/backend/wasm/backend.ts";
-import { planConv } from "../core/backend/wasm/conv.ts";
+import { type ConvPlan, planConv } from "../core/backend/wasm/conv.ts";
 import { Heap, type WasmStorage } from "../core/backend/wasm/heap.ts";
 import {
   allDTypes,
@@ -801,8 +801,7 @@ describe("convolutions", () => {
     ) as [number[], number[]];
     expect(runKernel(backend, k, [x, w])[0]).toEqual(naiveConv(k, x, w));
   };
-  const scratch = 4 * 2 ** 20;
-  const isProduct = (k: ConvKernel): boolean => planConv(k, scratch) !== null;
+  const isProduct = (k: ConvKernel): boolean => planConv(k) !== null;
 
   it("are matrix products when they are large", () => {
     const big = { n: 2, c: 3, o: 8, ...plain, spatial: [axis(12, 3), axis(12, 3)] };
@@ -853,31 +852,37 @@ describe("convolutions", () => {
       }
     });
 
-  it("are made in pieces when the matrix is larger than its scratch", () => {
-    // 32·9 rows of 4·1600 columns are 7 MiB: pieces of the columns
-    const wide = {
-      n: 4,
-      c: 32,
+  it("are made in pieces when they are larger than the scratch memory", () => {
+    // 12 images of 40·42·40 are 3.2 MB
+    const images = {
+      n: 12,
+      c: 40,
       o: 4,
       ...plain,
-      spatial: [axis(40, 3, { low: 1, high: 1 }), axis(40, 3, { low: 1, high: 1 })],
+      spatial: [axis(40, 3, { low: 1, high: 1 }), axis(40, 1)],
     };
+    // an image of 24·202·200 is 3.9 MB: pieces of its rows
+    const large = {
+      n: 1,
+      c: 24,
+      o: 4,
+      ...plain,
+      spatial: [axis(200, 3, { low: 1, high: 1 }), axis(200, 1)],
+    };
+    // 40·1600 products to a sum, as in the gradient of a weight
+    const deep = { n: 2, c: 40, o: 4, ...plain, spatial: [axis(42, 40), axis(42, 40)] };
     // the last features first, as in an image of [N, H, W, C]
     const channelsLast = [0, 2, 3, 1];
-    const wideKernels = [undefined, times(3, () => channelsLast)].map((orders) =>
-      conv("float32", wide, orders),
-    );
-    // 40·1600 rows of 9·2 columns, as in the gradient of a weight: pieces of the rows
-    const deep = { n: 2, c: 40, o: 4, ...plain, spatial: [axis(42, 40), axis(42, 40)] };
     const featuresFirst = [1, 0, 2, 3];
-    const deepKernels = [undefined, times(3, () => featuresFirst)].map((orders) =>
-      conv("float64", deep, orders),
+    const kernels = [images, large].flatMap((shape) =>
+      [undefined, times(3, () => channelsLast)].map((orders) => conv("float32", shape, orders)),
     );
-    const inPieces = (side: "rows" | "columns") => (k: ConvKernel) =>
-      (planConv(k, scratch)?.[side].inner ?? []).some((a) => a.step < a.size);
-    expect(wideKernels.some(inPieces("columns"))).toBe(true);
-    expect(deepKernels.some(inPieces("rows"))).toBe(true);
-    for (const k of [...wideKernels, ...deepKernels]) agree(k, 1);
+    for (const orders of [undefined, times(3, () => featuresFirst)])
+      kernels.push(conv("float64", deep, orders));
+    const plans = kernels.map((k) => planConv(k) as ConvPlan);
+    expect(plans.map((p) => p.images)).toEqual([6, 6, 1, 1, 2, 2]);
+    expect(plans.map((p) => p.positions)).toEqual([40, 40, 50, 50, 3, 3]);
+    for (const k of kernels) agree(k, 1);
   }, 60_000);
 
   it("of nothing are zero", () => {

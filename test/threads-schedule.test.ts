@@ -2,13 +2,12 @@
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Code, Module } from "../core/backend/wasm/encoder.ts";
-import { type GemmDType, gemmModule, gemmSignature, methods } from "../core/backend/wasm/gemm.ts";
+import { type GemmDType, gemmModule, importProducts, methods } from "../core/backend/wasm/gemm.ts";
 import { Heap } from "../core/backend/wasm/heap.ts";
 import {
   control,
   programSlots,
   reservedBytes,
-  scratch,
   scratchAddress,
 } from "../core/backend/wasm/layout.ts";
 import { addSchedule, partSignature } from "../core/backend/wasm/schedule.ts";
@@ -61,12 +60,11 @@ class Bench {
       memory: this.heap.memory,
       scratch: new WebAssembly.Global({ value: "i32" }, scratchAddress),
     };
-    const load = (b: Uint8Array<ArrayBuffer>, gemm: WebAssembly.ModuleImports) =>
-      new WebAssembly.Instance(new WebAssembly.Module(b), { env, gemm }).exports;
-    const gemm: WebAssembly.ModuleImports = {};
-    for (const d of products)
-      gemm[d] = load(gemmModule(d, true), {}).gemm as WebAssembly.ExportValue;
-    const exports = load(bytes, gemm);
+    const imports: WebAssembly.Imports = { env };
+    const load = (b: Uint8Array<ArrayBuffer>) =>
+      new WebAssembly.Instance(new WebAssembly.Module(b), imports).exports;
+    for (const d of products) imports[d] = load(gemmModule(d, true)) as WebAssembly.ModuleImports;
+    const exports = load(bytes);
     const table = this.heap.reserve(options.bytes ?? 4 * extent);
     this.tables.push(table.address);
     return () => {
@@ -247,7 +245,7 @@ describe.runIf(canShare)("the schedule", () => {
     // C = A·B for matrices of n × n that follow the table; each part is some rows
     const n = 120;
     const module = new Module();
-    const product = module.import("gemm", "float32", gemmSignature);
+    const product = importProducts(module, "float32").gemm;
     const run = bench.program(
       (c) => {
         const [a, b, out] = [0, 1, 2].map((k) => 4 * n * (1 + k * n)) as [number, number, number];
@@ -264,7 +262,7 @@ describe.runIf(canShare)("the schedule", () => {
         row(out);
         c.get(3).get(2).op(0x6b).i32(n).i32(n);
         for (const stride of [4 * n, 4, 4 * n, 4, 4 * n, 4]) c.i32(stride);
-        c.i32(0).i32(methods.packed).i32(0).scratch(scratch.gemm).call(product);
+        c.i32(0).i32(methods.packed).i32(0).scratch(0).call(product);
         // whose part it was
         c.get(1).get(2).i32(4).op(0x6c, 0x6a).scratch(0).memory(0x36, 2);
       },

@@ -19,15 +19,15 @@ const environment = {
   scratch: new WebAssembly.Global({ value: "i32" }, scratchAddress),
 };
 
-const products = new Map<GemmDType, WebAssembly.ExportValue>();
-function productOf(dtype: GemmDType): WebAssembly.ExportValue {
+const products = new Map<GemmDType, WebAssembly.ModuleImports>();
+function productsOf(dtype: GemmDType): WebAssembly.ModuleImports {
   let f = products.get(dtype);
   if (f === undefined) {
     const module = new WebAssembly.Module(gemmModule(dtype, heap.shared));
-    f = new WebAssembly.Instance(module, { env: environment }).exports.gemm;
-    products.set(dtype, f as WebAssembly.ExportValue);
+    f = new WebAssembly.Instance(module, { env: environment }).exports as WebAssembly.ModuleImports;
+    products.set(dtype, f);
   }
-  return f as WebAssembly.ExportValue;
+  return f;
 }
 
 /** A program as a module; `moduleBytes` is all that is needed to run it again elsewhere. */
@@ -53,8 +53,7 @@ export class WasmExecutable implements Executable {
         [...math].map((name) => [name, hostMath[name] as WebAssembly.ImportValue]),
       ),
     };
-    if (products.size > 0)
-      imports.gemm = Object.fromEntries([...products].map((d) => [d, productOf(d)]));
+    for (const d of products) imports[d] = productsOf(d);
     const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
     this.#run = instance.exports.run as (table: number) => void;
     this.#fresh = program.buffers.flatMap((b, i) => (b.place === "output" ? [i] : []));

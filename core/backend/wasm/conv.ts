@@ -1,477 +1,581 @@
-/** Convolutions. Large ones are matrix products: a patch of the input is copied into the columns of a matrix, which
- *  the weights multiply. The others are loops in the kernel language. */
+/** Convolutions as matrix products that are read in place: the rows are the places (image, output position) a window is
+ *  put at, the columns the output features, the summed dim runs through input feature and window. The address of an
+ *  element of such a row is a sum of one number for the row and one for the place in the window, so that two tables stand
+ *  for the matrix. Input that is padded or dilated is copied first, with zeros where the window sees no element. */
 import { dtypes } from "../../dtype.ts";
 import * as K from "../../kernel/expr.ts";
 import { type Expr, KVar } from "../../kernel/expr.ts";
-import type { ConvKernel, ConvSpatial, LoopKernel, Stmt } from "../../kernel/kernel.ts";
-import { set, when } from "../../kernel/kernel.ts";
+import type {
+  ContractDim,
+  ContractKernel,
+  ConvKernel,
+  ConvSpatial,
+  LoopKernel,
+  Stmt,
+} from "../../kernel/kernel.ts";
+import { when } from "../../kernel/kernel.ts";
+import { elements, op, tileColumns, tileRows } from "./contract/element.ts";
+import { span, staysInside } from "./conv-loops.ts";
 import { Code } from "./encoder.ts";
-import { type GemmDType, hasGemm, methods } from "./gemm.ts";
-import { accumulator, plus } from "./templates.ts";
+import type { KernelFunction } from "./function.ts";
+import { type GemmDType, hasGemm, type Products } from "./gemm.ts";
 
-// ---- positions ----
-
-/** p·stride + r·windowDilation − low: the place in the dilated input that position r of the window sees from output p */
-const seen = (s: ConvSpatial, p: Expr, r: Expr): Expr =>
-  K.add(K.add(K.mul(p, K.int(s.stride)), K.mul(r, K.int(s.windowDilation))), K.int(-s.low));
-
-/** cells of the dilated input */
-const span = (s: ConvSpatial): number => (s.input === 0 ? 0 : (s.input - 1) * s.inputDilation + 1);
-
-/** True when the window never leaves the input. */
-const staysInside = (s: ConvSpatial): boolean =>
-  s.low <= 0 && (s.output - 1) * s.stride + (s.window - 1) * s.windowDilation - s.low < span(s);
-
-/** Whether cell q of the dilated input holds an element, and which one. */
-function cell(s: ConvSpatial, q: Expr): { readonly holds: Expr; readonly at: Expr } {
-  const holds = staysInside(s)
-    ? K.lit(1, "bool")
-    : K.and(K.compare("ge", q, K.int(0)), K.compare("lt", q, K.int(span(s))));
-  if (s.inputDilation === 1) return { holds, at: q };
-  const d = K.int(s.inputDilation);
-  return { holds: K.and(holds, K.compare("eq", K.rem(q, d), K.int(0))), at: K.div(q, d) };
-}
-
-/** The smallest v ≥ 0 with v·step ≥ x. */
-const firstFrom = (x: Expr, step: number): Expr =>
-  K.div(K.add(K.max(x, K.int(0)), K.int(step - 1)), K.int(step));
-
-const within = (x: Expr, least: Expr, most: Expr): Expr => K.min(K.max(x, least), most);
-
-// ---- loops ----
-
-export function convLoops(kernel: ConvKernel): LoopKernel {
-  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial, buffers, name } =
-    kernel;
-  const [x, w, out] = buffers;
-  const acc = new KVar(accumulator(out.dtype), "acc");
-  const n = new KVar("int32", "n");
-  const o = new KVar("int32", "o");
+/** A convolution by windows of one element that see only input, as the contraction that it is. */
+export function pointwise({
+  batch,
+  inFeatures,
+  outFeatures,
+  featureGroups,
+  batchGroups,
+  spatial,
+  buffers,
+  name,
+}: ConvKernel): ContractKernel | null {
+  if (spatial.some((s) => s.window !== 1 || s.low !== 0 || s.inputDilation !== 1)) return null;
+  if (!spatial.every(staysInside) || (featureGroups > 1 && batchGroups > 1)) return null;
+  const groups = featureGroups * batchGroups;
+  const perGroup = outFeatures.size / groups;
   const outBatch = batch.size / batchGroups;
-  const group = K.div(o, K.int(outFeatures.size / featureGroups));
-  const batchGroup = K.div(o, K.int(outFeatures.size / batchGroups));
-  const fromBatch = batchGroups === 1 ? n : K.add(n, K.mul(batchGroup, K.int(outBatch)));
-  const p = spatial.map((_, i) => new KVar("int32", `p${i}`));
-  const r = spatial.map((_, i) => new KVar("int32", `r${i}`));
-  const first = spatial.map((_, i) => new KVar("int32", `first${i}`));
-  const last = spatial.map((_, i) => new KVar("int32", `last${i}`));
-  const at = <T>(list: readonly T[], i: number): T => list[i] as T;
-
-  /** the feature axis of the input innermost, so that no test stands in the inner loop */
-  const c = new KVar("int32", "c");
-  const cells = spatial.map((s, i) => cell(s, seen(s, at(p, i), at(r, i))));
-  const fromX = K.linearIndex(
-    [fromBatch, K.add(K.mul(group, K.int(inFeatures.size)), c), ...cells.map((e) => e.at)],
-    [batch.x, inFeatures.x, ...spatial.map((s) => s.xStride)],
-  );
-  const fromW = K.linearIndex(
-    [o, c, ...r],
-    [outFeatures.w, inFeatures.w, ...spatial.map((s) => s.wStride)],
-  );
-  const sum: Stmt = {
-    kind: "for",
-    v: c,
-    from: K.int(0),
-    to: K.int(inFeatures.size),
-    body: [set(acc, plus(acc, K.load(0, fromX, x.dtype), K.load(1, fromW, w.dtype)))],
+  const nextGroup: ContractDim = {
+    size: groups,
+    lhs: featureGroups > 1 ? inFeatures.size * inFeatures.x : outBatch * batch.x,
+    rhs: perGroup * outFeatures.w,
+    out: perGroup * outFeatures.out,
   };
-
-  /** window positions of axis i and the ones after it; without input dilation those that see the input are a range */
-  const window = (i: number): readonly Stmt[] => {
-    const s = spatial[i];
-    if (s === undefined) return [sum];
-    const v = at(r, i);
-    const whole = { kind: "for", v, from: K.int(0), to: K.int(s.window) } as const;
-    if (staysInside(s) && s.inputDilation === 1) return [{ ...whole, body: window(i + 1) }];
-    if (s.inputDilation === 1)
-      return [{ ...whole, from: at(first, i), to: at(last, i), body: window(i + 1) }];
-    return [{ ...whole, body: [when(at(cells, i).holds, window(i + 1))] }];
+  return {
+    kind: "contract",
+    name,
+    buffers,
+    batch: groups === 1 ? [] : [nextGroup],
+    m: [
+      { size: outBatch, lhs: batch.x, rhs: 0, out: batch.out },
+      ...spatial.map((s) => ({
+        size: s.output,
+        lhs: s.stride * s.xStride,
+        rhs: 0,
+        out: s.outStride,
+      })),
+    ],
+    n: [{ size: perGroup, lhs: 0, rhs: outFeatures.w, out: outFeatures.out }],
+    k: [{ size: inFeatures.size, lhs: inFeatures.x, rhs: inFeatures.w, out: 0 }],
   };
-  const ranges = spatial.flatMap((s, i) => {
-    if (staysInside(s) || s.inputDilation !== 1) return [];
-    const start = K.sub(K.int(s.low), K.mul(at(p, i), K.int(s.stride)));
-    return [
-      set(at(first, i), K.min(firstFrom(start, s.windowDilation), K.int(s.window))),
-      set(
-        at(last, i),
-        K.min(firstFrom(K.add(start, K.int(s.input)), s.windowDilation), K.int(s.window)),
-      ),
-    ];
-  });
-  const whole: readonly Stmt[] = [
-    set(acc, K.lit(0, acc.dtype)),
-    ...ranges,
-    ...window(0),
-    {
-      kind: "store",
-      buffer: 2,
-      index: K.linearIndex(
-        [n, o, ...p],
-        [batch.out, outFeatures.out, ...spatial.map((s) => s.outStride)],
-      ),
-      value: K.cast(acc, out.dtype),
-    },
-  ];
-  const body = [n, o, ...p].reduceRight<readonly Stmt[]>((inner, v, i) => {
-    const size = i === 0 ? outBatch : i === 1 ? outFeatures.size : at(spatial, i - 2).output;
-    return [{ kind: "for", v, from: K.int(0), to: K.int(size), body: inner }];
-  }, whole);
-  return { kind: "loops", name, buffers, body };
 }
 
-// ---- matrix products ----
+// ---- the plan ----
 
-/** An axis of the matrix of columns: of its rows (input feature, window) or of its columns (batch, output). A piece
- *  of it is made at a time, `step` long. */
+/** An axis of the rows (image, output position) or of the summed dim (input feature, window). */
 interface Axis {
   readonly size: number;
-  /** element stride in w (rows) or out (columns) */
-  readonly stride: number;
-  /** where its range is put for the copying kernel */
-  readonly slot: number;
-  step: number;
-}
-
-/** Rows or columns: `outer` axes are taken one index at a time, the `inner` ones make up one dimension of a product. */
-interface Side {
-  readonly outer: Axis[];
-  readonly inner: Axis[];
+  /** element strides: in the input or its copy; in the weights (summed) or the output (rows) */
+  readonly from: number;
+  readonly other: number;
 }
 
 export interface ConvPlan {
   readonly kernel: ConvKernel;
   readonly dtype: GemmDType;
-  readonly rows: Side;
-  readonly columns: Side;
-  /** fills the matrix; its buffers are x, the matrix, and the ranges of all axes */
-  readonly copy: LoopKernel;
+  /** copies one image, from a position of the first spatial axis on; null where the input is read itself */
+  readonly copy: LoopKernel | null;
+  /** elements of a copied image */
+  readonly imageSize: number;
+  /** rows in order; images and positions of the first spatial axis are `made` at most so many at a time */
+  readonly rows: readonly { readonly axis: Axis; readonly role: "image" | "first" | "other" }[];
+  readonly images: number;
+  readonly positions: number;
+  /** axes of the summed dim, by falling stride in the weights: one by one, in chunks, whole */
+  readonly outer: readonly Axis[];
+  readonly chunked: { readonly axis: Axis; readonly step: number };
+  readonly inner: readonly Axis[];
 }
 
-/** Elements of a side's inner axes, by their steps. */
-const extent = ({ inner }: Side): number => inner.reduce((n, a) => n * a.step, 1);
-
-/** Axes by falling stride; those at the end that can be walked as one are the inner ones. */
-function sideOf(axes: readonly Axis[]): Side {
-  const order = [...axes].filter((a) => a.size > 1).sort((a, b) => b.stride - a.stride);
-  let at = Math.max(0, order.length - 1);
-  while (at > 0) {
-    const [upper, lower] = [order[at - 1] as Axis, order[at] as Axis];
-    if (upper.stride !== lower.stride * lower.size) break;
-    at--;
-  }
-  const side = { outer: order.slice(0, at), inner: order.slice(at) };
-  for (const a of side.outer) a.step = 1;
-  return side;
-}
-/** Halves the piece that is made at a time. */
-function shrink(side: Side): void {
-  const first = side.inner[0] as Axis;
-  if (first.step > 1) first.step = Math.ceil(first.step / 2);
-  else side.outer.push(...side.inner.splice(0, 1));
-}
-
-/** Fewer output features than this in a group leave the product's tiles mostly empty. */
+/** Fewer output features than this in a group leave the tiles mostly empty. */
 const leastFeatures = 4;
 const leastWork = 4096;
+/** the most of the summed dim that is taken at a time */
+const mostDepth = 512;
+/** entries of the tables of rows */
+const mostRows = 2 ** 14;
 
-/** How a convolution is done by matrix products with `scratch` bytes for the matrix, or null where loops serve better. */
-export function planConv(kernel: ConvKernel, scratch: number): ConvPlan | null {
+// what a convolution keeps in scratch memory: where the copy begins, tables, a tile, packed weights, copied images
+const position = 0;
+const places = 16;
+const rowPlaces: number = places + 4 * (mostDepth + tileRows);
+const outPlaces: number = rowPlaces + 4 * (mostRows + tileRows);
+const tileBuffer: number = outPlaces + 4 * (mostRows + tileRows);
+const block: number = tileBuffer + 128;
+const blockBytes = 512 * 2 ** 10;
+const imagesAt: number = block + blockBytes;
+const imageBytes = 3 * 2 ** 20;
+/** bytes of scratch that a convolution needs */
+export const convScratch: number = imagesAt + imageBytes;
+
+const product = (list: readonly { readonly size: number }[]): number =>
+  list.reduce((p, a) => p * a.size, 1);
+/** The largest step up to `most` that cuts `size` into nearly equal pieces. */
+const evenStep = (size: number, most: number): number =>
+  Math.ceil(size / Math.ceil(size / Math.max(1, Math.min(most, size))));
+
+/** Cells of a dilated input that `outputs` positions of the window see. */
+const reach = (s: ConvSpatial, outputs: number): number =>
+  (outputs - 1) * s.stride + (s.window - 1) * s.windowDilation + 1;
+
+/** How a convolution is done by products, or null where loops serve better. */
+export function planConv(kernel: ConvKernel): ConvPlan | null {
   const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial, buffers } = kernel;
   const { dtype } = buffers[2];
   if (!hasGemm(dtype) || buffers.some((b) => b.dtype !== dtype)) return null;
   if (featureGroups > 1 && batchGroups > 1) return null;
   const perGroup = outFeatures.size / (featureGroups * batchGroups);
-  let slot = 0;
-  const axis = (size: number, stride: number): Axis => ({ size, stride, slot: slot++, step: size });
-  const columnAxes = [
-    axis(batch.size / batchGroups, batch.out),
-    ...spatial.map((s) => axis(s.output, s.outStride)),
+  const images = batch.size / batchGroups;
+  const area = spatial.reduce((p, s) => p * s.output, 1);
+  const depth = spatial.reduce((p, s) => p * s.window, inFeatures.size);
+  if (perGroup < leastFeatures || images * area * depth * perGroup < leastWork) return null;
+
+  const copied = spatial.some((s) => !staysInside(s) || s.inputDilation !== 1);
+  const first = spatial[0];
+  /** with so many positions of the first axis at a time */
+  const layout = (positions: number) => {
+    const sizes = spatial.map((s, i) => reach(s, i === 0 ? positions : s.output));
+    const order = [
+      { size: inFeatures.size, x: inFeatures.x, at: -1 },
+      ...spatial.map((s, i) => ({ size: sizes[i] as number, x: s.xStride, at: i })),
+    ].sort((a, b) => b.x - a.x);
+    const strides = new Map<number, number>();
+    let imageSize = 1;
+    for (const a of [...order].reverse()) {
+      strides.set(a.at, imageSize);
+      imageSize *= a.size;
+    }
+    return { order, strides, imageSize };
+  };
+  const bytes = dtypes[dtype].bytes;
+  const fits = (positions: number): boolean =>
+    (area / (first?.output ?? 1)) * positions <= mostRows &&
+    (!copied || layout(positions).imageSize * bytes <= imageBytes);
+  let positions = first?.output ?? 1;
+  while (positions > 1 && !fits(positions)) positions = Math.ceil(positions / 2);
+  if (!fits(positions)) return null;
+  const { order, strides, imageSize } = layout(positions);
+  const whole = positions === (first?.output ?? 1);
+  const atOnce = whole
+    ? Math.min(
+        Math.floor(mostRows / area),
+        copied ? Math.floor(imageBytes / (imageSize * bytes)) : mostRows,
+      )
+    : 1;
+
+  const stride = (at: number): number =>
+    copied
+      ? (strides.get(at) as number)
+      : at < 0
+        ? inFeatures.x
+        : (spatial[at] as ConvSpatial).xStride;
+  const rows: ConvPlan["rows"] = [
+    {
+      role: "image" as const,
+      axis: { size: images, from: copied ? imageSize : batch.x, other: batch.out },
+    },
+    ...spatial
+      .map((s, i) => ({
+        role: i === 0 ? ("first" as const) : ("other" as const),
+        axis: { size: s.output, from: s.stride * stride(i), other: s.outStride },
+      }))
+      .sort((a, b) => b.axis.other - a.axis.other),
   ];
-  const rowAxes = [
-    axis(inFeatures.size, inFeatures.w),
-    ...spatial.map((s) => axis(s.window, s.wStride)),
-  ];
-  const work = [...columnAxes, ...rowAxes].reduce((n, a) => n * a.size, perGroup);
-  if (perGroup < leastFeatures || work < leastWork) return null;
-  const columns = sideOf(columnAxes);
-  const rows = sideOf(rowAxes);
-  while (extent(rows) * extent(columns) * dtypes[dtype].bytes > scratch)
-    shrink(extent(columns) > extent(rows) ? columns : rows);
-  const place = (side: Side): readonly number[] =>
-    [...side.outer, ...side.inner].map((a) => a.slot);
+  const summed = [
+    { size: inFeatures.size, from: stride(-1), other: inFeatures.w },
+    ...spatial.map((s, i) => ({
+      size: s.window,
+      from: s.windowDilation * stride(i),
+      other: s.wStride,
+    })),
+  ]
+    .filter((a) => a.size > 1)
+    .sort((a, b) => b.other - a.other);
+  if (summed.length === 0) summed.push({ size: 1, from: 0, other: 0 });
+  let at = summed.length - 1;
+  while (at > 0 && product(summed.slice(at)) * 2 <= mostDepth) at--;
+  const inner = summed.slice(at + 1);
+  const chunked = summed[at] as Axis;
   return {
     kernel,
     dtype,
+    copy: copied ? copyKernel(kernel, order) : null,
+    imageSize,
     rows,
-    columns,
-    copy: copyKernel(kernel, place(rows), place(columns), slot),
+    images: evenStep(images, atOnce),
+    positions,
+    outer: summed.slice(0, at),
+    chunked: {
+      axis: chunked,
+      step: evenStep(chunked.size, Math.floor(mostDepth / product(inner))),
+    },
+    inner,
   };
 }
 
-/** Copies what the ranges of the axes select into a dense matrix: row by row, and in a row along the columns, the axes
- *  of both in the given order; zero where the window sees padding. */
+/** Copies one image into a dense one of the given axes: cells of the dilated input that windows see, zero where it has no
+ *  element. Its buffers are the image, the copy, and the position on the first spatial axis at which the copy begins. */
 function copyKernel(
   kernel: ConvKernel,
-  rowSlots: readonly number[],
-  columnSlots: readonly number[],
-  slots: number,
+  order: readonly { readonly size: number; readonly x: number; readonly at: number }[],
 ): LoopKernel {
-  const { batch, inFeatures, spatial, buffers, name } = kernel;
+  const { spatial, buffers, name } = kernel;
   const { dtype } = buffers[0];
-  const index = Array.from({ length: slots }, (_, i) => new KVar("int32", `i${i}`));
-  const from = index.map((_, i) => new KVar("int32", `from${i}`));
-  const to = index.map((_, i) => new KVar("int32", `to${i}`));
-  const at = <T>(list: readonly T[], i: number): T => list[i] as T;
   const row = new KVar("int32", "row");
-  const rank = spatial.length;
-  const cells = spatial.map((s, i) => cell(s, seen(s, at(index, 1 + i), at(index, rank + 2 + i))));
+  const begin = new KVar("int32", "begin");
+  const index = new Map(order.map(({ at }) => [at, new KVar("int32", `i${at + 1}`)]));
+  const zero = K.lit(0, dtype);
+  /** the place on an axis, and whether an element is there; `least` is the first cell that is copied */
+  const cells = order.map(({ at, x }) => {
+    const i = index.get(at) as KVar;
+    const s = spatial[at];
+    if (s === undefined) return { offset: K.mul(i, K.int(x)), holds: K.lit(1, "bool") };
+    const q = K.add(at === 0 ? K.add(i, begin) : i, K.int(-s.low));
+    const d = K.int(s.inputDilation);
+    const inside = staysInside(s)
+      ? K.lit(1, "bool")
+      : K.and(K.compare("ge", q, K.int(0)), K.compare("lt", q, K.int(span(s))));
+    const holds =
+      s.inputDilation === 1 ? inside : K.and(inside, K.compare("eq", K.rem(q, d), K.int(0)));
+    return { offset: K.mul(K.div(q, d), K.int(x)), holds };
+  });
+  const all = (list: typeof cells): Expr =>
+    list.reduce<Expr>((e, c) => K.and(e, c.holds), K.lit(1, "bool"));
   const read = K.load(
     0,
-    K.linearIndex(
-      [at(index, 0), at(index, rank + 1), ...cells.map((c) => c.at)],
-      [batch.x, inFeatures.x, ...spatial.map((s) => s.xStride)],
-    ),
+    cells.reduce<Expr>((e, c) => K.add(e, c.offset), K.int(0)),
     dtype,
   );
-  const zero = K.lit(0, dtype);
+  const last = order.at(-1) as (typeof order)[number];
   const along = (
-    slot: number,
+    a: (typeof order)[number],
     body: readonly Stmt[],
-    start: Expr = at(from, slot),
-    end: Expr = at(to, slot),
-  ): Stmt => ({
-    kind: "for",
-    v: at(index, slot),
-    from: start,
-    to: end,
-    body,
-  });
-
-  // one row of the innermost column axis
-  const inner = columnSlots.at(-1) ?? 0;
+    from: Expr = K.int(0),
+    to: Expr = K.int(a.size),
+  ): Stmt => ({ kind: "for", v: index.get(a.at) as KVar, from, to, body });
   const put = (value: Expr): Stmt => ({
     kind: "store",
     buffer: 1,
-    index: K.add(row, K.sub(at(index, inner), at(from, inner))),
+    index: K.add(row, index.get(last.at) as KVar),
     value,
   });
-  const inside = (skip: number): Expr =>
-    cells.reduce<Expr>((all, c, i) => (i === skip ? all : K.and(all, c.holds)), K.lit(1, "bool"));
-  const s = spatial[inner - 1];
-  const line: Stmt[] = [];
-  if (s === undefined || s.inputDilation !== 1)
-    line.push(along(inner, [put(K.cond(inside(-1), read, zero))]));
-  else {
-    // the columns that see the input are a range, empty where another axis sees padding
-    const first = new KVar("int32", "first");
-    const last = new KVar("int32", "last");
-    const start = K.sub(K.int(s.low), K.mul(at(index, rank + 1 + inner), K.int(s.windowDilation)));
-    const [low, high] = [at(from, inner), at(to, inner)];
-    const test = inside(inner - 1);
-    line.push(
-      set(first, within(firstFrom(start, s.stride), low, high)),
-      set(
-        last,
-        K.select(
-          test,
-          within(firstFrom(K.add(start, K.int(s.input)), s.stride), first, high),
-          first,
-        ),
-      ),
-      along(inner, [put(zero)], low, first),
-      along(inner, [put(read)], first, last),
-      along(inner, [put(zero)], last, high),
-    );
-  }
-  line.push(set(row, K.add(row, K.sub(at(to, inner), at(from, inner)))));
-
-  const loops = (order: readonly number[], body: readonly Stmt[]): readonly Stmt[] =>
-    order.reduceRight<readonly Stmt[]>((b, slot) => [along(slot, b)], body);
-  const named = [...rowSlots, ...columnSlots];
-  const body: Stmt[] = [
-    set(row, K.int(0)),
-    // axes of one element have no loop
-    ...index.flatMap((v, i) => (named.includes(i) ? [] : [set(v, K.int(0))])),
-    ...index.flatMap((_, i) =>
-      named.includes(i) || i === inner
-        ? [
-            set(at(from, i), K.load(2, K.int(2 * i), "int32")),
-            set(at(to, i), K.load(2, K.int(2 * i + 1), "int32")),
-          ]
-        : [],
-    ),
-    ...loops(rowSlots, loops(columnSlots.length === 0 ? [] : columnSlots.slice(0, -1), line)),
-  ];
+  // the elements of a line are a range of it, where there are no holes in between
+  const s = spatial[last.at];
+  const clamp = (x: Expr): Expr => K.min(K.max(x, K.int(0)), K.int(last.size));
+  const origin = last.at === 0 ? K.sub(K.int(s?.low ?? 0), begin) : K.int(s?.low ?? 0);
+  const [from, to] =
+    s === undefined || staysInside(s)
+      ? [K.int(0), K.int(last.size)]
+      : [clamp(origin), clamp(K.add(origin, K.int(s.input)))];
+  const [start, end] = [new KVar("int32", "start"), new KVar("int32", "end")];
+  const line: readonly Stmt[] =
+    s !== undefined && s.inputDilation !== 1
+      ? [along(last, [put(K.cond(all(cells), read, zero))])]
+      : [
+          when(
+            all(cells.slice(0, -1)),
+            [
+              along(last, [put(zero)], K.int(0), start),
+              along(last, [put(read)], start, end),
+              along(last, [put(zero)], end, K.int(last.size)),
+            ],
+            [along(last, [put(zero)])],
+          ),
+        ];
+  const set = (v: KVar, value: Expr): Stmt => ({ kind: "set", v, value });
   return {
     kind: "loops",
-    name: `${name} columns`,
+    name: `${name} input`,
     buffers: [
       buffers[0],
       { dtype, length: 0, access: "write" },
-      { dtype: "int32", length: 2 * slots, access: "read" },
+      { dtype: "int32", length: 1, access: "read" },
     ],
-    body,
+    body: [
+      set(row, K.int(0)),
+      set(begin, K.load(2, K.int(0), "int32")),
+      set(start, from),
+      set(end, to),
+      ...order
+        .slice(0, -1)
+        .reduceRight<readonly Stmt[]>(
+          (body, a) => [along(a, body)],
+          [...line, set(row, K.add(row, K.int(last.size)))],
+        ),
+    ],
   };
 }
 
-/** Where in the instance's scratch memory a convolution keeps what it needs. */
-export interface ConvScratch {
-  /** ranges of the axes: up to 2·(2 + 2·rank) int32 */
-  readonly ranges: number;
-  readonly columns: number;
-  readonly gemm: number;
-}
+// ---- the calls ----
 
-/** The function of a planned convolution, given the indices of the product and of the copying kernel. */
-export function convCalls(plan: ConvPlan, gemm: number, copy: number, scratch: ConvScratch): Code {
-  const { kernel, rows, columns } = plan;
-  const { batch, inFeatures, outFeatures, featureGroups, batchGroups } = kernel;
-  const width = dtypes[plan.dtype].bytes;
-  const c = new Code(["i32", "i32", "i32"]);
-  const [x, w, out] = [0, 1, 2] as const;
+/** What threads share out. */
+type Shared = "groups" | "images" | "features" | "positions";
+
+/** The function of a planned convolution, given the index of its copying kernel. */
+export function convCalls(plan: ConvPlan, products: Products, copy: number | null): KernelFunction {
+  const { kernel, rows, outer, chunked, inner } = plan;
+  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial } = kernel;
+  const { bytes } = dtypes[plan.dtype];
+  const width = tileColumns(elements[plan.dtype]);
   const groups = featureGroups * batchGroups;
   const perGroup = outFeatures.size / groups;
-  const starts = new Map<Axis, number>();
-  const ends = new Map<Axis, number>();
+  const images = batch.size / batchGroups;
+  const first = spatial[0]?.output ?? 1;
+  const shared: Shared =
+    groups >= 8
+      ? "groups"
+      : images >= 8
+        ? "images"
+        : perGroup >= 8 * width
+          ? "features"
+          : first > images && first >= 8
+            ? "positions"
+            : perGroup > images && perGroup > width
+              ? "features"
+              : "images";
+  const range = {
+    groups: { extent: groups, align: 1 },
+    images: { extent: images, align: 1 },
+    features: { extent: perGroup, align: width },
+    positions: { extent: first, align: 1 },
+  }[shared];
 
-  const range = (slot: number, from: () => void, to: () => void): void => {
-    c.scratch(scratch.ranges);
-    from();
-    c.memory(0x36, 2, slot * 8);
-    c.scratch(scratch.ranges);
-    to();
-    c.memory(0x36, 2, slot * 8 + 4);
-  };
-  /** runs `body` for each piece of the axes that are not made whole */
-  const pieces = (axes: readonly Axis[], body: () => void): void => {
-    const [a, ...rest] = axes;
-    if (a === undefined) {
-      body();
-      return;
-    }
-    const start = c.local("i32");
-    const end = c.local("i32");
-    starts.set(a, start);
-    ends.set(a, end);
-    c.i32(0).set(start);
-    c.loop(() => {
-      c.get(start)
-        .i32(a.step)
-        .op(0x6a)
-        .tee(end)
-        .i32(a.size)
-        .get(end)
-        .i32(a.size)
-        .op(0x48, 0x1b)
-        .set(end);
-      range(
-        a.slot,
-        () => c.get(start),
-        () => c.get(end),
-      );
-      pieces(rest, body);
-      c.get(end).tee(start).i32(a.size).op(0x48).brIf(0);
+  const c = new Code(["i32", "i32", "i32", "i32", "i32"]);
+  const [X, W, OUT, LO, HI] = [0, 1, 2, 3, 4] as const;
+  /** for (v = from; v < to; v = end) with end = min(v + step, to), over what this call has of an extent */
+  const pieces = (
+    kind: Shared | null,
+    extent: number,
+    step: number,
+    body: (start: number, count: number) => void,
+  ): void => {
+    const [v, to, count] = [c.local("i32"), c.local("i32"), c.local("i32")] as const;
+    if (kind === shared) c.get(LO).set(v).get(HI).set(to);
+    else c.i32(0).set(v).i32(extent).set(to);
+    c.block(() => {
+      c.loop(() => {
+        c.get(v).get(to).op(op.ge).brIf(1);
+        c.get(to).get(v).op(op.sub).tee(count).i32(step).get(count).i32(step);
+        c.op(op.lt, op.select).set(count);
+        body(v, count);
+        c.get(v).get(count).op(op.add).set(v).br(0);
+      });
     });
   };
-  const split = (side: Side): Axis[] =>
-    [...side.outer, ...side.inner].filter((a) => a.step < a.size);
-  /** elements of the piece at hand */
-  const size = (side: Side): void => {
-    c.i32(side.inner.filter((a) => !starts.has(a)).reduce((n, a) => n * a.size, 1));
-    for (const a of side.inner) {
-      const start = starts.get(a);
-      if (start !== undefined)
-        c.get(ends.get(a) as number)
-          .get(start)
-          .op(0x6b, 0x6c);
-    }
-  };
-  /** address of the first element of the piece at hand */
-  const address = (base: number, side: Side): void => {
+  /** pushes base + index·elements */
+  const offset = (base: number, ...terms: (readonly [index: number, elements: number])[]): Code => {
     c.get(base);
-    for (const a of [...side.outer, ...side.inner]) {
-      const start = starts.get(a);
-      if (start !== undefined)
-        c.get(start)
-          .i32(a.stride * width)
-          .op(0x6c, 0x6a);
+    for (const [i, n] of terms)
+      if (n !== 0)
+        c.get(i)
+          .i32(n * bytes)
+          .op(op.mul, op.add);
+    return c;
+  };
+  /** into `table`, the sums of the indices of axes times their strides; `count` is the size of an axis, or the local that
+   *  has it */
+  const fill = (
+    table: number,
+    axes: readonly { readonly stride: number; readonly count: () => void }[],
+  ): void => {
+    const at = c.local("i32");
+    const go = (depth: number, sum: number): void => {
+      const axis = axes[depth];
+      if (axis === undefined) {
+        c.get(at).get(sum).memory(0x36, 2).get(at).i32(4).op(op.add).set(at);
+        return;
+      }
+      const [left, next] = [c.local("i32"), c.local("i32")] as const;
+      c.get(sum).set(next);
+      axis.count();
+      c.set(left);
+      c.loop(() => {
+        go(depth + 1, next);
+        c.get(next)
+          .i32(axis.stride * bytes)
+          .op(op.add)
+          .set(next);
+        c.get(left).i32(1).op(op.sub).tee(left).brIf(0);
+      });
+    };
+    const zero = c.local("i32");
+    c.i32(0).set(zero);
+    c.scratch(table).set(at);
+    go(0, zero);
+    // the last entry stands for rows of a tile that are missing
+    for (let i = 0; i < tileRows - 1; i++) {
+      c.get(at).get(at).i32(4).op(op.sub).memory(0x28, 2).memory(0x36, 2);
+      c.get(at).i32(4).op(op.add).set(at);
     }
   };
 
-  for (let slot = 0; slot < 2 * (1 + kernel.spatial.length); slot++)
-    range(
-      slot,
-      () => c.i32(0),
-      () => c.i32(1),
-    );
-  for (const a of [...rows.inner, ...columns.inner])
-    range(
-      a.slot,
-      () => c.i32(0),
-      () => c.i32(a.size),
-    );
-  const group = c.local("i32");
-  c.i32(groups).set(group);
-  c.loop(() => {
-    pieces(split(columns), () =>
-      pieces(split(rows), () => {
-        c.get(x).scratch(scratch.columns).scratch(scratch.ranges).call(copy);
-        const rowStride = (rows.inner.at(-1)?.stride ?? 0) * width;
-        const columnStride = (columns.inner.at(-1)?.stride ?? 0) * width;
-        const weights = (): void => address(w, rows);
-        const matrix = (): void => void c.scratch(scratch.columns);
-        const nextRow = (): void => {
-          size(columns);
-          c.i32(width).op(0x6c);
-        };
-        // whole vectors are written along the columns of the product: those of the output that are contiguous
-        const flip = columnStride !== width && outFeatures.out === 1;
-        if (flip) {
-          matrix();
-          weights();
+  fill(
+    places,
+    [{ ...chunked.axis, size: chunked.step }, ...inner].map((a) => ({
+      stride: a.from,
+      count: () => void c.i32(a.size),
+    })),
+  );
+  const [x, w, out, source, target, add] = Array.from({ length: 6 }, () => c.local("i32")) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const nextGroup =
+    featureGroups > 1 ? inFeatures.size * inFeatures.x : (batch.size / batchGroups) * batch.x;
+  pieces("groups", groups, 1, (group) => {
+    offset(X, [group, nextGroup]).set(x);
+    offset(W, [group, perGroup * outFeatures.w]).set(w);
+    offset(OUT, [group, perGroup * outFeatures.out]).set(out);
+    pieces("images", images, plan.images, (image, imageCount) =>
+      pieces("positions", first, plan.positions, (from, positionCount) => {
+        offset(out, [image, batch.out], [from, spatial[0]?.outStride ?? 0]).set(target);
+        if (copy === null) {
+          offset(
+            x,
+            [image, batch.x],
+            [from, (spatial[0]?.stride ?? 0) * (spatial[0]?.xStride ?? 0)],
+          );
+          c.i32(spatial.reduce((n, s) => n - s.low * s.xStride, 0) * bytes)
+            .op(op.add)
+            .set(source);
         } else {
-          weights();
-          matrix();
+          c.scratch(position)
+            .get(from)
+            .i32(spatial[0]?.stride ?? 0)
+            .op(op.mul)
+            .memory(0x36, 2);
+          const [i, image1] = [c.local("i32"), c.local("i32")] as const;
+          c.scratch(imagesAt).tee(source).set(image1);
+          c.i32(0).set(i);
+          c.loop(() => {
+            offset(x, [image, batch.x], [i, batch.x]).get(image1).scratch(position).call(copy);
+            c.get(image1)
+              .i32(plan.imageSize * bytes)
+              .op(op.add)
+              .set(image1);
+            c.get(i).i32(1).op(op.add).tee(i).get(imageCount).op(op.lt).brIf(0);
+          });
         }
-        address(out, columns);
-        if (flip) {
-          size(columns);
-          c.i32(perGroup);
-          size(rows);
-          c.i32(width);
-          nextRow();
-          c.i32(rowStride).i32(outFeatures.w * width);
-          c.i32(columnStride).i32(outFeatures.out * width);
-        } else {
-          c.i32(perGroup);
-          size(columns);
-          size(rows);
-          c.i32(outFeatures.w * width).i32(rowStride);
-          nextRow();
-          c.i32(width);
-          c.i32(outFeatures.out * width).i32(columnStride);
+        const count =
+          ({ role, axis }: ConvPlan["rows"][number]) =>
+          (): void =>
+            void (role === "image"
+              ? c.get(imageCount)
+              : role === "first"
+                ? c.get(positionCount)
+                : c.i32(axis.size));
+        fill(
+          rowPlaces,
+          rows.map((r) => ({ stride: r.axis.from, count: count(r) })),
+        );
+        fill(
+          outPlaces,
+          rows.map((r) => ({ stride: r.axis.other, count: count(r) })),
+        );
+        const rowCount = c.local("i32");
+        c.i32(1);
+        for (const r of rows) {
+          count(r)();
+          c.op(op.mul);
         }
-        // pieces of the rows after the first add to what is there
-        c.i32(0);
-        for (const a of split(rows)) c.get(starts.get(a) as number).op(0x72);
-        c.i32(methods.packed).i32(0).scratch(scratch.gemm).call(gemm);
+        c.set(rowCount).i32(0).set(add);
+        blocks(rowCount);
       }),
     );
-    const toNext =
-      featureGroups > 1 ? inFeatures.size * inFeatures.x : (batch.size / batchGroups) * batch.x;
-    c.get(x)
-      .i32(toNext * width)
-      .op(0x6a)
-      .set(x);
-    c.get(w)
-      .i32(perGroup * outFeatures.w * width)
-      .op(0x6a)
-      .set(w);
-    c.get(out)
-      .i32(perGroup * outFeatures.out * width)
-      .op(0x6a)
-      .set(out);
-    c.get(group).i32(1).op(0x6b).tee(group).brIf(0);
   });
-  return c;
+  return { code: c, range };
+
+  /** The products of the rows in the tables with all features, over all of the summed dim. */
+  function blocks(rowCount: number): void {
+    const held = product(inner);
+    const starts: (readonly [number, Axis])[] = [];
+    const go = (at: number): void => {
+      const axis = outer[at];
+      if (axis !== undefined) {
+        pieces(null, axis.size, 1, (i) => {
+          starts.push([i, axis]);
+          go(at + 1);
+          starts.pop();
+        });
+        return;
+      }
+      pieces(null, chunked.axis.size, chunked.step, (start, count) => {
+        starts.push([start, chunked.axis]);
+        block1(count);
+        starts.pop();
+        c.i32(1).set(add);
+      });
+    };
+    const block1 = (count: number): void => {
+      const depth = c.local("i32");
+      c.get(count).i32(held).op(op.mul).set(depth);
+      const mostColumns = Math.floor(blockBytes / (chunked.step * held * bytes * width));
+      pieces("features", perGroup, Math.max(1, mostColumns) * width, (feature, columns) => {
+        packWeights(feature, columns, count, depth);
+        offset(source, ...starts.map(([i, a]) => [i, a.from] as const));
+        c.scratch(rowPlaces).scratch(outPlaces).get(rowCount).scratch(places).get(depth);
+        c.scratch(block).get(columns);
+        offset(target, [feature, outFeatures.out]);
+        c.i32((rows.at(-1) as ConvPlan["rows"][number]).axis.other * bytes);
+        c.i32(outFeatures.out * bytes);
+        c.get(add).scratch(tileBuffer).call(products.patches);
+      });
+    };
+    /** Packs the weights of a block: as much at once as lies in memory at equal distances. */
+    const packWeights = (feature: number, columns: number, count: number, depth: number): void => {
+      const axes = [chunked.axis, ...inner];
+      let at = axes.length - 1;
+      while (at > 0) {
+        const [a, b] = [axes[at - 1] as Axis, axes[at] as Axis];
+        if (a.other !== b.other * b.size) break;
+        at--;
+      }
+      const to = c.local("i32");
+      c.scratch(block).set(to);
+      const length = product(axes.slice(Math.max(1, at)));
+      const one = (indices: readonly (readonly [number, Axis])[]): void => {
+        offset(
+          w,
+          [feature, outFeatures.w],
+          ...[...starts, ...indices].map(([i, a]) => [i, a.other] as const),
+        );
+        c.get(to).get(columns);
+        if (at === 0) c.get(depth);
+        else c.i32(length);
+        c.i32(outFeatures.w * bytes).i32((axes.at(-1) as Axis).other * bytes);
+        c.get(depth)
+          .i32(width * bytes)
+          .op(op.mul)
+          .call(products.pack);
+        if (at > 0)
+          c.get(to)
+            .i32(length * width * bytes)
+            .op(op.add)
+            .set(to);
+      };
+      const around = (level: number, indices: readonly (readonly [number, Axis])[]): void => {
+        if (level >= at) {
+          one(indices);
+          return;
+        }
+        const axis = axes[level] as Axis;
+        const i = c.local("i32");
+        c.i32(0).set(i);
+        c.loop(() => {
+          around(level + 1, [...indices, [i, axis]]);
+          c.get(i).i32(1).op(op.add).tee(i);
+          if (level === 0) c.get(count);
+          else c.i32(axis.size);
+          c.op(op.lt).brIf(0);
+        });
+      };
+      around(0, []);
+    };
+    go(0);
+  }
 }

@@ -15,7 +15,15 @@ import {
   tileRows,
 } from "./contract/element.ts";
 import { packer, packSignature } from "./contract/pack.ts";
-import { placer, placeSignature, tile, tileSignature } from "./contract/tile.ts";
+import { patches, patchesSignature } from "./contract/patches.ts";
+import {
+  listedTile,
+  listedTileSignature,
+  placer,
+  placeSignature,
+  tile,
+  tileSignature,
+} from "./contract/tile.ts";
 import { rowSums, rowSumsSignature, sumOfRows, sumOfRowsSignature } from "./contract/vector.ts";
 import { Code, Module, type Signature } from "./encoder.ts";
 
@@ -128,6 +136,11 @@ function packedProduct(e: Element, parts: Parts): Code {
     number,
     number,
   ];
+  const panelBytes = (width: number): void =>
+    void c
+      .get(kc)
+      .i32(width * e.bytes)
+      .op(op.mul);
   c.get(SCRATCH).tee(pa).i32(blockBytesA).op(op.add).tee(pb);
   c.i32(blockBytesB).op(op.add).set(buffer);
   depthBlock(c, () => c.i32(blockDepth), most);
@@ -148,10 +161,13 @@ function packedProduct(e: Element, parts: Parts): Code {
     c.loop(() => {
       c.get(N).get(nn).op(op.sub).set(nc);
       least(c, nc, width).set(nc);
-      address(c, B, [kk, BK], [nn, BN]).get(pb).get(nc).get(kc).get(BN).get(BK).call(parts.packB);
+      address(c, B, [kk, BK], [nn, BN]).get(pb).get(nc).get(kc).get(BN).get(BK);
+      panelBytes(columnsOf);
+      c.call(parts.packB);
       each(c, mm, M, blockRows, () => {
         rest(c, M, mm, blockRows, mc);
         address(c, A, [mm, AM], [kk, AK]).get(pa).get(mc).get(kc).get(AM).get(AK);
+        panelBytes(tileRows);
         c.call(parts.packA);
         each(c, j, nc, columnsOf, () => {
           rest(c, nc, j, columnsOf, columns);
@@ -218,7 +234,11 @@ function directProduct(e: Element, parts: Parts): Code {
     c.get(whole).get(N).op(op.lt);
     c.if(null, () => {
       address(c, B, [kk, BK], [whole, BN]).get(SCRATCH);
-      c.get(N).get(whole).op(op.sub).get(kc).get(BN).get(BK).call(parts.packB);
+      c.get(N).get(whole).op(op.sub).get(kc).get(BN).get(BK);
+      c.get(kc)
+        .i32(columnsOf * e.bytes)
+        .op(op.mul)
+        .call(parts.packB);
     });
     each(c, i, M, tileRows, () => {
       rest(c, M, i, tileRows, rows);
@@ -253,7 +273,18 @@ function directProduct(e: Element, parts: Parts): Code {
   return c;
 }
 
-/** The module of the products of one element type; it exports `gemm`. */
+/** What the module of an element type exports. */
+const exported = { gemm: gemmSignature, pack: packSignature, patches: patchesSignature };
+/** The functions of one element type, as a program's module knows them. */
+export type Products = { readonly [name in keyof typeof exported]: number };
+
+/** Imports the functions of an element type from the module that `gemmModule` makes, under the type's name. */
+export function importProducts(module: Module, dtype: GemmDType): Products {
+  const index = (name: keyof typeof exported): number => module.import(dtype, name, exported[name]);
+  return { gemm: index("gemm"), pack: index("pack"), patches: index("patches") };
+}
+
+/** The module of the products of one element type. */
 export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayBuffer> {
   const e: Element = elements[dtype];
   const module = new Module();
@@ -262,7 +293,7 @@ export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayB
     packB: module.add(packSignature, packer(tileColumns(e), e)),
     packedTile: module.add(tileSignature, tile(e, true)),
     directTile: module.add(tileSignature, tile(e, false)),
-    place: module.add(placeSignature, placer(e)),
+    place: module.add(placeSignature, placer(e, false)),
   };
   const packed = module.add(gemmSignature, packedProduct(e, parts));
   const direct = module.add(gemmSignature, directProduct(e, parts));
@@ -284,6 +315,13 @@ export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayB
     c.if(null, call);
   }
   module.export("gemm", module.add(gemmSignature, c));
+  module.export("pack", parts.packB);
+  const listed = {
+    rowsTile: module.add(listedTileSignature, listedTile(e, false)),
+    columnsTile: module.add(listedTileSignature, listedTile(e, true)),
+    place: module.add(placeSignature, placer(e, true)),
+  };
+  module.export("patches", module.add(patchesSignature, patches(e, listed)));
   return module.encode(shared);
 }
 

@@ -1,4 +1,5 @@
 /** What lies below the heap: the table of a run's pointers, what threads agree by, and scratch memory. */
+import { convScratch } from "./conv.ts";
 import { type GemmDType, gemmScratch } from "./gemm.ts";
 
 export const tableEntries = 16384;
@@ -54,20 +55,11 @@ export const slotWords = 4;
 export const held = -64;
 const scratchHeader = 64;
 
-// in scratch memory: panels of the matrix product, ranges and columns of a convolution, rows of loop kernels
-const gemmOffset = 0;
-const rangesOffset = gemmScratch;
-const columnsOffset = rangesOffset + 1024;
-export const columnsBytes: number = 4 * 2 ** 20;
-const rowsOffset = columnsOffset + columnsBytes;
-export const scratch = {
-  ranges: rangesOffset,
-  columns: columnsOffset,
-  gemm: gemmOffset,
-  rows: rowsOffset,
-} as const;
+/** Where in scratch memory the rows of loop kernels lie: above what contractions and convolutions use, one after the
+ *  other. */
+export const scratchRows: number = Math.ceil(Math.max(gemmScratch, convScratch) / 64) * 64;
 /** of one instance, with the header */
-export const scratchBytes: number = scratchHeader + rowsOffset + 2 ** 18;
+export const scratchBytes: number = scratchHeader + scratchRows + 2 ** 18;
 /** from the beginning of an instance's memory to where its scratch memory begins */
 export const scratchStart: number = scratchHeader;
 

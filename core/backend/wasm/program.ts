@@ -4,12 +4,13 @@ import { expandElementary } from "../../kernel/elementary.ts";
 import { type Expr, operands } from "../../kernel/expr.ts";
 import type { ContractKernel, Kernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
-import { type ConvPlan, convCalls, convLoops, planConv } from "./conv.ts";
+import { type ConvPlan, convCalls, planConv, pointwise } from "./conv.ts";
+import { convLoops } from "./conv-loops.ts";
 import { emitKernel } from "./emit.ts";
 import { Code, Module } from "./encoder.ts";
 import type { KernelFunction, Range } from "./function.ts";
-import { type GemmDType, gemmSignature } from "./gemm.ts";
-import { columnsBytes, scratch } from "./layout.ts";
+import { type GemmDType, importProducts, type Products } from "./gemm.ts";
+import { scratchRows } from "./layout.ts";
 import { hostMath, Library } from "./library.ts";
 import { addSchedule, partSignature } from "./schedule.ts";
 import { contractCalls, contractLoops, contractProduct } from "./templates.ts";
@@ -74,7 +75,9 @@ function formOf(kernel: Kernel): Form {
         : { kind: "contract", kernel, product };
     }
     case "conv": {
-      const plan = planConv(kernel, columnsBytes);
+      const plain = pointwise(kernel);
+      if (plain !== null) return formOf(plain);
+      const plan = planConv(kernel);
       return plan === null
         ? { kind: "loops", loops: convLoops(kernel) }
         : { kind: "conv", plan, product: plan.dtype };
@@ -116,7 +119,7 @@ class Bindings {
     for (const id of args) {
       const slot = this.#slots.get(id);
       const { place, offset } = this.#program.buffers[id] as ProgramBuffer;
-      if (place === "scratch") code.scratch(scratch.rows + offset);
+      if (place === "scratch") code.scratch(scratchRows + offset);
       else {
         code.get(table).memory(0x28, 2, (slot ?? this.#slots.size) * 4);
         if (slot === undefined && offset > 0) code.i32(offset).op(0x6a);
@@ -131,21 +134,21 @@ export function emitProgram(program: Program, shared: boolean): Emitted {
   const library = new Library(module);
   const forms = new Map<Kernel, Form>();
   for (const { kernel } of program.steps) if (!forms.has(kernel)) forms.set(kernel, formOf(kernel));
-  const gemm = new Map<GemmDType, number>();
+  const products = new Map<GemmDType, Products>();
   for (const form of forms.values())
-    if (form.kind !== "loops")
-      gemm.set(form.product, module.import("gemm", form.product, gemmSignature));
+    if (form.kind !== "loops") products.set(form.product, importProducts(module, form.product));
   const math = new Set<string>();
   for (const form of forms.values()) if (form.kind === "loops") intrinsicsOf(form.loops, math);
   for (const name of math) library.math(name);
 
   const emit = (form: Form): KernelFunction => {
     if (form.kind === "loops") return emitKernel(form.loops, library);
-    const product = gemm.get(form.product) as number;
-    if (form.kind === "contract") return contractCalls(form.kernel, product, scratch.gemm);
+    const from = products.get(form.product) as Products;
+    if (form.kind === "contract") return contractCalls(form.kernel, from);
+    if (form.plan.copy === null) return convCalls(form.plan, from, null);
     const { code: copy } = emitKernel(form.plan.copy, library);
     const copyIndex = module.add({ params: copy.params, results: [] }, copy);
-    return { code: convCalls(form.plan, product, copyIndex, scratch), range: null };
+    return convCalls(form.plan, from, copyIndex);
   };
   const bindings = new Bindings(program);
   const functions = new Map<Kernel, EmittedKernel>();
@@ -199,5 +202,5 @@ export function emitProgram(program: Program, shared: boolean): Emitted {
   });
   module.export("run", module.add({ params: ["i32"], results: [] }, entry));
   const bytes = module.encode(shared);
-  return { bytes, math, products: new Set(gemm.keys()), parallel: jobs > 0 };
+  return { bytes, math, products: new Set(products.keys()), parallel: jobs > 0 };
 }

@@ -7,7 +7,14 @@ import { loop, set } from "../../kernel/kernel.ts";
 import { elements, op, tileColumns, tileRows } from "./contract/element.ts";
 import { Code } from "./encoder.ts";
 import type { KernelFunction } from "./function.ts";
-import { type GemmDType, hasGemm, type Method, methods, mostDirectDepth } from "./gemm.ts";
+import {
+  type GemmDType,
+  hasGemm,
+  type Method,
+  methods,
+  mostDirectDepth,
+  type Products,
+} from "./gemm.ts";
 
 /** The dtype in which products for a result of dtype `d` are added up. */
 export const accumulator = (d: DType): DType => (isFloat(d) && d !== "float64" ? "float32" : d);
@@ -233,12 +240,8 @@ function aroundPart(
 /** From as many products on, it is those that are shared out, not the rows or columns of each. */
 const manyProducts = 8;
 
-/** A contraction as calls of the matrix product, with `scratch` bytes into the instance's memory for packing. */
-export function contractCalls(
-  kernel: ContractKernel,
-  gemm: number,
-  scratch: number,
-): KernelFunction {
+/** A contraction as calls of the matrix product. */
+export function contractCalls(kernel: ContractKernel, { gemm }: Products): KernelFunction {
   const { bytes } = dtypes[kernel.buffers[2].dtype];
   // the longest dim of each kind is the product's own; the others are loops around it
   const split = (dims: readonly ContractDim[]): { own: ContractDim; loops: ContractDim[] } => {
@@ -282,7 +285,7 @@ export function contractCalls(
       ])
         c.i32(stride);
       c.get(add).i32(methods[method]).i32(depthBlock);
-      c.scratch(scratch).call(gemm).i32(1).set(add);
+      c.scratch(0).call(gemm).i32(1).set(add);
     });
   };
   const whole = (d: ContractDim) => () => void c.i32(d.size);

@@ -59,7 +59,7 @@ function work(setup: WorkerSetup, math: WebAssembly.ModuleImports): void {
   const at = setup.control;
   const words = new Int32Array(memory.buffer);
   const env = { memory, scratch: new WebAssembly.Global({ value: "i32" }, scratch) };
-  const gemm: WebAssembly.ModuleImports = {};
+  const imports: WebAssembly.Imports = { env, math };
   const modules: { number: number; help: ((epoch: number) => void) | null }[] = [];
   Atomics.store(words, (at.alive >> 2) + index, setup.number);
   Atomics.add(words, at.ready >> 2, 1);
@@ -100,13 +100,9 @@ function work(setup: WorkerSetup, math: WebAssembly.ModuleImports): void {
         const bytes = new Uint8Array(memory.buffer, address >>> 0, length).slice();
         // bytes that were given up meanwhile belong to a job that is over
         if (Atomics.load(words, entry) !== number) continue;
-        const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), {
-          env,
-          math,
-          gemm,
-        });
+        const { exports } = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
         if (k < products.length)
-          gemm[products[k] as string] = exports.gemm as WebAssembly.ExportValue;
+          imports[products[k] as string] = exports as WebAssembly.ModuleImports;
         else module.help = exports.help as (epoch: number) => void;
       } catch {
         // the others go on without this thread

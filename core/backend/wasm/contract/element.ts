@@ -67,6 +67,8 @@ export const op = {
   eq: 0x46,
   ne: 0x47,
   lt: 0x48,
+  /** < of unsigned integers */
+  below: 0x49,
   gt: 0x4a,
   le: 0x4c,
   ge: 0x4e,

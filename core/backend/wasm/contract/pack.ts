@@ -10,17 +10,17 @@ import {
   whileAtLeast,
 } from "./element.ts";
 
-/** pack(from, to, rows, depth, rowBytes, depthBytes): panels of `width` rows; the last row stands for rows that are missing,
- *  whose results nobody reads. */
-export const packSignature: Signature = { params: new Array(6).fill("i32"), results: [] };
-const [FROM, TO, ROWS, DEPTH, ROW, NEXT] = [0, 1, 2, 3, 4, 5] as const;
+/** pack(from, to, rows, depth, rowBytes, depthBytes, panelBytes): panels of `width` rows, which begin `panelBytes` apart; the
+ *  last row stands for rows that are missing, whose results nobody reads. */
+export const packSignature: Signature = { params: new Array(7).fill("i32"), results: [] };
+const [FROM, PANEL, ROWS, DEPTH, ROW, NEXT, APART] = [0, 1, 2, 3, 4, 5, 6] as const;
 
 export function packer(width: number, e: Element): Code {
   const c = new Code(packSignature.params);
   const rows = locals(c, width);
   const vectors = locals(c, e.lanes, "v128");
   const spare = locals(c, e.lanes, "v128");
-  const left = c.local("i32");
+  const [TO, left] = locals(c, 2) as [number, number];
   const panel = width * e.bytes;
   const first = rows[0] as number;
   const forward = (list: readonly number[], by: () => void): void => {
@@ -83,6 +83,7 @@ export function packer(width: number, e: Element): Code {
         c.get(ROW).op(op.mul).get(FROM).op(op.add).set(r);
       });
       c.get(DEPTH).set(left);
+      c.get(PANEL).tee(TO).get(APART).op(op.add).set(PANEL);
       c.get(NEXT).i32(e.bytes).op(op.eq);
       c.if(null, turned, () => {
         c.get(ROW).i32(e.bytes).op(op.eq).get(ROWS).i32(width).op(op.ge, op.and);

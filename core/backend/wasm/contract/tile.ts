@@ -13,28 +13,106 @@ import {
   storeVector,
   tileColumns,
   tileRows,
+  transposeLanes,
   whileAtLeast,
 } from "./element.ts";
+
+/** The sums of a tile: two vectors for each row. */
+class Tile {
+  readonly #c: Code;
+  readonly #e: Element;
+  readonly #sums: readonly number[];
+  readonly #b: readonly number[];
+  readonly #a: number;
+
+  constructor(c: Code, e: Element) {
+    this.#c = c;
+    this.#e = e;
+    this.#sums = locals(c, tileRows * 2, "v128");
+    this.#b = locals(c, 2, "v128");
+    this.#a = c.local("v128");
+  }
+
+  /** Adds the product of a column of A, whose elements lie `offset` bytes from the pointers, and a row of B. */
+  step(a: readonly { readonly pointer: number; readonly offset: number }[], b: number): void {
+    const [c, e] = [this.#c, this.#e];
+    for (const [i, v] of this.#b.entries()) loadVector(c.get(b), e, 16 * i).set(v);
+    for (const [r, { pointer, offset }] of a.entries()) {
+      c.get(pointer).simd(e.loadSplat).arg(e.align).arg(offset).set(this.#a);
+      for (const [i, v] of this.#b.entries()) {
+        const sum = this.#sums[2 * r + i] as number;
+        c.get(sum).get(this.#a).get(v).simd(e.vectorMul).simd(e.vectorAdd).set(sum);
+      }
+    }
+  }
+
+  #put(out: number, sum: number, offset: number, add: boolean): void {
+    const [c, e] = [this.#c, this.#e];
+    c.get(out).get(sum);
+    if (add) loadVector(c.get(out), e, offset).simd(e.vectorAdd);
+    storeVector(c, e, offset);
+  }
+
+  /** Writes rows of vectors that are `next` bytes apart, or adds them where the local `add` is not 0. */
+  writeRows(out: number, next: number, add: number): void {
+    const c = this.#c;
+    const write = (plus: boolean): void => {
+      for (let r = 0; r < tileRows; r++) {
+        for (const i of [0, 1]) this.#put(out, this.#sums[2 * r + i] as number, 16 * i, plus);
+        if (r < tileRows - 1) c.get(out).get(next).op(op.add).set(out);
+      }
+    };
+    c.get(add);
+    c.if(
+      null,
+      () => write(true),
+      () => write(false),
+    );
+  }
+
+  /** The same for columns, each of which is contiguous. */
+  writeColumns(out: number, next: number, add: number): void {
+    const [c, e] = [this.#c, this.#e];
+    const spare = locals(c, e.lanes, "v128");
+    const square = (v: number, group: number): number[] =>
+      Array.from({ length: e.lanes }, (_, i) => this.#sums[2 * (group + i) + v] as number);
+    for (const v of [0, 1])
+      for (let g = 0; g < tileRows; g += e.lanes) transposeLanes(c, e, square(v, g), spare);
+    const write = (plus: boolean): void => {
+      for (const v of [0, 1])
+        for (let i = 0; i < e.lanes; i++) {
+          for (let g = 0; g < tileRows; g += e.lanes)
+            this.#put(out, square(v, g)[i] as number, g * e.bytes, plus);
+          c.get(out).get(next).op(op.add).set(out);
+        }
+    };
+    c.get(add);
+    c.if(
+      null,
+      () => write(true),
+      () => write(false),
+    );
+  }
+}
 
 /** tile(a, aNext, rows, last, b, bNext, depth, out, outNext, add): rows of A are `rows` bytes apart, but none starts beyond
  *  a + last; the next column of A is `aNext`, the next row of B `bNext` bytes on. Writes, or adds to, rows of two vectors
  *  that are `outNext` bytes apart. depth ≥ 1. */
 export const tileSignature: Signature = { params: new Array(10).fill("i32"), results: [] };
-const [A, A_NEXT, ROWS, LAST, B, B_NEXT, DEPTH, OUT, OUT_NEXT, ADD] = [
-  0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
-] as const;
 
 /** The tile's function: for rows of A that are packed, one element after the other, or anywhere. */
 export function tile(e: Element, packed: boolean): Code {
   const c = new Code(tileSignature.params);
-  const sums = locals(c, tileRows * 2, "v128");
-  const [b0, b1, s] = locals(c, 3, "v128") as [number, number, number];
+  const [A, A_NEXT, ROWS, LAST, B, B_NEXT, DEPTH, OUT, OUT_NEXT, ADD] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
+  ] as const;
+  const t = new Tile(c, e);
   const [end, offset] = locals(c, 2) as [number, number];
   const pointers = packed ? [A] : [A, ...locals(c, tileRows - 1)];
   if (!packed)
     for (let r = 1; r < tileRows; r++) {
       c.get(ROWS).i32(r).op(op.mul).tee(offset).get(LAST).get(offset).get(LAST);
-      c.op(0x49, op.select)
+      c.op(op.below, op.select)
         .get(A)
         .op(op.add)
         .set(pointers[r] as number);
@@ -44,45 +122,62 @@ export function tile(e: Element, packed: boolean): Code {
   c.loop(() => {
     c.get(B).get(B_NEXT).op(op.add).set(B);
     for (const p of pointers) c.get(p).get(A_NEXT).op(op.add).set(p);
-    loadVector(c.get(B), e).set(b0);
-    loadVector(c.get(B), e, 16).set(b1);
-    for (let r = 0; r < tileRows; r++) {
-      c.get(pointers[packed ? 0 : r] as number)
-        .simd(e.loadSplat)
-        .arg(e.align)
-        .arg(packed ? r * e.bytes : 0)
-        .set(s);
-      for (const [i, b] of [b0, b1].entries()) {
-        const sum = sums[2 * r + i] as number;
-        c.get(sum).get(s).get(b).simd(e.vectorMul).simd(e.vectorAdd).set(sum);
-      }
-    }
+    const a = Array.from({ length: tileRows }, (_, r) =>
+      packed ? { pointer: A, offset: r * e.bytes } : { pointer: pointers[r] as number, offset: 0 },
+    );
+    t.step(a, B);
     c.get(B).get(end).op(op.ne).brIf(0);
   });
-  const write = (add: boolean): void => {
-    for (let r = 0; r < tileRows; r++) {
-      for (const i of [0, 1]) {
-        c.get(OUT).get(sums[2 * r + i] as number);
-        if (add) loadVector(c.get(OUT), e, 16 * i).simd(e.vectorAdd);
-        storeVector(c, e, 16 * i);
-      }
-      if (r < tileRows - 1) c.get(OUT).get(OUT_NEXT).op(op.add).set(OUT);
-    }
-  };
-  c.get(ADD);
-  c.if(
-    null,
-    () => write(true),
-    () => write(false),
-  );
+  t.writeRows(OUT, OUT_NEXT, ADD);
   return c;
 }
 
-/** place(tile, out, outNext, columnBytes, rows, columns, add): that part of a dense tile to where it belongs. */
+/** listed(a, rows, places, depth, b, out, outNext, add): element (r, p) of A is at a + rows[r] + places[p], two tables; B is
+ *  packed. Writes as `tile` does; `columns` that are contiguous where that is asked for. */
+export const listedTileSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
+export function listedTile(e: Element, columns: boolean): Code {
+  const c = new Code(listedTileSignature.params);
+  const [A, ROWS, PLACES, DEPTH, B, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
+  const t = new Tile(c, e);
+  const rows = locals(c, tileRows);
+  const at = locals(c, tileRows);
+  const [end, place] = locals(c, 2) as [number, number];
+  rows.forEach((r, i) => {
+    c.get(A)
+      .get(ROWS)
+      .memory(0x28, 2, 4 * i)
+      .op(op.add)
+      .set(r);
+  });
+  const panel = tileColumns(e) * e.bytes;
+  c.get(B).i32(panel).op(op.sub).set(B);
+  c.get(PLACES).i32(4).op(op.sub).tee(PLACES).get(DEPTH).i32(4).op(op.mul, op.add).set(end);
+  c.loop(() => {
+    c.get(B).i32(panel).op(op.add).set(B);
+    c.get(PLACES).i32(4).op(op.add).tee(PLACES).memory(0x28, 2).set(place);
+    at.forEach((p, r) => {
+      c.get(rows[r] as number)
+        .get(place)
+        .op(op.add)
+        .set(p);
+    });
+    t.step(
+      at.map((pointer) => ({ pointer, offset: 0 })),
+      B,
+    );
+    c.get(PLACES).get(end).op(op.ne).brIf(0);
+  });
+  if (columns) t.writeColumns(OUT, OUT_NEXT, ADD);
+  else t.writeRows(OUT, OUT_NEXT, ADD);
+  return c;
+}
+
+/** place(tile, out, outNext, columnBytes, rows, columns, add): that part of a dense tile to where it belongs. `listed`:
+ *  outNext is a table of the places of the rows. */
 export const placeSignature: Signature = { params: new Array(7).fill("i32"), results: [] };
-export function placer(e: Element): Code {
+export function placer(e: Element, listed: boolean): Code {
   const c = new Code(placeSignature.params);
-  const [TILE, TO, NEXT, COLUMN, M, N, PLUS] = [0, 1, 2, 3, 4, 5, 6] as const;
+  const [TILE, OUT, NEXT, COLUMN, M, N, PLUS] = [0, 1, 2, 3, 4, 5, 6] as const;
   const [i, j, from, to] = locals(c, 4) as [number, number, number, number];
   const move = (bytes: number): void => {
     c.get(from).i32(bytes).op(op.add).set(from);
@@ -94,7 +189,9 @@ export function placer(e: Element): Code {
   const rows = (add: boolean): void =>
     each(c, i, M, 1, () => {
       c.get(TILE).set(from);
-      c.get(TO).set(to);
+      c.get(OUT);
+      if (listed) c.get(NEXT).memory(0x28, 2).op(op.add);
+      c.set(to);
       c.get(N).set(j);
       c.get(COLUMN).i32(e.bytes).op(op.eq);
       c.if(null, () => {
@@ -115,7 +212,8 @@ export function placer(e: Element): Code {
         .i32(tileColumns(e) * e.bytes)
         .op(op.add)
         .set(TILE);
-      c.get(TO).get(NEXT).op(op.add).set(TO);
+      if (listed) c.get(NEXT).i32(4).op(op.add).set(NEXT);
+      else c.get(OUT).get(NEXT).op(op.add).set(OUT);
     });
   c.get(PLUS);
   c.if(

@@ -1,0 +1,90 @@
+/** Products whose A is read where a table says, as the windows of a convolution are. */
+import { Code, type Signature } from "../encoder.ts";
+import { type Element, each, locals, op, rest, tileColumns, tileRows } from "./element.ts";
+
+/** patches(a, rowPlaces, outPlaces, rows, places, depth, b, columns, out, rowBytes, columnBytes, add, buffer): element (i, p) of A
+ *  is at a + rowPlaces[i] + places[p], row i of the result at out + outPlaces[i]; both tables of rows go on for a tile's
+ *  rows less one. Most neighbouring rows of the result are `rowBytes` apart. B is packed. */
+export const patchesSignature: Signature = { params: new Array(13).fill("i32"), results: [] };
+
+export function patches(
+  e: Element,
+  parts: { readonly rowsTile: number; readonly columnsTile: number; readonly place: number },
+): Code {
+  const c = new Code(patchesSignature.params);
+  const [
+    A,
+    ROW_PLACES,
+    OUT_PLACES,
+    ROWS,
+    PLACES,
+    DEPTH,
+    B,
+    COLUMNS,
+    OUT,
+    ROW,
+    COLUMN,
+    ADD,
+    BUFFER,
+  ] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] as const;
+  const width = tileColumns(e);
+  const [i, j, rows, columns, out, way, none, next] = locals(c, 8) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  /** what of a tile is contiguous: 1 its rows, 2 its columns, 0 neither */
+  const [byRows, byColumns] = [1, 2] as const;
+  const compute = (tile: number, to: number, apart: number, add: number): void => {
+    c.get(A).get(ROW_PLACES).get(PLACES).get(DEPTH);
+    c.get(B).get(j).get(DEPTH).op(op.mul).i32(e.bytes).op(op.mul, op.add);
+    c.get(to).get(apart).get(add).call(tile);
+  };
+  c.i32(width * e.bytes).set(next);
+  each(c, i, ROWS, tileRows, () => {
+    rest(c, ROWS, i, tileRows, rows);
+    c.i32(byRows).i32(byColumns).i32(0);
+    c.get(ROW).i32(e.bytes).op(op.eq, op.select);
+    c.get(COLUMN).i32(e.bytes).op(op.eq, op.select);
+    c.i32(0).get(rows).i32(tileRows).op(op.eq);
+    c.get(OUT_PLACES).memory(0x28, 2, 4 * (tileRows - 1));
+    c.get(OUT_PLACES).memory(0x28, 2).op(op.sub);
+    c.get(ROW)
+      .i32(tileRows - 1)
+      .op(op.mul, op.eq, op.and, op.select)
+      .set(way);
+    each(c, j, COLUMNS, width, () => {
+      rest(c, COLUMNS, j, width, columns);
+      c.get(OUT).get(j).get(COLUMN).op(op.mul, op.add).set(out);
+      c.get(columns).i32(width).op(op.eq).get(way).i32(0).op(op.ne, op.and);
+      c.if(
+        null,
+        () => {
+          c.get(out).get(OUT_PLACES).memory(0x28, 2).op(op.add).set(out);
+          c.get(way).i32(byRows).op(op.eq);
+          c.if(
+            null,
+            () => compute(parts.rowsTile, out, ROW, ADD),
+            () => compute(parts.columnsTile, out, COLUMN, ADD),
+          );
+        },
+        () => {
+          compute(parts.rowsTile, BUFFER, next, none);
+          c.get(BUFFER).get(out).get(OUT_PLACES).get(COLUMN).get(rows).get(columns).get(ADD);
+          c.call(parts.place);
+        },
+      );
+    });
+    for (const table of [ROW_PLACES, OUT_PLACES])
+      c.get(table)
+        .i32(4 * tileRows)
+        .op(op.add)
+        .set(table);
+  });
+  return c;
+}

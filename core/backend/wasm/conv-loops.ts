@@ -1,0 +1,121 @@
+/** Convolutions as loops in the kernel language. */
+import * as K from "../../kernel/expr.ts";
+import { type Expr, KVar } from "../../kernel/expr.ts";
+import type { ConvKernel, ConvSpatial, LoopKernel, Stmt } from "../../kernel/kernel.ts";
+import { set, when } from "../../kernel/kernel.ts";
+import { accumulator, plus } from "./templates.ts";
+
+// ---- positions ----
+
+/** p·stride + r·windowDilation − low: the place in the dilated input that position r of the window sees from output p */
+const seen = (s: ConvSpatial, p: Expr, r: Expr): Expr =>
+  K.add(K.add(K.mul(p, K.int(s.stride)), K.mul(r, K.int(s.windowDilation))), K.int(-s.low));
+
+/** cells of the dilated input */
+export const span = (s: ConvSpatial): number =>
+  s.input === 0 ? 0 : (s.input - 1) * s.inputDilation + 1;
+
+/** True when the window never leaves the input. */
+export const staysInside = (s: ConvSpatial): boolean =>
+  s.low <= 0 && (s.output - 1) * s.stride + (s.window - 1) * s.windowDilation - s.low < span(s);
+
+/** Whether cell q of the dilated input holds an element, and which one. */
+function cell(s: ConvSpatial, q: Expr): { readonly holds: Expr; readonly at: Expr } {
+  const holds = staysInside(s)
+    ? K.lit(1, "bool")
+    : K.and(K.compare("ge", q, K.int(0)), K.compare("lt", q, K.int(span(s))));
+  if (s.inputDilation === 1) return { holds, at: q };
+  const d = K.int(s.inputDilation);
+  return { holds: K.and(holds, K.compare("eq", K.rem(q, d), K.int(0))), at: K.div(q, d) };
+}
+
+/** The smallest v ≥ 0 with v·step ≥ x. */
+const firstFrom = (x: Expr, step: number): Expr =>
+  K.div(K.add(K.max(x, K.int(0)), K.int(step - 1)), K.int(step));
+
+// ---- loops ----
+
+export function convLoops(kernel: ConvKernel): LoopKernel {
+  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial, buffers, name } =
+    kernel;
+  const [x, w, out] = buffers;
+  const acc = new KVar(accumulator(out.dtype), "acc");
+  const n = new KVar("int32", "n");
+  const o = new KVar("int32", "o");
+  const outBatch = batch.size / batchGroups;
+  const group = K.div(o, K.int(outFeatures.size / featureGroups));
+  const batchGroup = K.div(o, K.int(outFeatures.size / batchGroups));
+  const fromBatch = batchGroups === 1 ? n : K.add(n, K.mul(batchGroup, K.int(outBatch)));
+  const p = spatial.map((_, i) => new KVar("int32", `p${i}`));
+  const r = spatial.map((_, i) => new KVar("int32", `r${i}`));
+  const first = spatial.map((_, i) => new KVar("int32", `first${i}`));
+  const last = spatial.map((_, i) => new KVar("int32", `last${i}`));
+  const at = <T>(list: readonly T[], i: number): T => list[i] as T;
+
+  /** the feature axis of the input innermost, so that no test stands in the inner loop */
+  const c = new KVar("int32", "c");
+  const cells = spatial.map((s, i) => cell(s, seen(s, at(p, i), at(r, i))));
+  const fromX = K.linearIndex(
+    [fromBatch, K.add(K.mul(group, K.int(inFeatures.size)), c), ...cells.map((e) => e.at)],
+    [batch.x, inFeatures.x, ...spatial.map((s) => s.xStride)],
+  );
+  const fromW = K.linearIndex(
+    [o, c, ...r],
+    [outFeatures.w, inFeatures.w, ...spatial.map((s) => s.wStride)],
+  );
+  const sum: Stmt = {
+    kind: "for",
+    v: c,
+    from: K.int(0),
+    to: K.int(inFeatures.size),
+    body: [set(acc, plus(acc, K.load(0, fromX, x.dtype), K.load(1, fromW, w.dtype)))],
+  };
+
+  /** window positions of axis i and the ones after it; without input dilation those that see the input are a range */
+  const window = (i: number): readonly Stmt[] => {
+    const s = spatial[i];
+    if (s === undefined) return [sum];
+    const v = at(r, i);
+    const whole = { kind: "for", v, from: K.int(0), to: K.int(s.window) } as const;
+    if (staysInside(s) && s.inputDilation === 1) return [{ ...whole, body: window(i + 1) }];
+    if (s.inputDilation === 1)
+      return [{ ...whole, from: at(first, i), to: at(last, i), body: window(i + 1) }];
+    return [{ ...whole, body: [when(at(cells, i).holds, window(i + 1))] }];
+  };
+  const ranges = spatial.flatMap((s, i) => {
+    if (staysInside(s) || s.inputDilation !== 1) return [];
+    const start = K.sub(K.int(s.low), K.mul(at(p, i), K.int(s.stride)));
+    return [
+      set(at(first, i), K.min(firstFrom(start, s.windowDilation), K.int(s.window))),
+      set(
+        at(last, i),
+        K.min(firstFrom(K.add(start, K.int(s.input)), s.windowDilation), K.int(s.window)),
+      ),
+    ];
+  });
+  const whole: readonly Stmt[] = [
+    set(acc, K.lit(0, acc.dtype)),
+    ...ranges,
+    ...window(0),
+    {
+      kind: "store",
+      buffer: 2,
+      index: K.linearIndex(
+        [n, o, ...p],
+        [batch.out, outFeatures.out, ...spatial.map((s) => s.outStride)],
+      ),
+      value: K.cast(acc, out.dtype),
+    },
+  ];
+  const images = { v: n, size: outBatch };
+  const features = { v: o, size: outFeatures.size };
+  const outermost = outBatch > 1 ? [images, features] : [features, images];
+  const places = p.map((v, i) => ({ v, size: at(spatial, i).output }));
+  const body = [...outermost, ...places].reduceRight<readonly Stmt[]>(
+    (inner, { v, size }, i) => [
+      { kind: "for", v, from: K.int(0), to: K.int(size), body: inner, parallel: i === 0 },
+    ],
+    whole,
+  );
+  return { kind: "loops", name, buffers, body };
+}
