@@ -23,6 +23,8 @@ import {
   placeSignature,
   tile,
   tileSignature,
+  turner,
+  turnSignature,
 } from "./contract/tile.ts";
 import { rowSums, rowSumsSignature, sumOfRows, sumOfRowsSignature } from "./contract/vector.ts";
 import { Code, Module, type Signature } from "./encoder.ts";
@@ -317,8 +319,8 @@ export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayB
   module.export("gemm", module.add(gemmSignature, c));
   module.export("pack", parts.packB);
   const listed = {
-    rowsTile: module.add(listedTileSignature, listedTile(e, false)),
-    columnsTile: module.add(listedTileSignature, listedTile(e, true)),
+    tile: module.add(listedTileSignature, listedTile(e)),
+    turn: module.add(turnSignature, turner(e)),
     place: module.add(placeSignature, placer(e, true)),
   };
   module.export("patches", module.add(patchesSignature, patches(e, listed)));

@@ -9,7 +9,7 @@ export const patchesSignature: Signature = { params: new Array(13).fill("i32"), 
 
 export function patches(
   e: Element,
-  parts: { readonly rowsTile: number; readonly columnsTile: number; readonly place: number },
+  parts: { readonly tile: number; readonly turn: number; readonly place: number },
 ): Code {
   const c = new Code(patchesSignature.params);
   const [
@@ -40,10 +40,10 @@ export function patches(
   ];
   /** what of a tile is contiguous: 1 its rows, 2 its columns, 0 neither */
   const [byRows, byColumns] = [1, 2] as const;
-  const compute = (tile: number, to: number, apart: number, add: number): void => {
+  const compute = (to: number, apart: number, add: number): void => {
     c.get(A).get(ROW_PLACES).get(PLACES).get(DEPTH);
     c.get(B).get(j).get(DEPTH).op(op.mul).i32(e.bytes).op(op.mul, op.add);
-    c.get(to).get(apart).get(add).call(tile);
+    c.get(to).get(apart).get(add).call(parts.tile);
   };
   c.i32(width * e.bytes).set(next);
   each(c, i, ROWS, tileRows, () => {
@@ -69,12 +69,15 @@ export function patches(
           c.get(way).i32(byRows).op(op.eq);
           c.if(
             null,
-            () => compute(parts.rowsTile, out, ROW, ADD),
-            () => compute(parts.columnsTile, out, COLUMN, ADD),
+            () => compute(out, ROW, ADD),
+            () => {
+              compute(BUFFER, next, none);
+              c.get(BUFFER).get(out).get(COLUMN).get(ADD).call(parts.turn);
+            },
           );
         },
         () => {
-          compute(parts.rowsTile, BUFFER, next, none);
+          compute(BUFFER, next, none);
           c.get(BUFFER).get(out).get(OUT_PLACES).get(COLUMN).get(rows).get(columns).get(ADD);
           c.call(parts.place);
         },

@@ -46,45 +46,18 @@ class Tile {
     }
   }
 
-  #put(out: number, sum: number, offset: number, add: boolean): void {
-    const [c, e] = [this.#c, this.#e];
-    c.get(out).get(sum);
-    if (add) loadVector(c.get(out), e, offset).simd(e.vectorAdd);
-    storeVector(c, e, offset);
-  }
-
   /** Writes rows of vectors that are `next` bytes apart, or adds them where the local `add` is not 0. */
   writeRows(out: number, next: number, add: number): void {
-    const c = this.#c;
+    const [c, e] = [this.#c, this.#e];
     const write = (plus: boolean): void => {
       for (let r = 0; r < tileRows; r++) {
-        for (const i of [0, 1]) this.#put(out, this.#sums[2 * r + i] as number, 16 * i, plus);
+        for (const i of [0, 1]) {
+          c.get(out).get(this.#sums[2 * r + i] as number);
+          if (plus) loadVector(c.get(out), e, 16 * i).simd(e.vectorAdd);
+          storeVector(c, e, 16 * i);
+        }
         if (r < tileRows - 1) c.get(out).get(next).op(op.add).set(out);
       }
-    };
-    c.get(add);
-    c.if(
-      null,
-      () => write(true),
-      () => write(false),
-    );
-  }
-
-  /** The same for columns, each of which is contiguous. */
-  writeColumns(out: number, next: number, add: number): void {
-    const [c, e] = [this.#c, this.#e];
-    const spare = locals(c, e.lanes, "v128");
-    const square = (v: number, group: number): number[] =>
-      Array.from({ length: e.lanes }, (_, i) => this.#sums[2 * (group + i) + v] as number);
-    for (const v of [0, 1])
-      for (let g = 0; g < tileRows; g += e.lanes) transposeLanes(c, e, square(v, g), spare);
-    const write = (plus: boolean): void => {
-      for (const v of [0, 1])
-        for (let i = 0; i < e.lanes; i++) {
-          for (let g = 0; g < tileRows; g += e.lanes)
-            this.#put(out, square(v, g)[i] as number, g * e.bytes, plus);
-          c.get(out).get(next).op(op.add).set(out);
-        }
     };
     c.get(add);
     c.if(
@@ -133,9 +106,9 @@ export function tile(e: Element, packed: boolean): Code {
 }
 
 /** listed(a, rows, places, depth, b, out, outNext, add): element (r, p) of A is at a + rows[r] + places[p], two tables; B is
- *  packed. Writes as `tile` does; `columns` that are contiguous where that is asked for. */
+ *  packed. Writes as `tile` does. */
 export const listedTileSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
-export function listedTile(e: Element, columns: boolean): Code {
+export function listedTile(e: Element): Code {
   const c = new Code(listedTileSignature.params);
   const [A, ROWS, PLACES, DEPTH, B, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
   const t = new Tile(c, e);
@@ -167,8 +140,7 @@ export function listedTile(e: Element, columns: boolean): Code {
     );
     c.get(PLACES).get(end).op(op.ne).brIf(0);
   });
-  if (columns) t.writeColumns(OUT, OUT_NEXT, ADD);
-  else t.writeRows(OUT, OUT_NEXT, ADD);
+  t.writeRows(OUT, OUT_NEXT, ADD);
   return c;
 }
 
@@ -220,6 +192,39 @@ export function placer(e: Element, listed: boolean): Code {
     null,
     () => rows(true),
     () => rows(false),
+  );
+  return c;
+}
+
+/** turn(tile, out, columnBytes, add): a dense tile to where its columns are contiguous. Transposing it in the tile's own
+ *  function would cost registers in its loop. */
+export const turnSignature: Signature = { params: new Array(4).fill("i32"), results: [] };
+export function turner(e: Element): Code {
+  const c = new Code(turnSignature.params);
+  const [TILE, OUT, COLUMN, PLUS] = [0, 1, 2, 3] as const;
+  const [vectors, spare] = [locals(c, e.lanes, "v128"), locals(c, e.lanes, "v128")];
+  const row = tileColumns(e) * e.bytes;
+  const columns = (add: boolean): void => {
+    for (const v of [0, 1]) {
+      for (let g = 0; g < tileRows; g += e.lanes) {
+        for (const [i, into] of vectors.entries())
+          loadVector(c.get(TILE), e, (g + i) * row + 16 * v).set(into);
+        transposeLanes(c, e, vectors, spare);
+        for (const [i, from] of vectors.entries()) {
+          const to = (): Code => c.get(OUT).get(COLUMN).i32(i).op(op.mul, op.add);
+          to().get(from);
+          if (add) loadVector(to(), e, g * e.bytes).simd(e.vectorAdd);
+          storeVector(c, e, g * e.bytes);
+        }
+      }
+      c.get(OUT).get(COLUMN).i32(e.lanes).op(op.mul, op.add).set(OUT);
+    }
+  };
+  c.get(PLUS);
+  c.if(
+    null,
+    () => columns(true),
+    () => columns(false),
   );
   return c;
 }
