@@ -3,7 +3,7 @@ import { type DType, dtypes, isFloat } from "../../dtype.ts";
 import * as K from "../../kernel/expr.ts";
 import { type Expr, KVar } from "../../kernel/expr.ts";
 import type { ContractDim, ContractKernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
-import { loop, set } from "../../kernel/kernel.ts";
+import { set } from "../../kernel/kernel.ts";
 import { elements, op, tileColumns, tileRows } from "./contract/element.ts";
 import { Code } from "./encoder.ts";
 import type { KernelFunction } from "./function.ts";
@@ -28,14 +28,18 @@ export const plus = (sum: Expr, x: Expr, y: Expr): Expr =>
 /** Nested loops over dims, outermost first. */
 function nest(
   sizes: readonly number[],
+  parallel: boolean,
   body: (index: readonly Expr[]) => readonly Stmt[],
 ): readonly Stmt[] {
-  const go = (at: number, index: readonly Expr[]): readonly Stmt[] => {
+  const go = (at: number, index: readonly Expr[], outermost: boolean): readonly Stmt[] => {
     if (at === sizes.length) return body(index);
-    if (sizes[at] === 1) return go(at + 1, [...index, K.int(0)]);
-    return [loop(sizes[at] as number, (v) => go(at + 1, [...index, v]))];
+    if (sizes[at] === 1) return go(at + 1, [...index, K.int(0)], outermost);
+    const v = new KVar("int32", "i");
+    const [from, to] = [K.int(0), K.int(sizes[at] as number)];
+    const inner = go(at + 1, [...index, v], false);
+    return [{ kind: "for", v, from, to, body: inner, parallel: outermost }];
   };
-  return go(0, []);
+  return go(0, [], parallel);
 }
 const place = (index: readonly Expr[], strides: readonly number[]): Expr =>
   K.linearIndex(index, strides);
@@ -47,10 +51,12 @@ export function contractLoops(kernel: ContractKernel): LoopKernel {
   const acc = new KVar(accumulator(out.dtype), "acc");
   const body = nest(
     outer.map((d) => d.size),
+    true,
     (index) => [
       set(acc, K.lit(0, acc.dtype)),
       ...nest(
         k.map((d) => d.size),
+        false,
         (r) => {
           const at = (of: (d: ContractDim) => number): Expr =>
             place([...index, ...r], [...outer, ...k].map(of));
