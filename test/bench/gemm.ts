@@ -104,6 +104,16 @@ for (const d of ["float32", "float64"] as const) {
     [4, 1024, 1024],
     [8, 1024, 1024],
     [16, 1024, 1024],
+    [2, 1024, 1024],
+    [1024, 2, 1024],
+    [1024, 4, 1024],
+    [1024, 8, 1024],
+    [128, 10, 512],
+    [512, 10, 128, "km kn mn"],
+    [128, 512, 10, "mk nk mn"],
+    [32, 10, 3136],
+    [3136, 10, 32, "km kn mn"],
+    [32, 3136, 10, "mk nk mn"],
     [1024, 1024, 1],
     [1024, 1024, 4],
     [256, 256, 256, "mk nk mn"],
@@ -162,6 +172,28 @@ function conv(
     spatial: [axis(2), axis(3)],
   };
 }
+/** Each of `c` features with a window of 3² of its own. */
+function depthwise(n: number, c: number, side: number, last: boolean): Kernel {
+  const whole = conv(n, 1, c, side, last);
+  if (whole.kind !== "conv") throw new Error("not a convolution");
+  const { buffers, batch, inFeatures, outFeatures, spatial } = whole;
+  const [row, column] = spatial as [ConvSpatial, ConvSpatial];
+  return {
+    ...whole,
+    buffers: [reads("float32", buffers[2].length), buffers[1], buffers[2]],
+    featureGroups: c,
+    batch: { ...batch, x: batch.out },
+    inFeatures: { ...inFeatures, x: outFeatures.out },
+    spatial: [
+      { ...row, xStride: row.outStride },
+      { ...column, xStride: column.outStride },
+    ],
+  };
+}
+for (const last of [false, true])
+  rate(`depthwise ${last ? "NHWC" : "NCHW"} 32×32×14²`, 2 * 32 * 32 * 196 * 9, () =>
+    depthwise(32, 32, 14, last),
+  );
 for (const last of [false, true])
   for (const [c, o, side] of [
     [1, 32, 28],
@@ -169,6 +201,7 @@ for (const last of [false, true])
     [64, 32, 14],
     [16, 32, 28],
     [128, 128, 7],
+    [64, 2, 14],
   ] as const)
     for (const filter of [false, true])
       rate(

@@ -88,8 +88,6 @@ export interface ConvPlan {
   readonly inner: readonly Axis[];
 }
 
-/** Fewer output features than this in a group leave the tiles mostly empty. */
-const leastFeatures = 4;
 const leastWork = 4096;
 /** the most of the summed dim that is taken at a time */
 const mostDepth = 512;
@@ -129,7 +127,7 @@ export function planConv(kernel: ConvKernel): ConvPlan | null {
   const images = batch.size / batchGroups;
   const area = spatial.reduce((p, s) => p * s.output, 1);
   const depth = spatial.reduce((p, s) => p * s.window, inFeatures.size);
-  if (perGroup < leastFeatures || images * area * depth * perGroup < leastWork) return null;
+  if (images * area * depth * perGroup < leastWork) return null;
 
   const copied = spatial.some((s) => !staysInside(s) || s.inputDilation !== 1);
   const first = spatial[0];

@@ -1,4 +1,4 @@
-/** C (+)= A·B in float32 or float64, in a module that is compiled once for the process. Every stride is allowed, so that
+/** C (+)= A·B in float32, float64 or integers of 32 bits, in a module that is compiled once for the process. Every stride is allowed, so that
  *  transposed operands need no copy. The order in which an element's products are added depends on the length of the
  *  sum alone, so that parts of a product may be computed one by one.
  *  @source Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication" */
@@ -41,7 +41,7 @@ export const methods = {
   packed: 0,
   /** rows of A and B are read where they lie, those of B contiguous except in the last columns */
   direct: 1,
-  /** A is one row and contiguous, the columns of B are contiguous */
+  /** A is one row, the columns of B are contiguous */
   rowSums: 2,
   /** A is one row, the rows of B and of C are contiguous */
   sumOfRows: 3,
@@ -286,6 +286,32 @@ export function importProducts(module: Module, dtype: GemmDType): Products {
   return { gemm: index("gemm"), pack: index("pack"), patches: index("patches") };
 }
 
+/** A row times a matrix of contiguous columns, the row in pieces that are copied where it is not contiguous. */
+function rowTimesColumns(e: Element, sums: number): Code {
+  const c = new Code(gemmSignature.params);
+  const [kk, kc, p, most, x] = locals(c, 5) as [number, number, number, number, number];
+  c.i32(blockBytesB / e.bytes).set(most);
+  c.i32(0).set(kk);
+  c.loop(() => {
+    c.get(K).get(kk).op(op.sub).set(kc);
+    least(c, kc, most).set(kc);
+    address(c, A, [kk, AK]).set(x);
+    c.get(AK).i32(e.bytes).op(op.ne);
+    c.if(null, () => {
+      each(c, p, kc, 1, () => {
+        c.get(SCRATCH).get(p).i32(e.bytes).op(op.mul, op.add);
+        address(c, x, [p, AK]).memory(e.load, e.align).memory(e.store, e.align);
+      });
+      c.get(SCRATCH).set(x);
+    });
+    c.get(x);
+    address(c, B, [kk, BK]).get(BN).get(kc).get(N).get(C).get(CN);
+    c.get(ADD).get(kk).op(op.or).call(sums);
+    c.get(kk).get(kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
+  });
+  return c;
+}
+
 /** The module of the products of one element type. */
 export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayBuffer> {
   const e: Element = elements[dtype];
@@ -299,7 +325,8 @@ export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayB
   };
   const packed = module.add(gemmSignature, packedProduct(e, parts));
   const direct = module.add(gemmSignature, directProduct(e, parts));
-  const byRow = module.add(rowSumsSignature, rowSums(e));
+  const sums = module.add(rowSumsSignature, rowSums(e));
+  const byColumns = module.add(gemmSignature, rowTimesColumns(e, sums));
   const ofRows = module.add(sumOfRowsSignature, sumOfRows(e));
   const c = new Code(gemmSignature.params);
   const all = (f: number): void => {
@@ -309,7 +336,7 @@ export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayB
   const choices: readonly (readonly [Method, () => void])[] = [
     ["packed", () => all(packed)],
     ["direct", () => all(direct)],
-    ["rowSums", () => c.get(A).get(B).get(BN).get(K).get(N).get(C).get(CN).get(ADD).call(byRow)],
+    ["rowSums", () => all(byColumns)],
     ["sumOfRows", () => c.get(A).get(AK).get(B).get(BK).get(K).get(N).get(C).get(ADD).call(ofRows)],
   ];
   for (const [method, call] of choices) {

@@ -123,12 +123,14 @@ export function contractProduct({ buffers, batch, m, n, k }: ContractKernel): Ge
   return size(m) * size(n) * size(k) < smallProduct ? null : dtype;
 }
 
-/** One matrix product: C = A·B. */
+/** Matrix products: C = A·B. */
 interface Product {
   /** A is the rhs of the contraction */
   readonly flip: boolean;
   readonly rows: ContractDim;
   readonly columns: ContractDim;
+  /** rows that are products by themselves */
+  readonly apart: readonly ContractDim[];
   readonly depth: ContractDim;
   readonly method: Method;
   /** the most of the summed dim that is taken at a time */
@@ -137,30 +139,40 @@ interface Product {
 
 /** bytes of B that the first-level cache holds beside the rest */
 const smallOperand = 2 ** 15;
-/** Products of fewer rows than this do not earn a copy of B. */
+/** Products of fewer rows than this do not earn a copy of B, … */
 const fewRows = 12;
+/** … and up to so many rows are quicker one by one, without and with sums along vectors. */
+const singleRows = { sumOfRows: 2, rowSums: 5 } as const;
 
 function planProduct(m: ContractDim, n: ContractDim, k: ContractDim, bytes: number): Product {
+  const plan = (flip: boolean, method: Method, depthBlock = k.size): Product => {
+    const [rows, columns] = flip ? [n, m] : [m, n];
+    const single = method === "rowSums" || method === "sumOfRows";
+    return {
+      flip,
+      rows: single ? one : rows,
+      columns,
+      apart: single ? [rows] : [],
+      depth: k,
+      method,
+      depthBlock,
+    };
+  };
+  for (const flip of [false, true]) {
+    const [rows, columns] = flip ? [n, m] : [m, n];
+    const b = flip ? "lhs" : "rhs";
+    if (rows.size > columns.size) continue;
+    if (rows.size <= singleRows.rowSums && k[b] === 1) return plan(flip, "rowSums");
+    if (rows.size <= singleRows.sumOfRows && columns[b] === 1 && columns.out === 1)
+      return plan(flip, "sumOfRows");
+  }
   // products write whole vectors along their columns: (A·B)ᵀ = Bᵀ·Aᵀ where what is contiguous are the rows
   const flip = n.size === 1 || (m.size !== 1 && n.out !== 1 && m.out === 1);
-  const [rows, columns] = flip ? [n, m] : [m, n];
-  const [a, b] = flip ? (["rhs", "lhs"] as const) : (["lhs", "rhs"] as const);
-  const plan = (method: Method, depthBlock = k.size): Product => ({
-    flip,
-    rows,
-    columns,
-    depth: k,
-    method,
-    depthBlock,
-  });
-  if (rows.size === 1) {
-    if (k[a] === 1 && k[b] === 1) return plan("rowSums");
-    if (columns[b] === 1 && columns.out === 1) return plan("sumOfRows");
-  }
+  const [rows, columns, b] = flip ? ([n, m, "lhs"] as const) : ([m, n, "rhs"] as const);
   const small = columns.size * k.size * bytes <= smallOperand;
-  if (small && k.size <= mostDirectDepth) return plan("direct");
-  if (columns[b] === 1 && rows.size <= fewRows) return plan("direct", 32);
-  return plan("packed");
+  if (small && k.size <= mostDirectDepth) return plan(flip, "direct");
+  if (columns[b] === 1 && rows.size <= fewRows) return plan(flip, "direct", 32);
+  return plan(flip, "packed");
 }
 
 /** The address of the buffers of a kernel, which loops move along. */
@@ -256,13 +268,9 @@ export function contractCalls(kernel: ContractKernel, { gemm }: Products): Kerne
     return { own, loops: all.filter((d) => d !== own) };
   };
   const [mm, nn, kk] = [split(kernel.m), split(kernel.n), split(kernel.k)];
-  const { flip, rows, columns, depth, method, depthBlock } = planProduct(
-    mm.own,
-    nn.own,
-    kk.own,
-    bytes,
-  );
-  const outer = [...collapse(kernel.batch), ...mm.loops, ...nn.loops];
+  const plan = planProduct(mm.own, nn.own, kk.own, bytes);
+  const { flip, rows, columns, apart, depth, method, depthBlock } = plan;
+  const outer = [...collapse(kernel.batch), ...mm.loops, ...nn.loops, ...apart];
   const products = outer.reduce((p, d) => p * d.size, 1);
 
   const c = new Code(["i32", "i32", "i32", "i32", "i32"]);

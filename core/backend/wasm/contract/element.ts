@@ -1,4 +1,4 @@
-/** What the code of matrix products differs in between float32 and float64, and what it is written with. */
+/** What the code of matrix products differs in between element types, and what it is written with. */
 import type { Code, ValType } from "../encoder.ts";
 
 export interface Element {
@@ -19,6 +19,22 @@ export interface Element {
   readonly vectorAdd: number;
   readonly vectorMul: number;
 }
+const integer = {
+  type: "i32",
+  bytes: 4,
+  lanes: 4,
+  align: 2,
+  load: 0x28,
+  store: 0x36,
+  add: 0x6a,
+  mul: 0x6c,
+  zero: (c) => c.i32(0),
+  splat: 17,
+  loadSplat: 9,
+  extractLane: 27,
+  vectorAdd: 174,
+  vectorMul: 181,
+} as const satisfies Element;
 export const elements = {
   float32: {
     type: "f32",
@@ -52,6 +68,8 @@ export const elements = {
     vectorAdd: 240,
     vectorMul: 242,
   },
+  int32: integer,
+  uint32: integer,
 } as const satisfies { readonly [d: string]: Element };
 
 /** dtypes that have a matrix product */
