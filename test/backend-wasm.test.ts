@@ -823,6 +823,8 @@ describe("convolutions", () => {
           [1, 1],
           [2, 1],
           [1, 2],
+          [9, 1],
+          [1, 11],
         ] as const);
         const spatial = times(rank, () => {
           for (;;) {
@@ -839,7 +841,7 @@ describe("convolutions", () => {
         const shape = {
           n: random.int(1, 4),
           c: random.int(1, 6),
-          o: random.int(4, 9) * featureGroups * batchGroups,
+          o: random.int(1, 9) * featureGroups * batchGroups,
           featureGroups,
           batchGroups,
           spatial,

@@ -71,23 +71,41 @@ interface Axis {
   readonly other: number;
 }
 
+/** A number of columns, or of products, with the element strides between them. */
+interface Multiple {
+  readonly size: number;
+  readonly x: number;
+  readonly w: number;
+  readonly out: number;
+}
+
 export interface ConvPlan {
   readonly kernel: ConvKernel;
   readonly dtype: GemmDType;
+  /** the columns of a product: the features of a group, or, where those are few, the groups; `lanes`: then each column reads
+   *  input of its own */
+  readonly columns: Multiple;
+  readonly lanes: boolean;
+  /** products: the groups, or the features of a group */
+  readonly repeats: Multiple;
   /** copies one image, from a position of the first spatial axis on; null where the input is read itself */
   readonly copy: LoopKernel | null;
   /** elements of a copied image */
   readonly imageSize: number;
-  /** rows in order; images and positions of the first spatial axis are `made` at most so many at a time */
+  /** rows in order; images, positions of the first spatial axis and input features are made at most so many at a time */
   readonly rows: readonly { readonly axis: Axis; readonly role: "image" | "first" | "other" }[];
   readonly images: number;
   readonly positions: number;
+  readonly features: number;
   /** axes of the summed dim, by falling stride in the weights: one by one, in chunks, whole */
   readonly outer: readonly Axis[];
   readonly chunked: { readonly axis: Axis; readonly step: number };
   readonly inner: readonly Axis[];
 }
 
+/** Groups of so few features leave a tile mostly empty. */
+const fewFeatures = 2;
+/** Smaller ones are loops. */
 const leastWork = 4096;
 /** the most of the summed dim that is taken at a time */
 const mostDepth = 512;
@@ -117,50 +135,91 @@ const evenStep = (size: number, most: number): number =>
 const reach = (s: ConvSpatial, outputs: number): number =>
   (outputs - 1) * s.stride + (s.window - 1) * s.windowDilation + 1;
 
+/** The largest divisor of n up to `most`. */
+function divisor(n: number, most: number): number {
+  let d = Math.max(1, Math.min(n, Math.floor(most)));
+  while (n % d !== 0) d--;
+  return d;
+}
+
+/** An axis of a copied image; `at` counts the spatial ones, −1 are the input features, −2 the groups. */
+interface CopyAxis {
+  readonly at: number;
+  readonly size: number;
+  readonly x: number;
+}
+
 /** How a convolution is done by products, or null where loops serve better. */
 export function planConv(kernel: ConvKernel): ConvPlan | null {
   const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial, buffers } = kernel;
   const { dtype } = buffers[2];
   if (!hasGemm(dtype) || buffers.some((b) => b.dtype !== dtype)) return null;
   if (featureGroups > 1 && batchGroups > 1) return null;
-  const perGroup = outFeatures.size / (featureGroups * batchGroups);
+  const groups = featureGroups * batchGroups;
+  const perGroup = outFeatures.size / groups;
   const images = batch.size / batchGroups;
   const area = spatial.reduce((p, s) => p * s.output, 1);
   const depth = spatial.reduce((p, s) => p * s.window, inFeatures.size);
-  if (images * area * depth * perGroup < leastWork) return null;
+  if (images * area * depth * outFeatures.size < leastWork) return null;
+  if (perGroup <= fewFeatures && groups > perGroup) {
+    const lanes = planProducts(kernel, dtype, true);
+    if (lanes !== null) return lanes;
+  }
+  return planProducts(kernel, dtype, false);
+}
 
-  const copied = spatial.some((s) => !staysInside(s) || s.inputDilation !== 1);
-  const first = spatial[0];
-  /** with so many positions of the first axis at a time */
-  const layout = (positions: number) => {
-    const sizes = spatial.map((s, i) => reach(s, i === 0 ? positions : s.output));
-    const order = [
-      { size: inFeatures.size, x: inFeatures.x, at: -1 },
-      ...spatial.map((s, i) => ({ size: sizes[i] as number, x: s.xStride, at: i })),
+function planProducts(kernel: ConvKernel, dtype: GemmDType, lanes: boolean): ConvPlan | null {
+  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial } = kernel;
+  const groups = featureGroups * batchGroups;
+  const perGroup = outFeatures.size / groups;
+  const images = batch.size / batchGroups;
+  const area = spatial.reduce((p, s) => p * s.output, 1);
+  const { bytes } = dtypes[dtype];
+  const ofGroups: Multiple = {
+    size: groups,
+    x: featureGroups > 1 ? inFeatures.size * inFeatures.x : images * batch.x,
+    w: perGroup * outFeatures.w,
+    out: perGroup * outFeatures.out,
+  };
+  const ofFeatures: Multiple = { size: perGroup, x: 0, w: outFeatures.w, out: outFeatures.out };
+
+  const copied = lanes || spatial.some((s) => !staysInside(s) || s.inputDilation !== 1);
+  const first = spatial[0]?.output ?? 1;
+  /** an image, with so many positions of the first axis and input features at a time */
+  const layout = (positions: number, features: number) => {
+    const axes: CopyAxis[] = [
+      { at: -1, size: features, x: inFeatures.x },
+      ...spatial.map((s, at) => ({
+        at,
+        size: reach(s, at === 0 ? positions : s.output),
+        x: s.xStride,
+      })),
     ].sort((a, b) => b.x - a.x);
+    // groups lie side by side, in whole tiles
+    if (lanes) axes.push({ at: -2, size: groups, x: ofGroups.x });
+    const width = tileColumns(elements[dtype]);
     const strides = new Map<number, number>();
     let imageSize = 1;
-    for (const a of [...order].reverse()) {
-      strides.set(a.at, imageSize);
-      imageSize *= a.size;
+    for (const { at, size } of [...axes].reverse()) {
+      strides.set(at, imageSize);
+      imageSize *= at === -2 ? Math.ceil(size / width) * width : size;
     }
-    return { order, strides, imageSize };
+    return { axes, strides, imageSize };
   };
-  const bytes = dtypes[dtype].bytes;
-  const fits = (positions: number): boolean =>
-    (area / (first?.output ?? 1)) * positions <= mostRows &&
-    (!copied || layout(positions).imageSize * bytes <= imageBytes);
-  let positions = first?.output ?? 1;
-  while (positions > 1 && !fits(positions)) positions = Math.ceil(positions / 2);
-  if (!fits(positions)) return null;
-  const { order, strides, imageSize } = layout(positions);
-  const whole = positions === (first?.output ?? 1);
-  const atOnce = whole
-    ? Math.min(
-        Math.floor(mostRows / area),
-        copied ? Math.floor(imageBytes / (imageSize * bytes)) : mostRows,
-      )
-    : 1;
+  const fits = (positions: number, features: number): boolean =>
+    (area / first) * positions <= mostRows &&
+    (!copied || layout(positions, features).imageSize * bytes <= imageBytes);
+  let [positions, features] = [first, inFeatures.size];
+  while (!fits(positions, features)) {
+    if (positions > 8 || (positions > 1 && features === 1)) positions = Math.ceil(positions / 2);
+    else if (features > 1) features = divisor(inFeatures.size, features - 1);
+    else return null;
+  }
+  const { axes, strides, imageSize } = layout(positions, features);
+  const atOnce = Math.min(
+    Math.floor(mostRows / area),
+    copied ? Math.floor(imageBytes / (imageSize * bytes)) : mostRows,
+  );
 
   const stride = (at: number): number =>
     copied
@@ -181,7 +240,7 @@ export function planConv(kernel: ConvKernel): ConvPlan | null {
       .sort((a, b) => b.axis.other - a.axis.other),
   ];
   const summed = [
-    { size: inFeatures.size, from: stride(-1), other: inFeatures.w },
+    { size: features, from: stride(-1), other: inFeatures.w },
     ...spatial.map((s, i) => ({
       size: s.window,
       from: s.windowDilation * stride(i),
@@ -198,11 +257,15 @@ export function planConv(kernel: ConvKernel): ConvPlan | null {
   return {
     kernel,
     dtype,
-    copy: copied ? copyKernel(kernel, order) : null,
+    columns: lanes ? ofGroups : ofFeatures,
+    lanes,
+    repeats: lanes ? ofFeatures : ofGroups,
+    copy: copied ? copyKernel(kernel, axes, imageSize) : null,
     imageSize,
     rows,
-    images: evenStep(images, atOnce),
+    images: positions < first ? 1 : evenStep(images, atOnce),
     positions,
+    features,
     outer: summed.slice(0, at),
     chunked: {
       axis: chunked,
@@ -214,15 +277,12 @@ export function planConv(kernel: ConvKernel): ConvPlan | null {
 
 /** Copies one image into a dense one of the given axes: cells of the dilated input that windows see, zero where it has no
  *  element. Its buffers are the image, the copy, and the position on the first spatial axis at which the copy begins. */
-function copyKernel(
-  kernel: ConvKernel,
-  order: readonly { readonly size: number; readonly x: number; readonly at: number }[],
-): LoopKernel {
+function copyKernel(kernel: ConvKernel, order: readonly CopyAxis[], imageSize: number): LoopKernel {
   const { spatial, buffers, name } = kernel;
   const { dtype } = buffers[0];
   const row = new KVar("int32", "row");
   const begin = new KVar("int32", "begin");
-  const index = new Map(order.map(({ at }) => [at, new KVar("int32", `i${at + 1}`)]));
+  const index = new Map(order.map(({ at }) => [at, new KVar("int32", `i${at + 2}`)]));
   const zero = K.lit(0, dtype);
   /** the place on an axis, and whether an element is there; `least` is the first cell that is copied */
   const cells = order.map(({ at, x }) => {
@@ -245,9 +305,10 @@ function copyKernel(
     cells.reduce<Expr>((e, c) => K.add(e, c.offset), K.int(0)),
     dtype,
   );
-  const last = order.at(-1) as (typeof order)[number];
+  const last = order.at(-1) as CopyAxis;
+  const lineSize = imageSize / product(order.slice(0, -1));
   const along = (
-    a: (typeof order)[number],
+    a: CopyAxis,
     body: readonly Stmt[],
     from: Expr = K.int(0),
     to: Expr = K.int(a.size),
@@ -299,7 +360,7 @@ function copyKernel(
         .slice(0, -1)
         .reduceRight<readonly Stmt[]>(
           (body, a) => [along(a, body)],
-          [...line, set(row, K.add(row, K.int(last.size)))],
+          [...line, set(row, K.add(row, K.int(lineSize)))],
         ),
     ],
   };
@@ -308,36 +369,29 @@ function copyKernel(
 // ---- the calls ----
 
 /** What threads share out. */
-type Shared = "groups" | "images" | "features" | "positions";
+type Shared = "repeats" | "images" | "columns" | "positions";
+const manyParts = 8;
 
 /** The function of a planned convolution, given the index of its copying kernel. */
 export function convCalls(plan: ConvPlan, products: Products, copy: number | null): KernelFunction {
-  const { kernel, rows, outer, chunked, inner } = plan;
-  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial } = kernel;
+  const { kernel, rows, outer, chunked, inner, columns, repeats } = plan;
+  const { batch, inFeatures, batchGroups, spatial } = kernel;
   const { bytes } = dtypes[plan.dtype];
   const width = tileColumns(elements[plan.dtype]);
-  const groups = featureGroups * batchGroups;
-  const perGroup = outFeatures.size / groups;
   const images = batch.size / batchGroups;
   const first = spatial[0]?.output ?? 1;
-  const shared: Shared =
-    groups >= 8
-      ? "groups"
-      : images >= 8
-        ? "images"
-        : perGroup >= 8 * width
-          ? "features"
-          : first > images && first >= 8
-            ? "positions"
-            : perGroup > images && perGroup > width
-              ? "features"
-              : "images";
   const range = {
-    groups: { extent: groups, align: 1 },
+    repeats: { extent: repeats.size, align: 1 },
     images: { extent: images, align: 1 },
-    features: { extent: perGroup, align: width },
+    columns: { extent: columns.size, align: width },
     positions: { extent: first, align: 1 },
-  }[shared];
+  };
+  // what has enough parts, and next to nothing to be done for each of them
+  const parts = (s: Shared): number => Math.ceil(range[s].extent / range[s].align);
+  const inOrder = ["repeats", "images", "columns", "positions"] as const;
+  const shared: Shared =
+    inOrder.find((s) => parts(s) >= manyParts) ??
+    inOrder.reduce((best, s) => (parts(s) > parts(best) ? s : best));
 
   const c = new Code(["i32", "i32", "i32", "i32", "i32"]);
   const [X, W, OUT, LO, HI] = [0, 1, 2, 3, 4] as const;
@@ -423,70 +477,70 @@ export function convCalls(plan: ConvPlan, products: Products, copy: number | nul
     number,
     number,
   ];
-  const nextGroup =
-    featureGroups > 1 ? inFeatures.size * inFeatures.x : (batch.size / batchGroups) * batch.x;
-  pieces("groups", groups, 1, (group) => {
-    offset(X, [group, nextGroup]).set(x);
-    offset(W, [group, perGroup * outFeatures.w]).set(w);
-    offset(OUT, [group, perGroup * outFeatures.out]).set(out);
-    pieces("images", images, plan.images, (image, imageCount) =>
-      pieces("positions", first, plan.positions, (from, positionCount) => {
-        offset(out, [image, batch.out], [from, spatial[0]?.outStride ?? 0]).set(target);
-        if (copy === null) {
-          offset(
-            x,
-            [image, batch.x],
-            [from, (spatial[0]?.stride ?? 0) * (spatial[0]?.xStride ?? 0)],
-          );
-          c.i32(spatial.reduce((n, s) => n - s.low * s.xStride, 0) * bytes)
-            .op(op.add)
-            .set(source);
-        } else {
-          c.scratch(position)
-            .get(from)
-            .i32(spatial[0]?.stride ?? 0)
-            .op(op.mul)
-            .memory(0x36, 2);
-          const [i, image1] = [c.local("i32"), c.local("i32")] as const;
-          c.scratch(imagesAt).tee(source).set(image1);
-          c.i32(0).set(i);
-          c.loop(() => {
-            offset(x, [image, batch.x], [i, batch.x]).get(image1).scratch(position).call(copy);
-            c.get(image1)
-              .i32(plan.imageSize * bytes)
+  pieces("repeats", repeats.size, 1, (repeat) =>
+    pieces(null, inFeatures.size, plan.features, (feature) => {
+      offset(X, [repeat, repeats.x], [feature, inFeatures.x]).set(x);
+      offset(W, [repeat, repeats.w], [feature, inFeatures.w]).set(w);
+      offset(OUT, [repeat, repeats.out]).set(out);
+      pieces("images", images, plan.images, (image, imageCount) =>
+        pieces("positions", first, plan.positions, (from, positionCount) => {
+          offset(out, [image, batch.out], [from, spatial[0]?.outStride ?? 0]).set(target);
+          if (copy === null) {
+            offset(
+              x,
+              [image, batch.x],
+              [from, (spatial[0]?.stride ?? 0) * (spatial[0]?.xStride ?? 0)],
+            );
+            c.i32(spatial.reduce((n, s) => n - s.low * s.xStride, 0) * bytes)
               .op(op.add)
-              .set(image1);
-            c.get(i).i32(1).op(op.add).tee(i).get(imageCount).op(op.lt).brIf(0);
-          });
-        }
-        const count =
-          ({ role, axis }: ConvPlan["rows"][number]) =>
-          (): void =>
-            void (role === "image"
-              ? c.get(imageCount)
-              : role === "first"
-                ? c.get(positionCount)
-                : c.i32(axis.size));
-        fill(
-          rowPlaces,
-          rows.map((r) => ({ stride: r.axis.from, count: count(r) })),
-        );
-        fill(
-          outPlaces,
-          rows.map((r) => ({ stride: r.axis.other, count: count(r) })),
-        );
-        const rowCount = c.local("i32");
-        c.i32(1);
-        for (const r of rows) {
-          count(r)();
-          c.op(op.mul);
-        }
-        c.set(rowCount).i32(0).set(add);
-        blocks(rowCount);
-      }),
-    );
-  });
-  return { code: c, range };
+              .set(source);
+          } else {
+            c.scratch(position)
+              .get(from)
+              .i32(spatial[0]?.stride ?? 0)
+              .op(op.mul)
+              .memory(0x36, 2);
+            const [i, image1] = [c.local("i32"), c.local("i32")] as const;
+            c.scratch(imagesAt).tee(source).set(image1);
+            c.i32(0).set(i);
+            c.loop(() => {
+              offset(x, [image, batch.x], [i, batch.x]).get(image1).scratch(position).call(copy);
+              c.get(image1)
+                .i32(plan.imageSize * bytes)
+                .op(op.add)
+                .set(image1);
+              c.get(i).i32(1).op(op.add).tee(i).get(imageCount).op(op.lt).brIf(0);
+            });
+          }
+          const count =
+            ({ role, axis }: ConvPlan["rows"][number]) =>
+            (): void =>
+              void (role === "image"
+                ? c.get(imageCount)
+                : role === "first"
+                  ? c.get(positionCount)
+                  : c.i32(axis.size));
+          fill(
+            rowPlaces,
+            rows.map((r) => ({ stride: r.axis.from, count: count(r) })),
+          );
+          fill(
+            outPlaces,
+            rows.map((r) => ({ stride: r.axis.other, count: count(r) })),
+          );
+          const rowCount = c.local("i32");
+          c.i32(1);
+          for (const r of rows) {
+            count(r)();
+            c.op(op.mul);
+          }
+          c.set(rowCount).get(feature).set(add);
+          blocks(rowCount);
+        }),
+      );
+    }),
+  );
+  return { code: c, range: range[shared] };
 
   /** The products of the rows in the tables with all features, over all of the summed dim. */
   function blocks(rowCount: number): void {
@@ -513,19 +567,22 @@ export function convCalls(plan: ConvPlan, products: Products, copy: number | nul
       const depth = c.local("i32");
       c.get(count).i32(held).op(op.mul).set(depth);
       const mostColumns = Math.floor(blockBytes / (chunked.step * held * bytes * width));
-      pieces("features", perGroup, Math.max(1, mostColumns) * width, (feature, columns) => {
-        packWeights(feature, columns, count, depth);
-        offset(source, ...starts.map(([i, a]) => [i, a.from] as const));
+      pieces("columns", columns.size, Math.max(1, mostColumns) * width, (column, length) => {
+        packWeights(column, length, count, depth);
+        const own = plan.lanes ? ([[column, 1]] as const) : [];
+        offset(source, ...starts.map(([i, a]) => [i, a.from] as const), ...own);
         c.scratch(rowPlaces).scratch(outPlaces).get(rowCount).scratch(places).get(depth);
-        c.scratch(block).get(columns);
-        offset(target, [feature, outFeatures.out]);
+        c.scratch(block).get(length);
+        offset(target, [column, columns.out]);
         c.i32((rows.at(-1) as ConvPlan["rows"][number]).axis.other * bytes);
-        c.i32(outFeatures.out * bytes);
-        c.get(add).scratch(tileBuffer).call(products.patches);
+        c.i32(columns.out * bytes);
+        c.get(add)
+          .scratch(tileBuffer)
+          .call(plan.lanes ? products.lanes : products.patches);
       });
     };
     /** Packs the weights of a block: as much at once as lies in memory at equal distances. */
-    const packWeights = (feature: number, columns: number, count: number, depth: number): void => {
+    const packWeights = (column: number, rowsOfB: number, count: number, depth: number): void => {
       const axes = [chunked.axis, ...inner];
       let at = axes.length - 1;
       while (at > 0) {
@@ -539,13 +596,13 @@ export function convCalls(plan: ConvPlan, products: Products, copy: number | nul
       const one = (indices: readonly (readonly [number, Axis])[]): void => {
         offset(
           w,
-          [feature, outFeatures.w],
+          [column, columns.w],
           ...[...starts, ...indices].map(([i, a]) => [i, a.other] as const),
         );
-        c.get(to).get(columns);
+        c.get(to).get(rowsOfB);
         if (at === 0) c.get(depth);
         else c.i32(length);
-        c.i32(outFeatures.w * bytes).i32((axes.at(-1) as Axis).other * bytes);
+        c.i32(columns.w * bytes).i32((axes.at(-1) as Axis).other * bytes);
         c.get(depth)
           .i32(width * bytes)
           .op(op.mul)

@@ -17,6 +17,7 @@ import {
 import { packer, packSignature } from "./contract/pack.ts";
 import { patches, patchesSignature } from "./contract/patches.ts";
 import {
+  lanesTile,
   listedTile,
   listedTileSignature,
   placer,
@@ -276,14 +277,25 @@ function directProduct(e: Element, parts: Parts): Code {
 }
 
 /** What the module of an element type exports. */
-const exported = { gemm: gemmSignature, pack: packSignature, patches: patchesSignature };
+const exported = {
+  gemm: gemmSignature,
+  pack: packSignature,
+  patches: patchesSignature,
+  lanes: patchesSignature,
+};
 /** The functions of one element type, as a program's module knows them. */
 export type Products = { readonly [name in keyof typeof exported]: number };
 
 /** Imports the functions of an element type from the module that `gemmModule` makes, under the type's name. */
 export function importProducts(module: Module, dtype: GemmDType): Products {
-  const index = (name: keyof typeof exported): number => module.import(dtype, name, exported[name]);
-  return { gemm: index("gemm"), pack: index("pack"), patches: index("patches") };
+  const index = (name: keyof typeof exported): number =>
+    module.import(dtype, name, exported[name]);
+  return {
+    gemm: index("gemm"),
+    pack: index("pack"),
+    patches: index("patches"),
+    lanes: index("lanes"),
+  };
 }
 
 /** A row times a matrix of contiguous columns, the row in pieces that are copied where it is not contiguous. */
@@ -345,12 +357,16 @@ export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayB
   }
   module.export("gemm", module.add(gemmSignature, c));
   module.export("pack", parts.packB);
-  const listed = {
-    tile: module.add(listedTileSignature, listedTile(e)),
-    turn: module.add(turnSignature, turner(e)),
-    place: module.add(placeSignature, placer(e, true)),
-  };
-  module.export("patches", module.add(patchesSignature, patches(e, listed)));
+  const turn = module.add(turnSignature, turner(e));
+  const place = module.add(placeSignature, placer(e, true));
+  for (const [name, code] of [
+    ["patches", listedTile(e)],
+    ["lanes", lanesTile(e)],
+  ] as const) {
+    const listed = { tile: module.add(listedTileSignature, code), turn, place };
+    const f = module.add(patchesSignature, patches(e, listed, name === "lanes"));
+    module.export(name, f);
+  }
   return module.encode(shared);
 }
 

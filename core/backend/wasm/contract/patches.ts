@@ -4,12 +4,14 @@ import { type Element, each, locals, op, rest, tileColumns, tileRows } from "./e
 
 /** patches(a, rowPlaces, outPlaces, rows, places, depth, b, columns, out, rowBytes, columnBytes, add, buffer): element (i, p) of A
  *  is at a + rowPlaces[i] + places[p], row i of the result at out + outPlaces[i]; both tables of rows go on for a tile's
- *  rows less one. Most neighbouring rows of the result are `rowBytes` apart. B is packed. */
+ *  rows less one. Most neighbouring rows of the result are `rowBytes` apart. B is packed. `lanes`: each column has an A
+ *  of its own, an element to the right of the last one's. */
 export const patchesSignature: Signature = { params: new Array(13).fill("i32"), results: [] };
 
 export function patches(
   e: Element,
   parts: { readonly tile: number; readonly turn: number; readonly place: number },
+  lanes: boolean,
 ): Code {
   const c = new Code(patchesSignature.params);
   const [
@@ -41,7 +43,9 @@ export function patches(
   /** what of a tile is contiguous: 1 its rows, 2 its columns, 0 neither */
   const [byRows, byColumns] = [1, 2] as const;
   const compute = (to: number, apart: number, add: number): void => {
-    c.get(A).get(ROW_PLACES).get(PLACES).get(DEPTH);
+    c.get(A);
+    if (lanes) c.get(j).i32(e.bytes).op(op.mul, op.add);
+    c.get(ROW_PLACES).get(PLACES).get(DEPTH);
     c.get(B).get(j).get(DEPTH).op(op.mul).i32(e.bytes).op(op.mul, op.add);
     c.get(to).get(apart).get(add).call(parts.tile);
   };

@@ -105,16 +105,15 @@ export function tile(e: Element, packed: boolean): Code {
   return c;
 }
 
-/** listed(a, rows, places, depth, b, out, outNext, add): element (r, p) of A is at a + rows[r] + places[p], two tables; B is
- *  packed. Writes as `tile` does. */
-export const listedTileSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
-export function listedTile(e: Element): Code {
-  const c = new Code(listedTileSignature.params);
-  const [A, ROWS, PLACES, DEPTH, B, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
-  const t = new Tile(c, e);
-  const rows = locals(c, tileRows);
-  const at = locals(c, tileRows);
-  const [end, place] = locals(c, 2) as [number, number];
+/** Addresses of the elements of A in a row of the tile, from tables: a + rows[r] + places[p], p = 0 … depth − 1. */
+function eachPlace(
+  c: Code,
+  [A, ROWS, PLACES, DEPTH]: readonly [number, number, number, number],
+  rows: readonly number[],
+  body: (at: readonly number[]) => void,
+): void {
+  const at = locals(c, rows.length);
+  const [end, place, entry] = locals(c, 3) as [number, number, number];
   rows.forEach((r, i) => {
     c.get(A)
       .get(ROWS)
@@ -122,25 +121,71 @@ export function listedTile(e: Element): Code {
       .op(op.add)
       .set(r);
   });
-  const panel = tileColumns(e) * e.bytes;
-  c.get(B).i32(panel).op(op.sub).set(B);
-  c.get(PLACES).i32(4).op(op.sub).tee(PLACES).get(DEPTH).i32(4).op(op.mul, op.add).set(end);
+  c.get(PLACES).i32(4).op(op.sub).tee(entry).get(DEPTH).i32(4).op(op.mul, op.add).set(end);
   c.loop(() => {
-    c.get(B).i32(panel).op(op.add).set(B);
-    c.get(PLACES).i32(4).op(op.add).tee(PLACES).memory(0x28, 2).set(place);
+    c.get(entry).i32(4).op(op.add).tee(entry).memory(0x28, 2).set(place);
     at.forEach((p, r) => {
       c.get(rows[r] as number)
         .get(place)
         .op(op.add)
         .set(p);
     });
+    body(at);
+    c.get(entry).get(end).op(op.ne).brIf(0);
+  });
+}
+
+/** listed(a, rows, places, depth, b, out, outNext, add): element (r, p) of A is at a + rows[r] + places[p], two tables; B is
+ *  packed. Writes as `tile` does. */
+export const listedTileSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
+export function listedTile(e: Element): Code {
+  const c = new Code(listedTileSignature.params);
+  const [A, ROWS, PLACES, DEPTH, B, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
+  const t = new Tile(c, e);
+  const panel = tileColumns(e) * e.bytes;
+  c.get(B).i32(panel).op(op.sub).set(B);
+  eachPlace(c, [A, ROWS, PLACES, DEPTH], locals(c, tileRows), (at) => {
+    c.get(B).i32(panel).op(op.add).set(B);
     t.step(
       at.map((pointer) => ({ pointer, offset: 0 })),
       B,
     );
-    c.get(PLACES).get(end).op(op.ne).brIf(0);
   });
   t.writeRows(OUT, OUT_NEXT, ADD);
+  return c;
+}
+
+/** The same with an A of its own for each column, side by side: sums of products of vectors. One vector of the tile's
+ *  rows at a time, for as many as are loaded must fit into registers. */
+export function lanesTile(e: Element): Code {
+  const c = new Code(listedTileSignature.params);
+  const [A, ROWS, PLACES, DEPTH, B, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
+  const sums = locals(c, tileRows, "v128");
+  const [rows, v] = [locals(c, tileRows), c.local("v128")] as const;
+  const [b, out] = locals(c, 2) as [number, number];
+  const panel = tileColumns(e) * e.bytes;
+  for (const offset of [0, 16]) {
+    for (const s of sums) {
+      e.zero(c);
+      c.simd(e.splat).set(s);
+    }
+    c.get(B).i32(panel).op(op.sub).set(b);
+    eachPlace(c, [A, ROWS, PLACES, DEPTH], rows, (at) => {
+      c.get(b).i32(panel).op(op.add).set(b);
+      loadVector(c.get(b), e, offset).set(v);
+      for (const [r, s] of sums.entries()) {
+        loadVector(c.get(s).get(at[r] as number), e, offset).get(v);
+        c.simd(e.vectorMul).simd(e.vectorAdd).set(s);
+      }
+    });
+    c.get(OUT).set(out);
+    for (const s of sums) {
+      c.get(ADD);
+      c.if(null, () => loadVector(c.get(out), e, offset).get(s).simd(e.vectorAdd).set(s));
+      storeVector(c.get(out).get(s), e, offset);
+      c.get(out).get(OUT_NEXT).op(op.add).set(out);
+    }
+  }
   return c;
 }
 
