@@ -7,7 +7,7 @@ import type { Storage } from "../core/backend/backend.ts";
 import { referenceBackend } from "../core/backend/reference/backend.ts";
 import { Allocator, type Block } from "../core/backend/wasm/allocator.ts";
 import { WasmExecutable, wasmBackend as backend } from "../core/backend/wasm/backend.ts";
-import { type ConvPlan, planConv } from "../core/backend/wasm/conv.ts";
+import { type ConvPlan, planConv } from "../core/backend/wasm/conv/plan.ts";
 import { Heap, type WasmStorage } from "../core/backend/wasm/heap.ts";
 import {
   allDTypes,

@@ -1,8 +1,9 @@
 /** Matrix products below the level of kernels: every edge of their tiles, every way to compute them, and parts of a
  *  contraction or convolution against the whole. */
 import { describe, expect, it } from "vitest";
-import { convCalls, convScratch, planConv } from "../core/backend/wasm/conv.ts";
-import { convLoops } from "../core/backend/wasm/conv-loops.ts";
+import { convCalls, convScratch } from "../core/backend/wasm/conv/calls.ts";
+import { convLoops } from "../core/backend/wasm/conv/loops.ts";
+import { planConv } from "../core/backend/wasm/conv/plan.ts";
 import { emitKernel } from "../core/backend/wasm/emit.ts";
 import { Module } from "../core/backend/wasm/encoder.ts";
 import type { Range } from "../core/backend/wasm/function.ts";

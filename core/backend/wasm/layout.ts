@@ -1,5 +1,5 @@
 /** What lies below the heap: the table of a run's pointers, what threads agree by, and scratch memory. */
-import { convScratch } from "./conv.ts";
+import { convScratch } from "./conv/calls.ts";
 import { type GemmDType, gemmScratch } from "./gemm.ts";
 
 export const tableEntries = 16384;

@@ -1,9 +1,9 @@
 /** Convolutions as loops in the kernel language. */
-import * as K from "../../kernel/expr.ts";
-import { type Expr, KVar } from "../../kernel/expr.ts";
-import type { ConvKernel, ConvSpatial, LoopKernel, Stmt } from "../../kernel/kernel.ts";
-import { set, when } from "../../kernel/kernel.ts";
-import { accumulator, plus } from "./templates.ts";
+import * as K from "../../../kernel/expr.ts";
+import { type Expr, KVar } from "../../../kernel/expr.ts";
+import type { ConvKernel, ConvSpatial, LoopKernel, Stmt } from "../../../kernel/kernel.ts";
+import { set, when } from "../../../kernel/kernel.ts";
+import { accumulator, plus } from "../templates.ts";
 
 // ---- positions ----
 
