@@ -11,7 +11,6 @@ import {
   type GemmDType,
   gemmModule,
   gemmScratch,
-  importedFrom,
   importProducts,
   type Method,
   methods,
@@ -34,10 +33,7 @@ const env = { memory, scratch: new WebAssembly.Global({ value: "i32" }, scratch)
 const instance = (bytes: Uint8Array<ArrayBuffer>, more: WebAssembly.Imports): WebAssembly.Exports =>
   new WebAssembly.Instance(new WebAssembly.Module(bytes), { env, math: hostMath, ...more }).exports;
 const products = Object.fromEntries(
-  (["float32", "float64", "int32"] as const).map((d) => [
-    importedFrom(d),
-    instance(gemmModule(d), {}),
-  ]),
+  (["float32", "float64", "int32"] as const).map((d) => [d, instance(gemmModule(d, false), {})]),
 ) as { readonly [name: string]: { readonly gemm: (...args: number[]) => void } };
 
 type Numbers = Float32Array | Float64Array | Int32Array;
@@ -120,7 +116,7 @@ function call(p: Call, value: () => number): { readonly got: Numbers; readonly w
     numbers(d, z.address + c.length * bytes, 4),
   ];
   for (const edge of around) edge.fill(9);
-  products[importedFrom(d)]?.gemm(
+  products[d]?.gemm(
     ...[x.address, y.address, z.address, m, n, k],
     ...[a.row, a.column, b.row, b.column, c.row, c.column].map((s) => s * bytes),
     ...[Number(p.add), methods[p.method], p.depth, scratch],
@@ -247,7 +243,7 @@ function functionOf(kernel: ContractKernel | ConvKernel): {
   };
   const { code, range } = build();
   module.export("run", module.add({ params: code.params, results: [] }, code));
-  const { run } = instance(module.encode(), products as unknown as WebAssembly.Imports);
+  const { run } = instance(module.encode(false), products as unknown as WebAssembly.Imports);
   return { range, run: run as (...args: number[]) => void };
 }
 

@@ -288,8 +288,7 @@ export type Products = { readonly [name in keyof typeof exported]: number };
 
 /** Imports the functions of an element type from the module that `gemmModule` makes, under the type's name. */
 export function importProducts(module: Module, dtype: GemmDType): Products {
-  const index = (name: keyof typeof exported): number =>
-    module.import(dtype, name, exported[name]);
+  const index = (name: keyof typeof exported): number => module.import(dtype, name, exported[name]);
   return {
     gemm: index("gemm"),
     pack: index("pack"),
@@ -370,4 +369,4 @@ export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayB
   return module.encode(shared);
 }
 
-export { type GemmDType, hasGemm } from "./contract/element.ts";
+export { type GemmDType, gemmDTypes, hasGemm } from "./contract/element.ts";

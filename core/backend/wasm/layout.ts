@@ -1,6 +1,6 @@
 /** What lies below the heap: the table of a run's pointers, what threads agree by, and scratch memory. */
 import { convScratch } from "./conv/calls.ts";
-import { type GemmDType, gemmScratch } from "./gemm.ts";
+import { gemmDTypes, gemmScratch } from "./gemm.ts";
 
 export const tableEntries = 16384;
 export const tableAddress = 64;
@@ -44,11 +44,10 @@ export const maxWorkers = 63;
 /** sleeping workers that a thread wakes up; every one of them does the same */
 export const wakes = 2;
 export const maxMessage = 60;
-export const productNames: readonly GemmDType[] = ["float32", "float64"];
 /** programs that the workers know at a time */
 export const programSlots = 256;
 /** in the slots after them: the products */
-const slotCount = programSlots + productNames.length;
+const slotCount = programSlots + gemmDTypes.length;
 export const slotWords = 4;
 
 /** Below an instance's scratch memory: the number of indices that it is computing. */

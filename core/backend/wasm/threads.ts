@@ -2,13 +2,12 @@
  *  is in `schedule.ts`. */
 import { BackendError, fail } from "../../errors.ts";
 import type { Block } from "./allocator.ts";
-import type { GemmDType } from "./gemm.ts";
+import { type GemmDType, gemmDTypes } from "./gemm.ts";
 import type { Heap } from "./heap.ts";
 import {
   control,
   held,
   maxWorkers,
-  productNames,
   programSlots,
   scratchAddress,
   scratchBytes,
@@ -229,7 +228,7 @@ export class Threads {
   /** Puts a program into a slot, the oldest one's where all are taken. */
   #publish(program: SharedProgram): number {
     let needs = 0;
-    productNames.forEach((name, k) => {
+    gemmDTypes.forEach((name, k) => {
       if (!program.products.has(name)) return;
       needs |= 1 << k;
       if (this.#blocks[programSlots + k] === undefined)

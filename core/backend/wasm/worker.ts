@@ -1,13 +1,6 @@
 /** What a worker thread runs. */
-import {
-  control,
-  held,
-  maxMessage,
-  productNames,
-  programSlots,
-  slotWords,
-  wakes,
-} from "./layout.ts";
+import { gemmDTypes } from "./gemm.ts";
+import { control, held, maxMessage, programSlots, slotWords, wakes } from "./layout.ts";
 import { hostMath } from "./library.ts";
 
 /** What a worker is given. It crosses to the worker as a copy, the memory excepted. */
@@ -47,7 +40,7 @@ export const workerSetup = (
   programSlots,
   slotWords,
   wakes,
-  products: productNames,
+  products: gemmDTypes,
   awake,
 });
 

@@ -74,6 +74,7 @@ export const elements = {
 
 /** dtypes that have a matrix product */
 export type GemmDType = keyof typeof elements;
+export const gemmDTypes = Object.keys(elements) as readonly GemmDType[];
 export const hasGemm = (dtype: string): dtype is GemmDType => Object.hasOwn(elements, dtype);
 
 /** A tile of the product is `tileRows` rows of two vectors. */
