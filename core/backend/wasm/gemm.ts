@@ -49,7 +49,7 @@ export const methods = {
 } as const;
 export type Method = keyof typeof methods;
 
-/** Columns of B that `direct` copies: the last few of each row. */
+/** the most of k for which `direct` has room to copy columns of B */
 export const mostDirectDepth = blockDepth;
 
 /** bytes of scratch that a call needs: packed A, packed B, one tile */
