@@ -5,6 +5,7 @@ import { BackendError, fail } from "../../errors.ts";
 import type { Kernel, KernelBuffer } from "../../kernel/kernel.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
 import type { Backend, Executable, Storage } from "../backend.ts";
+import { expandElementary } from "../../kernel/elementary.ts";
 import { interpretLoops, type RunKernel } from "./loops.ts";
 import { interpretContract, interpretConv } from "./templates.ts";
 
@@ -73,7 +74,7 @@ const owners = new FinalizationRegistry<ReferenceStorage>((storage) => {
 function interpret(kernel: Kernel): RunKernel {
   switch (kernel.kind) {
     case "loops":
-      return interpretLoops(kernel);
+      return interpretLoops(expandElementary(kernel));
     case "contract":
       return interpretContract(kernel);
     case "conv":
