@@ -52,33 +52,29 @@ function pairwise(x: Expr, z: Expr, coefficients: readonly number[]): Expr {
   }
   return pairs.reduceRight((sum, pair) => add(pair, mul(z, sum)));
 }
-/** (eʳ − 1 − r)/r² for |r| ≤ ½ log 2
- *  @source S. L. Moshier, Cephes 2.8, expf */
+/** (eʳ − 1 − r)/r² for |r| ≤ ½ log 2: minimax of degree 4, eʳ − 1 to a relative 2⁻²⁶ */
 const expTail = (r: Expr, z: Expr): Expr =>
   pairwise(
     r,
     z,
-    [
-      5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3,
-      1.98756915e-4,
-    ],
+    [0.5, 0.16666541993618011, 0.04166627675294876, 0.008366777561604977, 0.001394677790813148],
   );
 /** eʳ − 1 for |r| ≤ ½ log 2 */
 function expm1Near(r: Expr): Expr {
   const z = mul(r, r);
   return add(mul(z, expTail(r, z)), r);
 }
-/** n = round(x/log 2) as a float, as the low bits of an integer, and x − n·log 2 */
-function reduceByLn2(x: Expr, scaled: Expr): { n: Expr; low: Expr; r: Expr } {
-  const t = add(scaled, f(magic));
-  const n = sub(t, f(magic));
-  return { n, low: bits(t), r: sub(sub(x, mul(n, f(ln2High))), mul(n, f(ln2Low))) };
+/** A rounded value as a float, and as the low bits of an integer. */
+function rounded(x: Expr): { readonly n: Expr; readonly low: Expr } {
+  const t = add(x, f(magic));
+  return { n: sub(t, f(magic)), low: bits(t) };
 }
 
 /** eˣ = 2ⁿ·eʳ; 2ⁿ in two factors, so that results below the normal range are rounded once */
 function exp(x: Expr): Expr {
   const a = atLeast(atMost(x, f(89)), f(-104));
-  const { low, r } = reduceByLn2(a, mul(a, f(Math.LOG2E)));
+  const { n: turns, low } = rounded(mul(a, f(Math.LOG2E)));
+  const r = sub(sub(a, mul(turns, f(ln2High))), mul(turns, f(ln2Low)));
   const e = add(expm1Near(r), f(1));
   const n = iadd(low, -0x4b400000);
   const first = shl(shr(n, 1), 23);
@@ -89,9 +85,9 @@ function exp(x: Expr): Expr {
 /** tanh x = s/(s + 2), s = e²|ˣ| − 1 = 2ⁿ·(eʳ − 1) + (2ⁿ − 1), with the sign of x; 1 from 9.02 on */
 function tanh(x: Expr): Expr {
   const a = atMost(abs(x), f(9.02));
-  const y = add(a, a);
-  const { low, r } = reduceByLn2(y, mul(y, f(Math.LOG2E)));
-  const e = expm1Near(r);
+  const { n, low } = rounded(mul(a, f(2 * Math.LOG2E)));
+  // n·log 2 is rounded, by less the more the result forgives
+  const e = expm1Near(sub(add(a, a), mul(n, f(Math.LN2))));
   const scale = float(iadd(shl(low, 23), oneBits));
   const s = add(mul(e, scale), sub(scale, f(1)));
   return withSign(div(s, add(s, f(2))), x);
