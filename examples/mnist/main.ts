@@ -10,8 +10,8 @@ import { drawReport } from "./picture.ts";
 
 const sizes = [784, 256, 128, 10] as const;
 const batch = 128;
-const epochs = 6;
-const topRate = 1e-3;
+const epochs = 8;
+const topRate = 2e-3;
 
 const began = performance.now();
 const seconds = (): string => ((performance.now() - began) / 1000).toFixed(1);
@@ -43,14 +43,18 @@ const predict = jit((params: Params, images: NDArray) => np.argmax(nn.mlp(params
   name: "predict",
 });
 
-/** Rows `order[from … from + batch)` of the training set, as arrays. */
-function minibatch(order: Int32Array, from: number): [NDArray, NDArray] {
+/** Rows `order[from … from + batch)` of the training set, each image moved by up to one pixel: a model should not mind. */
+function minibatch(order: Int32Array, shifts: Int32Array, from: number): [NDArray, NDArray] {
   const images = new Float32Array(batch * 784);
   const labels = new Int32Array(batch);
   for (let i = 0; i < batch; i++) {
     const at = order[from + i] as number;
-    for (let k = 0; k < 784; k++)
-      images[i * 784 + k] = (train.images[at * 784 + k] as number) / 255;
+    const [down, right] = [shifts[2 * (from + i)] as number, shifts[2 * (from + i) + 1] as number];
+    const [top, left] = [Math.max(0, down), Math.max(0, right)];
+    for (let y = top; y < 28 + Math.min(0, down); y++)
+      for (let x = left; x < 28 + Math.min(0, right); x++)
+        images[i * 784 + y * 28 + x] =
+          (train.images[at * 784 + (y - down) * 28 + x - right] as number) / 255;
     labels[i] = train.labels[at] as number;
   }
   return [np.array(images, { shape: [batch, 784] }), np.array(labels)];
@@ -67,15 +71,24 @@ function evaluate(params: Params): { accuracy: number; predictions: Int32Array }
   return { accuracy: right / test.count, predictions };
 }
 
-const [initKey, shuffleKey] = [...random.split(random.key(0))] as [NDArray, NDArray];
+const [initKey, shuffleKey, shiftKey] = [...random.split(random.key(0), 3)] as [
+  NDArray,
+  NDArray,
+  NDArray,
+];
 let params: Params = nn.initialize(nn.mlpInit(sizes), initKey);
 let state = optimizer.init(params);
 const losses: number[] = [];
+/** seconds from the start of the process to the end of the first step: import, data, trace, compile, run */
+let firstStep = "";
 const accuracies: number[] = [];
 
 for (let epoch = 0; epoch < epochs; epoch++) {
   const order = random
     .permutation(random.foldIn(shuffleKey, epoch), train.count)
+    .dataSync() as Int32Array;
+  const shifts = random
+    .randint(random.foldIn(shiftKey, epoch), [train.count, 2], -1, 2)
     .dataSync() as Int32Array;
   const bar = new SingleBar({
     format: `epoch ${epoch + 1}/${epochs} [{bar}] {value}/{total} · loss {loss}`,
@@ -84,11 +97,12 @@ for (let epoch = 0; epoch < epochs; epoch++) {
   bar.start(stepsPerEpoch, 0, { loss: "…" });
   let sum = 0;
   for (let i = 0; i < stepsPerEpoch; i++) {
-    const [images, labels] = minibatch(order, i * batch);
+    const [images, labels] = minibatch(order, shifts, i * batch);
     const [value, nextParams, nextState] = step(params, state, images, labels);
     params = nextParams;
     state = nextState;
     const now = value.item() as number;
+    if (losses.length === 0) firstStep = (performance.now() / 1000).toFixed(2);
     losses.push(now);
     sum += now;
     if (i % 20 === 0) bar.update(i, { loss: now.toFixed(4) });
@@ -122,4 +136,5 @@ if (again.accuracy !== final.accuracy)
 console.log(
   `wrote out/mnist.svg and out/mnist.safetensors; read back, the parameters give the same accuracy`,
 );
+console.log(`first step done ${firstStep} s after the process started, ${seconds()} s in all`);
 console.log(`test accuracy ${final.accuracy.toFixed(4)}`);
