@@ -76,9 +76,25 @@ export interface Signature {
 export class Code {
   readonly params: readonly ValType[];
   readonly locals: ValType[] = [];
-  readonly bytes = new Bytes();
+  #bytes = new Bytes();
   constructor(params: readonly ValType[]) {
     this.params = params;
+  }
+  get bytes(): Bytes {
+    return this.#bytes;
+  }
+  /** What `emit` writes, held back: it is to be appended later. */
+  capture(emit: () => void): Bytes {
+    const outer = this.#bytes;
+    this.#bytes = new Bytes();
+    emit();
+    const inner = this.#bytes;
+    this.#bytes = outer;
+    return inner;
+  }
+  append(bytes: Bytes): this {
+    this.#bytes.raw(bytes.view());
+    return this;
   }
   local(type: ValType): number {
     this.locals.push(type);
@@ -132,6 +148,14 @@ export class Code {
   /** 128-bit instructions have a prefix and a numbered opcode */
   simd(opcode: number): this {
     return this.op(0xfd).arg(opcode);
+  }
+  /** 128-bit memory access */
+  simdMemory(opcode: number, align: number, offset: number): this {
+    return this.simd(opcode).arg(align).arg(offset);
+  }
+  /** the bytes of two vectors at these positions */
+  shuffle(positions: readonly number[]): this {
+    return this.simd(13).op(...positions);
   }
   if(result: ValType | null, yes: () => void, no?: () => void): this {
     this.op(0x04, result === null ? 0x40 : codes[result]);

@@ -1,0 +1,104 @@
+/** Estimates, in instructions: the cost of one iteration, or of a block of four at once. */
+import { dtypes } from "../../../dtype.ts";
+import { type Expr, operands } from "../../../kernel/expr.ts";
+import type { Stmt } from "../../../kernel/kernel.ts";
+import type { Frame } from "./frame.ts";
+import { type Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
+import { half, valType } from "./types.ts";
+import { isPerLane } from "./vector-ops.ts";
+
+const callCost = 25;
+const helperCost = 5;
+/** an access of one lane: the access, and moving the value from or to its place in the register */
+const laneCost = 1.75;
+const wholeCost = 1.25;
+
+/** Cost of statements, inner loops by `loop`; where `lanes` is given, of a block. */
+export function cost(
+  body: readonly Stmt[],
+  frame: Frame,
+  lanes: Lanes | null,
+  loop: (s: Stmt & { kind: "for" }) => number,
+): number {
+  let sum = 0;
+  const seen = new Set<Expr>();
+  const visit = (e: Expr): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    if (e.kind === "load") sum += access(e.buffer, e.index, e.dtype);
+    else {
+      sum += node(e, lanes);
+      operands(e).forEach(visit);
+    }
+  };
+  const access = (buffer: number, index: Expr, d: Expr["dtype"]): number => {
+    if (lanes === null) {
+      const affine = [...frame.forms.of(index).terms.keys()].every((atom) => atom.kind === "var");
+      if (!affine) visit(index);
+      return 1 + conversion(d, false);
+    }
+    if (lanes.uniform(index)) return lanes.invariant(index) ? 0 : 1;
+    const stride = lanes.stride(buffer, index);
+    if (stride === null) visit(index);
+    return stride !== null && Math.abs(stride) === frame.width(buffer)
+      ? partsOf(d) * wholeCost + conversion(d, true)
+      : lanesPerBlock * (laneCost + conversion(d, false));
+  };
+  for (const s of body)
+    switch (s.kind) {
+      case "set":
+        visit(s.value);
+        break;
+      case "store":
+        visit(s.value);
+        sum += access(s.buffer, s.index, s.value.dtype);
+        break;
+      case "for":
+        sum += loop(s);
+        break;
+      case "while":
+        visit(s.test);
+        sum += cost(s.body, frame, lanes, loop);
+        break;
+      case "if":
+        visit(s.test);
+        sum += Math.max(cost(s.yes, frame, lanes, loop), cost(s.no, frame, lanes, loop));
+        break;
+    }
+  return sum;
+}
+
+/** from and to memory */
+const conversion = (d: Expr["dtype"], vector: boolean): number =>
+  d === "float16"
+    ? vector
+      ? 9
+      : helperCost
+    : half(d) || (vector && dtypes[d].bytes === 1)
+      ? 2
+      : 0;
+
+function node(e: Expr, lanes: Lanes | null): number {
+  if (e.kind === "lit" || e.kind === "var" || e.kind === "load") return 0;
+  if (lanes === null) return scalarNode(e);
+  if (lanes.uniform(e)) return lanes.invariant(e) ? 0 : scalarNode(e);
+  if (isPerLane(e)) return lanesPerBlock * (scalarNode(e) + laneCost);
+  const rounding = e.dtype === "float16" ? 16 : e.dtype === "bfloat16" ? 7 : 0;
+  const arithmetic = e.kind === "binary" || e.kind === "cast" ? rounding : 0;
+  return partsOf(e.dtype) * (isDivision(e) ? 5 : 1) + arithmetic;
+}
+function scalarNode(e: Expr): number {
+  if (isCall(e)) return callCost;
+  if (isPerLane(e) || (half(e.dtype) && (e.kind === "binary" || e.kind === "cast")))
+    return helperCost;
+  return isDivision(e) ? 5 : 1;
+}
+const isDivision = (e: Expr): boolean =>
+  (e.kind === "binary" && (e.op === "div" || e.op === "rem")) ||
+  (e.kind === "unary" && e.op === "sqrt");
+/** True for what the host computes. */
+const isCall = (e: Expr): boolean =>
+  (e.kind === "unary" && isPerLane(e) && e.op !== "clz") ||
+  (e.kind === "binary" &&
+    valType(e.dtype) !== "i32" &&
+    (e.op === "pow" || e.op === "atan2" || e.op === "rem"));

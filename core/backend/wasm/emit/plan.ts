@@ -1,0 +1,268 @@
+/** Which loops are run four iterations at a time.
+ *
+ *  It must be sound: iterations are independent of each other, but for accumulators that are folded by an associative
+ *  operation (whose partial results are then kept apart and combined after the loop). And it must pay: costs are
+ *  counted in instructions, and the cheaper of a loop and the loops inside it is chosen. */
+import { type Expr, KVar, operands } from "../../../kernel/expr.ts";
+import type { Stmt } from "../../../kernel/kernel.ts";
+import { cost } from "./cost.ts";
+import type { Frame } from "./frame.ts";
+import { Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
+import { type Reduction, reductions } from "./reduction.ts";
+
+export type ForLoop = Stmt & { readonly kind: "for" };
+export interface Plan {
+  /** iterations of a block, and which values vary */
+  readonly varying: ReadonlySet<KVar>;
+  readonly changing: ReadonlySet<KVar | number>;
+  /** the body has no inner statements */
+  readonly straight: boolean;
+  readonly reductions: readonly Reduction[];
+  /** blocks side by side, in one loop after the other */
+  readonly blocks: readonly number[];
+  /** of one iteration */
+  readonly cost: number;
+}
+/** A shorter loop is not worth the code. */
+const leastExtent = 8;
+const leastFolded = 16;
+/** what the extent of a loop is taken to be where it is not known */
+const guessedExtent = 32;
+/** A vector loop must be cheaper by this factor. */
+const margin = 0.85;
+const mostUnrolled = 24;
+/** the farthest that the lanes of one access may be apart in bytes: see `Pointers` */
+const maxReach = 2 ** 21;
+
+export const extentOf = (loop: ForLoop): number | null =>
+  loop.from.kind === "lit" && loop.to.kind === "lit" ? loop.to.value - loop.from.value : null;
+
+export class Planner {
+  readonly #frame: Frame;
+  readonly #plans = new Map<ForLoop, Plan | null>();
+  constructor(frame: Frame) {
+    this.#frame = frame;
+  }
+
+  /** How a loop is vectorized, or null where it is not. */
+  plan(loop: ForLoop): Plan | null {
+    let plan = this.#plans.get(loop);
+    if (plan === undefined) {
+      plan = this.#sound(loop);
+      if (plan !== null && plan.cost > margin * this.#costOf(loop.body)) plan = null;
+      this.#plans.set(loop, plan);
+    }
+    return plan;
+  }
+  /** Cost of statements whose loops are vectorized where that pays. */
+  #costOf(body: readonly Stmt[]): number {
+    return cost(body, this.#frame, null, (loop) => {
+      const plan = this.plan(loop);
+      return Math.max(extentOf(loop) ?? guessedExtent, 0) * (plan?.cost ?? this.#costOf(loop.body));
+    });
+  }
+
+  #sound(loop: ForLoop): Plan | null {
+    const extent = extentOf(loop);
+    if (extent !== null && extent < leastExtent) return null;
+    const facts = new Facts(loop.body);
+    if (!facts.straight && loop.parallel !== true) return null;
+    const folded = facts.straight ? reductions(loop.body, facts.carried()) : [];
+    if (folded === null) return null;
+    if (folded.length > 0 && extent !== null && extent < leastFolded) return null;
+    const accumulators = new Set(folded.map((r) => r.acc));
+    // what else is assigned belongs to one iteration
+    for (const v of facts.carried()) if (!accumulators.has(v)) return null;
+    const after = readsOutside(this.#frame.kernel.body, loop);
+    for (const v of facts.assigned) if (!accumulators.has(v) && after.has(v)) return null;
+
+    const varying = new Set<KVar>([loop.v, ...accumulators]);
+    for (let known = 0; known !== varying.size; ) {
+      known = varying.size;
+      const uniform = uniformity(varying);
+      for (const { v, value } of facts.sets) if (!uniform(value)) varying.add(v);
+    }
+    const uniform = uniformity(varying);
+    if (!facts.control.every(uniform)) return null;
+    const changing = new Set<KVar | number>([...facts.assigned, ...facts.loops]);
+    for (const s of facts.stores) changing.add(s.buffer);
+    const lanes = new Lanes(this.#frame, loop.v, 1, varying, changing, facts.straight);
+    let reach = 0;
+    for (const { buffer, index } of [...facts.stores, ...facts.loads])
+      reach = Math.max(reach, Math.abs(lanes.stride(buffer, index) ?? 0) * lanesPerBlock);
+    if (reach > maxReach) return null;
+    for (const s of facts.stores) if (uniform(s.index)) return null;
+    if (loop.parallel !== true && !this.#independent(loop.v, facts, lanes)) return null;
+
+    const perBlock = (times: (inner: ForLoop) => number): number => {
+      const costOf = (body: readonly Stmt[]): number =>
+        cost(body, this.#frame, lanes, (inner) => times(inner) * costOf(inner.body));
+      return costOf(loop.body);
+    };
+    return {
+      varying,
+      changing,
+      straight: facts.straight,
+      reductions: folded,
+      blocks: this.#blocks(
+        extent,
+        facts,
+        folded,
+        perBlock(() => 1),
+        reach,
+      ),
+      cost: perBlock((inner) => Math.max(extentOf(inner) ?? guessedExtent, 0)) / lanesPerBlock,
+    };
+  }
+
+  /** Iterations of a loop that nobody vouches for store at different places, and load nothing that another stores. */
+  #independent(v: KVar, facts: Facts, lanes: Lanes): boolean {
+    const { forms } = this.#frame;
+    const stored = new Map<number, string>();
+    for (const { buffer, index } of facts.stores) {
+      const form = forms.of(index);
+      for (const atom of form.terms.keys())
+        if (atom !== v && !(atom instanceof KVar && lanes.invariant(atom))) return false;
+      if (!form.terms.has(v)) return false;
+      const key = forms.key(form);
+      if ((stored.get(buffer) ?? key) !== key) return false;
+      stored.set(buffer, key);
+    }
+    return facts.loads.every(({ buffer, index }) => {
+      const key = stored.get(buffer);
+      return key === undefined || key === forms.key(forms.of(index));
+    });
+  }
+
+  #blocks(
+    extent: number | null,
+    facts: Facts,
+    folded: readonly Reduction[],
+    size: number,
+    reach: number,
+  ): readonly number[] {
+    let blocks = 1;
+    const registers = folded.reduce((n, r) => n + partsOf(r.acc.dtype), 0);
+    const fits = (n: number): boolean =>
+      size * n <= (folded.length > 0 || !facts.straight ? 64 : mostUnrolled) &&
+      registers * n <= 4 &&
+      reach * n <= maxReach &&
+      (extent === null || extent >= 2 * n * lanesPerBlock || extent % (n * lanesPerBlock) === 0);
+    while (blocks < 4 && fits(2 * blocks)) blocks *= 2;
+    const rest = extent === null ? lanesPerBlock : extent % (blocks * lanesPerBlock);
+    // what an accumulator adds up in which order depends on the extent alone
+    return blocks > 1 && folded.length === 0 && rest >= lanesPerBlock ? [blocks, 1] : [blocks];
+  }
+}
+
+/** What the statements of a loop do. */
+class Facts {
+  readonly sets: (Stmt & { kind: "set" })[] = [];
+  readonly stores: (Stmt & { kind: "store" })[] = [];
+  readonly loads: (Expr & { kind: "load" })[] = [];
+  readonly assigned = new Set<KVar>();
+  /** variables of inner loops */
+  readonly loops = new Set<KVar>();
+  /** bounds and tests of inner statements */
+  readonly control: Expr[] = [];
+  straight = true;
+  readonly #body: readonly Stmt[];
+
+  constructor(body: readonly Stmt[]) {
+    this.#body = body;
+    const seen = new Set<Expr>();
+    const visit = (e: Expr): void => {
+      if (seen.has(e)) return;
+      seen.add(e);
+      if (e.kind === "load") this.loads.push(e);
+      operands(e).forEach(visit);
+    };
+    const walk = (list: readonly Stmt[]): void => {
+      for (const s of list) {
+        for (const e of roots(s)) visit(e);
+        if (s.kind === "set") {
+          this.sets.push(s);
+          this.assigned.add(s.v);
+        } else if (s.kind === "store") this.stores.push(s);
+        else {
+          this.straight = false;
+          this.control.push(...roots(s));
+          if (s.kind === "for") this.loops.add(s.v);
+          for (const inner of bodies(s)) walk(inner);
+        }
+      }
+    };
+    walk(body);
+  }
+
+  /** Assigned variables that may be read before they are assigned: their values come from the iteration before. */
+  carried(): ReadonlySet<KVar> {
+    const carried = new Set<KVar>();
+    const walk = (list: readonly Stmt[], known: ReadonlySet<KVar>): void => {
+      const set = new Set(known);
+      for (const s of list) {
+        for (const v of variables(roots(s)))
+          if (this.assigned.has(v) && !set.has(v)) carried.add(v);
+        if (s.kind === "set") set.add(s.v);
+        else for (const inner of bodies(s)) walk(inner, set);
+      }
+    };
+    walk(this.#body, new Set());
+    return carried;
+  }
+}
+
+/** The expressions of a statement itself. */
+function roots(s: Stmt): readonly Expr[] {
+  switch (s.kind) {
+    case "for":
+      return [s.from, s.to];
+    case "while":
+    case "if":
+      return [s.test];
+    case "set":
+      return [s.value];
+    case "store":
+      return [s.index, s.value];
+  }
+}
+/** The statements inside one. */
+function bodies(s: Stmt): readonly (readonly Stmt[])[] {
+  if (s.kind === "if") return [s.yes, s.no];
+  return s.kind === "for" || s.kind === "while" ? [s.body] : [];
+}
+function variables(list: readonly Expr[]): ReadonlySet<KVar> {
+  const seen = new Set<Expr>();
+  const visit = (e: Expr): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    operands(e).forEach(visit);
+  };
+  list.forEach(visit);
+  return new Set([...seen].filter((e) => e instanceof KVar));
+}
+/** Variables that are read anywhere but in `loop`. */
+function readsOutside(body: readonly Stmt[], loop: ForLoop): ReadonlySet<KVar> {
+  const found = new Set<KVar>();
+  const walk = (list: readonly Stmt[]): void => {
+    for (const s of list) {
+      if (s === loop) continue;
+      for (const v of variables(roots(s))) found.add(v);
+      bodies(s).forEach(walk);
+    }
+  };
+  walk(body);
+  return found;
+}
+function uniformity(varying: ReadonlySet<KVar>): (e: Expr) => boolean {
+  const memo = new Map<Expr, boolean>();
+  const uniform = (e: Expr): boolean => {
+    let known = memo.get(e);
+    if (known === undefined) {
+      known = e.kind === "var" ? !varying.has(e) : operands(e).every(uniform);
+      memo.set(e, known);
+    }
+    return known;
+  };
+  return uniform;
+}

@@ -1,0 +1,111 @@
+/** Pointers that move with an innermost loop: the addresses of its affine indices, so that an iteration adds a constant
+ *  instead of multiplying out each index. */
+import { type Expr, KVar, operands } from "../../../kernel/expr.ts";
+import type { Stmt } from "../../../kernel/kernel.ts";
+import type { Affine } from "../../../program/affine.ts";
+import type { Frame } from "./frame.ts";
+
+/** Largest distance in bytes between accesses through one pointer. The pointer itself may be out of the buffer while
+ *  an access at a distance is in it, and a constant offset is added without wrapping; so it must not fall
+ *  below address 0, and it does not, for buffers lie above the tables at the bottom of the memory. */
+const maxDistance = 4096;
+
+export interface Pointer {
+  readonly local: number;
+  /** bytes from it to the element */
+  readonly offset: number;
+}
+/** a pointer's local and the bytes by which one iteration moves it */
+export interface Moving {
+  readonly local: number;
+  readonly step: number;
+}
+type ForLoop = Stmt & { readonly kind: "for" };
+
+export class Pointers {
+  readonly #frame: Frame;
+  /** by buffer and index */
+  #known = new Map<number, Map<Expr, Pointer>>();
+  constructor(frame: Frame) {
+    this.#frame = frame;
+  }
+  find(buffer: number, index: Expr): Pointer | undefined {
+    return this.#known.get(buffer)?.get(index);
+  }
+  /** Runs `emit` as if there were no pointers. */
+  without(emit: () => void): void {
+    const known = this.#known;
+    this.#known = new Map();
+    emit();
+    this.#known = known;
+  }
+
+  /** Sets pointers to the elements of the first iteration of a loop without inner statements; the loop's variable is
+   *  set, and `index` leaves an index on the stack. Only `wanted` accesses get one. */
+  start(
+    loop: ForLoop,
+    index: (e: Expr) => void,
+    wanted: (buffer: number, index: Expr) => boolean,
+  ): readonly Moving[] {
+    const { code, forms } = this.#frame;
+    const assigned = new Set<KVar>();
+    const accesses: { buffer: number; index: Expr }[] = [];
+    const seen = new Set<Expr>();
+    const visit = (e: Expr): void => {
+      if (seen.has(e)) return;
+      seen.add(e);
+      if (e.kind === "load") accesses.push(e);
+      operands(e).forEach(visit);
+    };
+    for (const s of loop.body) {
+      if (s.kind === "set") {
+        assigned.add(s.v);
+        visit(s.value);
+      } else if (s.kind === "store") {
+        accesses.push(s);
+        visit(s.index);
+        visit(s.value);
+      }
+    }
+    const pointers = new Map<string, { local: number; constant: number }>();
+    const found: [buffer: number, index: Expr, Pointer][] = [];
+    const moving: Moving[] = [];
+    for (const access of accesses) {
+      const form = forms.of(access.index);
+      if (!steady(form, loop.v, assigned) || !wanted(access.buffer, access.index)) continue;
+      const width = this.#frame.width(access.buffer);
+      const key = `${access.buffer}:${forms.key({ constant: 0, terms: form.terms })}`;
+      const known = pointers.get(key);
+      const distance = known === undefined ? -1 : (form.constant - known.constant) * width;
+      if (known !== undefined && distance >= 0 && distance <= maxDistance) {
+        found.push([access.buffer, access.index, { local: known.local, offset: distance }]);
+        continue;
+      }
+      const local = code.local("i32");
+      code.get(access.buffer);
+      index(access.index);
+      code.i32(width).op(0x6c, 0x6a).set(local);
+      pointers.set(key, { local, constant: form.constant });
+      moving.push({ local, step: (form.terms.get(loop.v) ?? 0) * width });
+      found.push([access.buffer, access.index, { local, offset: 0 }]);
+    }
+    for (const [buffer, at, pointer] of found) {
+      const ofBuffer = this.#known.get(buffer);
+      if (ofBuffer === undefined) this.#known.set(buffer, new Map([[at, pointer]]));
+      else ofBuffer.set(at, pointer);
+    }
+    return moving;
+  }
+  stop(): void {
+    this.#known = new Map();
+  }
+}
+
+/** True for an affine form whose atoms, but for the loop variable, stay the same during the loop. */
+function steady(form: Affine, v: KVar, assigned: ReadonlySet<KVar>): boolean {
+  for (const atom of form.terms.keys()) {
+    if (atom === v) continue;
+    if (!(atom instanceof KVar) || assigned.has(atom)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,635 @@
+/** Expressions on vectors: four iterations of a loop in the lanes of 128-bit registers.
+ *
+ *  A block of four values is one register, of float64 two (*parts* 0 and 1). A bool is a mask in one register or, beside
+ *  float64, in two (parts 2 and 3, *wide*); each is made from the other when it is asked for. */
+import { dtypes } from "../../../dtype.ts";
+import { type Expr, KVar, operands, rewrite } from "../../../kernel/expr.ts";
+import type { Stmt } from "../../../kernel/kernel.ts";
+import type { Frame } from "./frame.ts";
+import { type Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
+import type { ScalarExpressions } from "./scalar.ts";
+import type { Operand, Operation } from "./scalar-ops.ts";
+import type { Conditional } from "./sharing.ts";
+import { f32x4, f64x2, i32x4, i64x2, positions, v128 } from "./simd.ts";
+import { valType } from "./types.ts";
+import { VectorAccess } from "./vector-access.ts";
+import { Constants, isPerLane, VectorOps } from "./vector-ops.ts";
+
+const splatSlot = 1;
+const wide = 2;
+const slotOf = (block: number, part: number): number => 2 + 4 * block + part;
+/** Largest side of a conditional, in nodes, that is computed for lanes that do not take it. */
+const cheapSide = 12;
+
+export class VectorExpressions {
+  readonly #frame: Frame;
+  readonly #scalar: ScalarExpressions;
+  readonly #lanes: Lanes;
+  readonly #constants: Constants;
+  readonly #access: VectorAccess;
+  readonly ops: VectorOps;
+  /** values that are the same throughout the loop, in all lanes of a local that is set before it */
+  readonly #invariants = new Map<Expr, number>();
+  /** nodes that every lane needs: their loads are in range */
+  #needed: ReadonlySet<Expr>[] = [];
+
+  constructor(frame: Frame, scalar: ScalarExpressions, lanes: Lanes) {
+    this.#frame = frame;
+    this.#scalar = scalar;
+    this.#lanes = lanes;
+    this.#constants = new Constants(frame);
+    this.ops = new VectorOps(frame, this.#constants);
+    this.#access = new VectorAccess(frame, scalar, lanes, this.ops);
+  }
+
+  /** Sets the constants and invariants that the loop was found to use; to be emitted before it. */
+  prelude(): void {
+    const { code } = this.#frame;
+    this.#constants.emit();
+    for (const [e, local] of this.#invariants) {
+      this.#scalar.alone(e);
+      this.ops.splat(e.dtype);
+      code.set(local);
+    }
+  }
+  release(): void {
+    this.#constants.release();
+    for (const local of this.#invariants.values()) this.#frame.release("v128", local);
+  }
+
+  // ---- groups of stores and assignments ----
+
+  group(group: readonly (Stmt & { kind: "store" | "set" })[]): void {
+    const { sharing } = this.#scalar;
+    const lanes = this.#lanes;
+    sharing.group(
+      () => {
+        for (const s of group) {
+          if (s.kind === "store") this.#countIndex(s.buffer, s.index);
+          if (s.kind === "set" && !lanes.varying.has(s.v)) sharing.count(s.value);
+          else for (const part of parts(s.value)) this.#count(s.value, part);
+        }
+        const needed = new Set<Expr>();
+        for (const s of group) for (const e of sharing.always(s.value)) needed.add(e);
+        this.#needed = [needed];
+      },
+      () => {
+        for (const s of group) {
+          if (s.kind === "set" && !lanes.varying.has(s.v)) {
+            this.#scalar.expr(s.value);
+            this.#frame.code.set(this.#frame.variable(s.v, valType(s.v.dtype)));
+            continue;
+          }
+          for (let block = 0; block < lanes.blocks; block++)
+            if (s.kind === "store") this.#store(s, block);
+            else {
+              // all parts before the first is assigned: the value may use the variable
+              for (const part of parts(s.value)) this.value(s.value, block, part);
+              for (const part of [...parts(s.value)].reverse())
+                this.#frame.code.set(lanes.local(s.v, block, part));
+            }
+        }
+      },
+    );
+  }
+  #store({ buffer, index, value }: Stmt & { kind: "store" }, block: number): void {
+    this.#access.store(buffer, index, value.dtype, block, {
+      part: (part) => this.value(value, block, part),
+      index: () => this.value(index, block, 0),
+    });
+  }
+
+  // ---- counting ----
+
+  #countIndex(buffer: number, index: Expr): void {
+    if (this.#lanes.stride(buffer, index) === null) this.#count(index, 0);
+    else if (this.#scalar.pointers.find(buffer, index) === undefined)
+      this.#scalar.sharing.count(index);
+  }
+  /** Counts the uses of what part `part` of `e` is made from. */
+  #count(e: Expr, part: number): void {
+    const { sharing } = this.#scalar;
+    if (this.#lanes.uniform(e)) {
+      if (sharing.use(e, splatSlot)) sharing.count(e);
+      return;
+    }
+    if (!sharing.use(e, slotOf(0, part))) return;
+    if (e.kind === "load") {
+      this.#countIndex(e.buffer, e.index);
+      return;
+    }
+    for (const [x, p] of this.#demands(e, part)) this.#count(x, p);
+  }
+  /** The parts of its operands from which a part of `e` is made. */
+  #demands(e: Expr, part: number): readonly (readonly [Expr, number])[] {
+    if (e.dtype === "bool") {
+      const made = madeWide(e);
+      if (made === true && part < wide)
+        return [
+          [e, wide],
+          [e, wide + 1],
+        ];
+      if (made === false && part >= wide) return [[e, 0]];
+    }
+    switch (e.kind) {
+      case "select":
+        if (pseudoExtremum(e) !== null)
+          return [
+            [e.yes, part],
+            [e.no, part],
+          ];
+        return [
+          [e.test, maskPart(e, part)],
+          [e.yes, part],
+          [e.no, part],
+        ];
+      case "cond":
+        return [
+          [e.test, maskPart(e, part)],
+          [e.yes, part],
+          [e.no, part],
+        ];
+      case "cast":
+        if (partsOf(e.x.dtype) === 2 && part < wide)
+          return [
+            [e.x, 0],
+            [e.x, 1],
+          ];
+        if (e.x.dtype === "bool") return [[e.x, e.dtype === "float64" ? wide + part : 0]];
+        return [[e.x, partsOf(e.x.dtype) === 2 ? part - wide : 0]];
+      case "compare":
+      case "unary":
+      case "binary":
+      case "bitcast":
+        return operands(e).map(
+          (x) => [x, x.dtype === "float64" && e.dtype === "bool" ? part - wide : part] as const,
+        );
+      default:
+        return [];
+    }
+  }
+
+  // ---- values ----
+
+  /** Leaves part `part` of block `block` of `e` on the stack. */
+  value(e: Expr, block: number, part: number): void {
+    const { code } = this.#frame;
+    const { sharing } = this.#scalar;
+    if (this.#lanes.uniform(e)) {
+      this.#splat(e);
+      return;
+    }
+    if (e.kind === "var" && e !== this.#lanes.v && part < wide) {
+      code.get(this.#lanes.local(e, block, part));
+      return;
+    }
+    const known = sharing.find(e, slotOf(block, part));
+    if (known !== undefined) {
+      code.get(known);
+      return;
+    }
+    this.#compute(e, block, part);
+    if (sharing.uses(e, slotOf(0, part)) > 1)
+      code.tee(sharing.keep(e, slotOf(block, part), "v128"));
+  }
+  #operand(e: Expr, block: number, part: number): Operand {
+    return () => this.value(e, block, part);
+  }
+
+  /** A uniform value in all lanes. */
+  #splat(e: Expr): void {
+    const { code } = this.#frame;
+    const { sharing } = this.#scalar;
+    if (e.kind === "lit") {
+      this.ops.literal(e.value, e.dtype);
+      return;
+    }
+    if (this.#lanes.invariant(e) && (e.kind === "var" || this.#hoistable(e))) {
+      let local = this.#invariants.get(e);
+      if (local === undefined) {
+        local = this.#frame.fresh("v128");
+        this.#invariants.set(e, local);
+      }
+      code.get(local);
+      return;
+    }
+    const known = sharing.find(e, splatSlot);
+    if (known !== undefined) {
+      code.get(known);
+      return;
+    }
+    this.#scalar.expr(e);
+    this.ops.splat(e.dtype);
+    if (sharing.uses(e, splatSlot) * this.#lanes.blocks > 1)
+      code.tee(sharing.keep(e, splatSlot, "v128"));
+  }
+
+  /** True for what every iteration computes. */
+  #hoistable(e: Expr): boolean {
+    return this.#lanes.straight && this.#needed[0]?.has(e) === true;
+  }
+
+  #compute(e: Expr, block: number, part: number): void {
+    const { code } = this.#frame;
+    const { ops } = this;
+    if (e.dtype === "bool") {
+      const made = madeWide(e);
+      if (made === true && part < wide) {
+        this.value(e, block, wide);
+        this.value(e, block, wide + 1);
+        code.shuffle(positions.even);
+        return;
+      }
+      if (made === false && part >= wide) {
+        this.value(e, block, 0);
+        code.simd(part === wide ? i64x2.extendLowS : i64x2.extendHighS);
+        return;
+      }
+    }
+    const of = (x: Expr): Operand =>
+      this.#operand(x, block, x.dtype === "float64" && e.dtype === "bool" ? part - wide : part);
+    switch (e.kind) {
+      case "var":
+        // the loop variable: its first iteration is in its scalar local
+        code.get(this.#frame.variable(e, "i32")).simd(i32x4.splat);
+        this.#constants.lanes([0, 1, 2, 3].map((lane) => lanesPerBlock * block + lane));
+        code.simd(i32x4.add);
+        return;
+      case "load":
+        this.#access.load(e, block, part, this.#operand(e.index, block, 0));
+        return;
+      case "unary":
+        if (isPerLane(e)) this.#eachLane(e, block, part);
+        else ops.unary(e.op, e.x.dtype, of(e.x));
+        return;
+      case "binary":
+        if (isPerLane(e)) this.#eachLane(e, block, part);
+        else {
+          const literal = e.y.kind === "lit" ? e.y.value : null;
+          ops.binary(e.op, e.dtype, of(e.x), of(e.y), literal);
+        }
+        return;
+      case "compare":
+        ops.compare(e.op, e.x.dtype, of(e.x), of(e.y));
+        return;
+      case "select": {
+        const extremum = pseudoExtremum(e);
+        if (extremum !== null) {
+          of(e.no)();
+          of(e.yes)();
+          code.simd(extremum);
+          return;
+        }
+        of(e.yes)();
+        of(e.no)();
+        this.value(e.test, block, maskPart(e, part));
+        code.simd(v128.bitselect);
+        return;
+      }
+      case "cond":
+        this.#conditional(e, block, part);
+        return;
+      case "cast":
+        this.#cast(e, block, part);
+        return;
+      case "bitcast":
+        this.#bitcast(e, block, part);
+        return;
+    }
+  }
+
+  #cast(e: Expr & { kind: "cast" }, block: number, part: number): void {
+    const { code } = this.#frame;
+    const { x, dtype: to } = e;
+    const from = x.dtype;
+    if (isPerLane(e)) {
+      this.#eachLane(e, block, part);
+      return;
+    }
+    if (from === "float64" && to !== "bool") {
+      const narrowed =
+        to === "float32" ? f32x4.demote : to === "uint32" ? i32x4.truncF64U : i32x4.truncF64S;
+      for (const p of [0, 1]) {
+        this.value(x, block, p);
+        code.simd(narrowed);
+      }
+      code.shuffle(positions.lowerHalves);
+      if (dtypes[to].bytes === 1) this.ops.clamp(to);
+      return;
+    }
+    if (to === "float64" && from !== "bool") {
+      const widened =
+        valType(from) === "f32"
+          ? f64x2.promoteLow
+          : from === "uint32"
+            ? f64x2.convertLowU
+            : f64x2.convertLowS;
+      // two elements of memory, where nobody else needs all four
+      const alone = this.#scalar.sharing.uses(x, slotOf(0, 0)) <= 2;
+      if (x.kind === "load" && alone && this.#access.loadHalf(x, block, part)) {
+        code.simd(widened);
+        return;
+      }
+      this.value(x, block, 0);
+      if (part === 1) {
+        this.value(x, block, 0);
+        code.shuffle(positions.upper);
+      }
+      code.simd(widened);
+      return;
+    }
+    const source =
+      from === "bool" && to === "float64" ? wide + part : from === "float64" ? part - wide : 0;
+    this.ops.cast(from, to, this.#operand(x, block, source));
+  }
+
+  #bitcast(e: Expr & { kind: "bitcast" }, block: number, part: number): void {
+    const { x, dtype: to } = e;
+    const { code } = this.#frame;
+    if (isPerLane(e)) {
+      this.#eachLane(e, block, part);
+      return;
+    }
+    this.value(x, block, 0);
+    if (dtypes[to].bytes > 1) return;
+    // a bool has the bits 0 and 1
+    if (x.dtype === "bool" || to === "bool") code.simd(i32x4.neg);
+    if (to !== "bool") this.ops.wrap(to);
+  }
+
+  /** Makes a register lane by lane with a scalar operation. */
+  #eachLane(e: Operation, block: number, part: number): void {
+    const frame = this.#frame;
+    const { code } = frame;
+    const lanes = e.dtype === "float64" ? [2 * part, 2 * part + 1] : [0, 1, 2, 3];
+    const taken: ["v128" | ReturnType<typeof valType>, number][] = [];
+    const hold = (type: "v128" | ReturnType<typeof valType>): number => {
+      const local = frame.temporary(type);
+      taken.push([type, local]);
+      code.set(local);
+      return local;
+    };
+    const [x, y] = operands(e).map((x): ((lane: number) => void) => {
+      if (this.#lanes.uniform(x)) {
+        this.#scalar.expr(x);
+        const local = hold(valType(x.dtype));
+        return () => code.get(local);
+      }
+      const perRegister = lanesPerBlock / partsOf(x.dtype);
+      const registers = [...new Set(lanes.map((lane) => Math.floor(lane / perRegister)))].map(
+        (p): [number, number] => {
+          this.value(x, block, p);
+          return [p, hold("v128")];
+        },
+      );
+      const locals = new Map(registers);
+      return (lane) => {
+        code.get(locals.get(Math.floor(lane / perRegister)) as number);
+        this.ops.extract(x.dtype, lane % perRegister);
+      };
+    });
+    lanes.forEach((lane, at) => {
+      this.#scalar.ops.apply(
+        e,
+        () => x?.(lane),
+        () => y?.(lane),
+      );
+      if (at === 0) this.ops.splat(e.dtype);
+      else this.ops.replace(e.dtype, at);
+    });
+    for (const [type, local] of taken) frame.release(type, local);
+  }
+
+  // ---- conditionals ----
+
+  /** Computes all parts of a conditional, and leaves one on the stack. */
+  #conditional(e: Conditional, block: number, part: number): void {
+    const { code } = this.#frame;
+    const { sharing } = this.#scalar;
+    const group = part >= wide ? [wide, wide + 1] : parts(e);
+    this.#computeCommon(e, block);
+    const uniform = this.#lanes.uniform(e.test);
+    const guarded = !uniform && (this.#guards(e.yes) || this.#guards(e.no));
+    if (!uniform && !guarded && this.#cheap(e.yes) && this.#cheap(e.no)) {
+      this.value(e.yes, block, part);
+      this.value(e.no, block, part);
+      this.value(e.test, block, maskPart(e, part));
+      code.simd(v128.bitselect);
+      return;
+    }
+    const side = (x: Expr, into: readonly number[], needed: boolean): void =>
+      sharing.scoped(() => {
+        if (needed) this.#needed.push(sharing.always(x));
+        group.forEach((p, i) => {
+          this.value(x, block, p);
+          code.set(into[i] as number);
+        });
+        if (needed) this.#needed.pop();
+      });
+    if (uniform) {
+      const out = group.map((p) => sharing.keep(e, slotOf(block, p), "v128"));
+      this.#scalar.expr(e.test);
+      code.if(
+        null,
+        () => side(e.yes, out, true),
+        () => side(e.no, out, true),
+      );
+    } else if (guarded) {
+      const out = group.map(() => this.#frame.temporary("v128"));
+      const test = this.#frame.temporary("v128");
+      this.value(e.test, block, 0);
+      code.tee(test).simd(i32x4.allTrue);
+      code.if(
+        null,
+        () => side(e.yes, out, true),
+        () => {
+          code.get(test).simd(v128.anyTrue);
+          code.if(
+            null,
+            () => this.#laneByLane(e, block, part >= wide, out),
+            () => side(e.no, out, true),
+          );
+        },
+      );
+      this.#frame.release("v128", test);
+      this.#handOver(e, block, group, out);
+    } else {
+      const yes = group.map(() => this.#frame.temporary("v128"));
+      const no = group.map(() => this.#frame.temporary("v128"));
+      const test = this.#frame.temporary("v128");
+      this.value(e.test, block, 0);
+      code.tee(test).simd(v128.anyTrue);
+      code.if(null, () => side(e.yes, yes, false));
+      code.get(test).simd(i32x4.allTrue).op(0x45);
+      code.if(null, () => side(e.no, no, false));
+      group.forEach((p, i) => {
+        code.get(yes[i] as number).get(no[i] as number);
+        this.value(e.test, block, maskPart(e, p));
+        code.simd(v128.bitselect).set(yes[i] as number);
+      });
+      for (const local of [...no, test]) this.#frame.release("v128", local);
+      this.#handOver(e, block, group, yes);
+    }
+    code.get(sharing.find(e, slotOf(block, part)) as number);
+  }
+  #handOver(
+    e: Conditional,
+    block: number,
+    group: readonly number[],
+    from: readonly number[],
+  ): void {
+    group.forEach((p, i) => {
+      const local = from[i] as number;
+      this.#frame.code.get(local).set(this.#scalar.sharing.keep(e, slotOf(block, p), "v128"));
+      this.#frame.release("v128", local);
+    });
+  }
+
+  #computeCommon(e: Conditional, block: number): void {
+    const { sharing } = this.#scalar;
+    const { code } = this.#frame;
+    for (const x of sharing.common(e)) {
+      if (this.#lanes.uniform(x)) {
+        if (sharing.uses(x, splatSlot) < 2 || sharing.find(x, splatSlot) !== undefined) continue;
+        this.#splat(x);
+        code.op(0x1a);
+        continue;
+      }
+      for (let part = 0; part < 4; part++) {
+        if (sharing.uses(x, slotOf(0, part)) < 2) continue;
+        if (sharing.find(x, slotOf(block, part)) !== undefined) continue;
+        this.value(x, block, part);
+        code.op(0x1a);
+      }
+    }
+  }
+  /** True where a side loads what another lane might not be allowed to. */
+  #guards(side: Expr): boolean {
+    const seen = new Set<Expr>();
+    const visit = (e: Expr): boolean => {
+      if (seen.has(e) || this.#needed.some((needed) => needed.has(e))) return false;
+      seen.add(e);
+      if (e.kind === "load" && !this.#lanes.uniform(e.index)) return true;
+      return operands(e).some(visit);
+    };
+    return visit(side);
+  }
+  /** True for a side of a few nodes besides what is computed anyway, that may be evaluated for nothing. */
+  #cheap(side: Expr): boolean {
+    const seen = new Set<Expr>();
+    let safe = true;
+    const visit = (e: Expr): void => {
+      if (seen.has(e) || this.#needed.some((needed) => needed.has(e))) return;
+      seen.add(e);
+      if (e.kind === "load" || e.kind === "cond") safe = false;
+      if (isPerLane(e)) safe = false;
+      operands(e).forEach(visit);
+    };
+    visit(side);
+    return safe && seen.size <= cheapSide;
+  }
+
+  /** Computes `e` for one lane after the other, as the scalar loop would, in a loop that shifts results in from above. */
+  #laneByLane(e: Expr, block: number, wideMask: boolean, out: readonly number[]): void {
+    const frame = this.#frame;
+    const { code } = frame;
+    const lanes = this.#lanes;
+    const v = frame.variable(lanes.v, "i32");
+    // what varies is read from registers that move down a lane in each round
+    const moving = new Map<KVar, { local: KVar; registers: number[] }>();
+    const single = rewrite(e, (x) => {
+      if (!(x instanceof KVar) || x === lanes.v || !lanes.varying.has(x)) return null;
+      let entry = moving.get(x);
+      if (entry === undefined) {
+        const registers = parts(x).map((part) => {
+          const register = frame.temporary("v128");
+          code.get(lanes.local(x, block, part)).set(register);
+          return register;
+        });
+        entry = { local: new KVar(x.dtype, x.name), registers };
+        moving.set(x, entry);
+      }
+      return entry.local;
+    });
+    const rotate = (registers: readonly number[], push: (() => void) | null): void => {
+      const two = registers.length === 2;
+      const last = registers.at(-1) as number;
+      const [first] = registers as readonly [number];
+      if (two) code.get(first).get(last).shuffle(positions.rotate64).set(first);
+      code
+        .get(last)
+        .get(last)
+        .shuffle(two ? positions.rotate64 : positions.rotate32);
+      push?.();
+      code.set(last);
+    };
+    const count = frame.temporary("i32");
+    code
+      .get(v)
+      .i32(lanesPerBlock * block)
+      .op(0x6a)
+      .set(v);
+    code.i32(lanesPerBlock).set(count);
+    code.loop(() => {
+      for (const [x, { local, registers }] of moving) {
+        code.get(registers[0] as number);
+        this.ops.extract(x.dtype, 0);
+        code.set(frame.variable(local, valType(x.dtype)));
+        rotate(registers, null);
+      }
+      const type = valType(e.dtype);
+      const result = frame.temporary(type);
+      this.#scalar.pointers.without(() => this.#scalar.alone(single));
+      code.set(result);
+      // a wide mask is made of four lanes first
+      rotate(wideMask ? out.slice(0, 1) : out, () => {
+        code.get(result);
+        this.ops.replace(e.dtype, type === "f64" ? 1 : lanesPerBlock - 1);
+      });
+      frame.release(type, result);
+      code.get(v).i32(1).op(0x6a).set(v);
+      code.get(count).i32(1).op(0x6b).tee(count).brIf(0);
+    });
+    code
+      .get(v)
+      .i32(lanesPerBlock * (block + 1))
+      .op(0x6b)
+      .set(v);
+    if (wideMask) {
+      const [low, high] = out as readonly [number, number];
+      code.get(low).simd(i64x2.extendHighS).set(high);
+      code.get(low).simd(i64x2.extendLowS).set(low);
+    }
+    frame.release("i32", count);
+    for (const { registers } of moving.values())
+      for (const register of registers) frame.release("v128", register);
+  }
+}
+
+const parts = (e: Expr): readonly number[] => (partsOf(e.dtype) === 2 ? [0, 1] : [0]);
+/** y < x ? y : x and x < y ? y : x are single instructions, unlike the extrema that keep NaN. */
+function pseudoExtremum({ test, yes, no, dtype }: Expr & { kind: "select" }): number | null {
+  if (test.kind !== "compare" || test.op !== "lt") return null;
+  if (dtype !== "float32" && dtype !== "float64") return null;
+  const type = dtype === "float32" ? f32x4 : f64x2;
+  if (test.x === yes && test.y === no) return type.pmin;
+  return test.x === no && test.y === yes ? type.pmax : null;
+}
+/** Part of its test that chooses a part of a select. */
+const maskPart = (e: Expr, part: number): number => (e.dtype === "float64" ? wide + part : part);
+/** Whether a bool is made as a wide mask, or a narrow one; null for either. */
+function madeWide(e: Expr): boolean | null {
+  switch (e.kind) {
+    case "compare":
+    case "cast":
+      return e.x.dtype === "float64";
+    case "unary":
+      return e.op === "not" ? null : e.x.dtype === "float64";
+    case "binary":
+    case "select":
+    case "cond":
+      return null;
+    default:
+      return false;
+  }
+}
