@@ -1,0 +1,103 @@
+/** Fusion: which equations share a kernel. That results stay the same is for the laws and the conformance suite. */
+import { describe, expect, it } from "vitest";
+import { compiledJaxpr } from "../core/eval.ts";
+import type { Program } from "../core/program/types.ts";
+import { showProgram } from "../core/program/show.ts";
+import { grad, jit, makeJaxpr, type NDArray, np, random } from "../index.ts";
+import * as nn from "../nn/index.ts";
+import { adam, applyUpdates } from "../optim/index.ts";
+
+const programOf = (f: (...args: never[]) => unknown, ...args: unknown[]): Program =>
+  compiledJaxpr("f", makeJaxpr(f as (...a: unknown[]) => unknown)(...args).jaxpr).executable
+    .program;
+const kernels = (p: Program): string[] => p.steps.map(({ kernel }) => kernel.name);
+const loopsOf = (p: Program): number => showProgram(p).match(/^ +for /gm)?.length ?? 0;
+const x = random.normal(random.key(0), [64, 256]);
+
+describe("one kernel for", () => {
+  it("a chain of elementwise operations, and all that is stored of it", () => {
+    const p = programOf((v: NDArray) => [np.exp(v).mul(2), np.exp(v).add(1)], x);
+    expect(kernels(p)).toHaveLength(1);
+    expect(showProgram(p).match(/exp/g)).toHaveLength(2); // the name and one evaluation
+  });
+  it("softmax: three passes over a row, which stays in scratch memory", () => {
+    const p = programOf((v: NDArray) => nn.softmax(v, -1), x);
+    expect(kernels(p)).toEqual(["reduce_max+sub+exp+…+div"]);
+    expect(loopsOf(p)).toBe(4);
+    expect(p.buffers.filter((b) => b.place === "scratch")).toHaveLength(1);
+    expect(p.arenaBytes).toBe(0);
+  });
+  it("layer norm", () => {
+    expect(kernels(programOf((v: NDArray) => nn.standardize(v).mul(2), x))).toHaveLength(1);
+  });
+  it("rows under another shape", () => {
+    const f = (v: NDArray): NDArray => nn.softmax(v.reshape([4, 16, 256]), -1).reshape([64, 256]);
+    expect(kernels(programOf(f, x))).toHaveLength(1);
+  });
+  it("an optimizer's update of a parameter", () => {
+    const optimizer = adam(1e-3);
+    const params = { w: x };
+    const p = programOf(
+      (q: typeof params, s: unknown, g: typeof params) => {
+        const [updates, next] = optimizer.update(g, s, q);
+        return [applyUpdates(q, updates), next];
+      },
+      params,
+      optimizer.init(params),
+      params,
+    );
+    // the bias corrections, then the parameter with its moments
+    expect(kernels(p)).toHaveLength(2);
+  });
+  it("a product of transposed operands, whose result is transposed", () => {
+    expect(kernels(programOf((v: NDArray) => v.T.matmul(v), x))).toEqual(["dot_general"]);
+    const y = random.normal(random.key(1), [256, 32]);
+    expect(kernels(programOf((v: NDArray, w: NDArray) => v.matmul(w).T, x, y))).toEqual([
+      "dot_general",
+    ]);
+  });
+  it("the layers of a network that are alike", () => {
+    const w = random.normal(random.key(1), [256, 256]);
+    const p = programOf((v: NDArray) => {
+      let h = v;
+      for (let i = 0; i < 4; i++) h = np.tanh(h.matmul(w));
+      return h;
+    }, x);
+    const tanhs = p.steps.filter(({ kernel }) => kernel.kind === "loops");
+    expect(tanhs).toHaveLength(4);
+    expect(new Set(tanhs.map(({ kernel }) => kernel)).size).toBe(1);
+  });
+});
+
+describe("kernels of their own for", () => {
+  it("values that are read at other positions by several", () => {
+    const p = programOf((v: NDArray) => [np.exp(v), np.exp(v).T], x);
+    expect(kernels(p)).toHaveLength(2);
+  });
+  it("what depends on what lies between", () => {
+    // exp(v) is needed by the product, and by the sum after it
+    const f = (v: NDArray): NDArray => np.exp(v).matmul(np.exp(v).T).add(np.exp(v).sum());
+    const names = kernels(programOf(f, x));
+    expect(names.indexOf("dot_general")).toBeGreaterThan(0);
+    expect(names.filter((n) => n === "dot_general")).toHaveLength(1);
+  });
+});
+
+describe("memory", () => {
+  it("cheap values are computed again rather than kept for the backward pass", () => {
+    const big = random.normal(random.key(0), [256, 256]);
+    const loss = (v: NDArray): NDArray => np.sin(np.sin(v.mul(2)).mul(3)).sum();
+    const stored = programOf(grad(loss), big).buffers.filter(
+      (b) => b.place === "temp" && b.length === big.size,
+    );
+    expect(stored).toEqual([]);
+  });
+  it("a jitted function with a scratch row gives what eager evaluation gives", () => {
+    const f = (v: NDArray): NDArray => nn.softmax(np.sin(v), 0).add(nn.softmax(v, 1));
+    expect(
+      [...jit(f)(x).dataSync()].every(
+        (v, i) => Math.abs(v - (f(x).dataSync()[i] as number)) < 1e-6,
+      ),
+    ).toBe(true);
+  });
+});
