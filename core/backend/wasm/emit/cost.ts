@@ -25,13 +25,18 @@ export function cost(
   const visit = (e: Expr): void => {
     if (seen.has(e)) return;
     seen.add(e);
-    if (e.kind === "load") sum += access(e.buffer, e.index, e.dtype);
+    if (e.kind === "load") sum += access(e.buffer, e.index, e.dtype, "load");
     else {
       sum += node(e, lanes);
       operands(e).forEach(visit);
     }
   };
-  const access = (buffer: number, index: Expr, d: Expr["dtype"]): number => {
+  const access = (
+    buffer: number,
+    index: Expr,
+    d: Expr["dtype"],
+    kind: "load" | "store",
+  ): number => {
     if (lanes === null) {
       const affine = [...frame.forms.of(index).terms.keys()].every((atom) => atom.kind === "var");
       if (!affine) visit(index);
@@ -40,6 +45,7 @@ export function cost(
     if (lanes.uniform(index)) return lanes.invariant(index) ? 0 : 1;
     const stride = lanes.stride(buffer, index);
     if (stride === null) visit(index);
+    if (stride === 8 && frame.width(buffer) === 4 && kind === "load") return 3 * wholeCost;
     return stride !== null && Math.abs(stride) === frame.width(buffer)
       ? partsOf(d) * wholeCost + conversion(d, true)
       : lanesPerBlock * (laneCost + conversion(d, false));
@@ -51,7 +57,7 @@ export function cost(
         break;
       case "store":
         visit(s.value);
-        sum += access(s.buffer, s.index, s.value.dtype);
+        sum += access(s.buffer, s.index, s.value.dtype, "store");
         break;
       case "for":
         sum += loop(s);

@@ -140,6 +140,8 @@ export const positions = {
   odd: bytesOf(4, [1, 3, 5, 7]),
   /** the lower 32 bits */
   even: bytesOf(4, [0, 2, 4, 6]),
+  /** elements 0, 2, 4, 6 where the second vector begins with element 3 */
+  everySecond: bytesOf(4, [0, 2, 5, 7]),
   reverse32: bytesOf(4, [3, 2, 1, 0]),
   reverse64: bytesOf(8, [1, 0]),
   /** lanes one down, the lowest of the second vector above them */

@@ -83,6 +83,16 @@ export class VectorAccess {
           .shuffle(width === 8 ? positions.reverse64 : positions.reverse32);
       return;
     }
+    if (width === 4 && stride === 2 * width) {
+      // elements 0 to 3 and 3 to 6: nothing behind the last lane's is touched
+      for (const first of [0, 3])
+        this.#whole(
+          d,
+          this.#address(buffer, index, lanesPerBlock * block * stride + first * width),
+        );
+      code.shuffle(positions.everySecond);
+      return;
+    }
     this.#each(buffer, index, block, gathered, (at) => {
       const lanes = width === 8 ? [2 * part, 2 * part + 1] : [0, 1, 2, 3];
       if (width >= 4) {
