@@ -60,10 +60,10 @@ function minibatch(order: Int32Array, shifts: Int32Array, from: number): [NDArra
   return [np.array(images, { shape: [batch, 784] }), np.array(labels)];
 }
 
-const testImages = np.array(
-  Float32Array.from(test.images, (p: number) => p / 255),
-  { shape: [test.count, 784] },
-);
+const testImages = np
+  .array(test.images, { shape: [test.count, 784] })
+  .astype("float32")
+  .div(255);
 const testLabels = Int32Array.from(test.labels);
 function evaluate(params: Params): { accuracy: number; predictions: Int32Array } {
   const predictions = predict(params, testImages).dataSync() as Int32Array;
