@@ -631,6 +631,49 @@ describe("reductions", () => {
     expect(isVector(k)).toBe(true);
     same(k, [moderate("float32", n)]);
   });
+  it("positions of extrema: the first among equals, and NaN before all", () => {
+    const r = new Random(3);
+    for (const d of ["float32", "float64", "int32", "int8", "uint8", "bfloat16"] as const)
+      for (const better of ["gt", "lt"] as const)
+        for (const n of [15, 16, 18, 37]) {
+          const rows = 12;
+          const k = loops(
+            `position ${d} ${better} ${n}`,
+            [reads(d, rows * n), writes("int32", rows)],
+            reduceNest(
+              [rows],
+              [n],
+              {
+                init: () => [lit(0, d), int(-1)],
+                step: ([best, at], [j], [i]) => {
+                  const [b, p] = [best as Expr, at as Expr];
+                  const v = load(0, add(mul(j as Expr, int(n)), i as Expr), d);
+                  const missing = (e: Expr): Expr => compare("ne", e, e);
+                  const wins = compare(better, v, b);
+                  const take = or(
+                    compare("lt", p, int(0)),
+                    isFloat(d) ? select(missing(b), lit(0, "bool"), or(wins, missing(v))) : wins,
+                  );
+                  return [select(take, v, b), select(take, i as Expr, p)];
+                },
+                finish: ([, at]) => [at as Expr],
+              },
+              [1],
+            ),
+          );
+          if (n >= 16) expect(isVector(k)).toBe(true);
+          // few values, so that many are equal; zeros of both signs; NaN in every third row
+          const value = (row: number): number =>
+            isFloat(d) && row % 3 === 0 && r.chance(0.05)
+              ? Number.NaN
+              : row % 3 === 1
+                ? r.pick([3, 4, 4])
+                : isFloat(d)
+                  ? r.pick([-0, 0, -1, -2])
+                  : r.int(0, 5);
+          same(k, [filled(rows * n, (i) => value(Math.floor(i / n)))]);
+        }
+  });
   it("do not depend on anything but the extent", () => {
     const n = 40;
     const rows = 6;

@@ -1,31 +1,34 @@
 /** Accumulators of a vector loop: each lane folds its own iterations; afterwards lanes are combined in a fixed order. */
-import { binary, type Expr, KVar } from "../../../kernel/expr.ts";
+import type { DType } from "../../../dtype.ts";
+import { type BinaryOp, binary, type Expr, KVar } from "../../../kernel/expr.ts";
+import { type Stmt, set } from "../../../kernel/kernel.ts";
 import type { Frame } from "./frame.ts";
 import { type Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
-import { identityOf, type Reduction } from "./reduction.ts";
-import type { ScalarExpressions } from "./scalar.ts";
+import { combine } from "./position.ts";
+import { identityOf, type Reductions } from "./reduction.ts";
 import { valType } from "./types.ts";
 import type { VectorOps } from "./vector-ops.ts";
 
 export class Accumulators {
   readonly #frame: Frame;
-  readonly #scalar: ScalarExpressions;
   readonly #lanes: Lanes;
   readonly #ops: VectorOps;
-  readonly #reductions: readonly Reduction[];
+  readonly #reductions: Reductions;
+  /** emits scalar statements */
+  readonly #emit: (body: readonly Stmt[]) => void;
 
   constructor(
     frame: Frame,
-    scalar: ScalarExpressions,
     lanes: Lanes,
     ops: VectorOps,
-    reductions: readonly Reduction[],
+    reductions: Reductions,
+    emit: (body: readonly Stmt[]) => void,
   ) {
     this.#frame = frame;
-    this.#scalar = scalar;
     this.#lanes = lanes;
     this.#ops = ops;
     this.#reductions = reductions;
+    this.#emit = emit;
   }
 
   #registers(acc: KVar): number[] {
@@ -37,8 +40,7 @@ export class Accumulators {
   /** Sets every lane. */
   start(): void {
     const { code } = this.#frame;
-    for (const { acc, op } of this.#reductions) {
-      const identity = identityOf(op, acc);
+    const fill = (acc: KVar, identity: number | null): void => {
       for (const register of this.#registers(acc)) {
         if (identity !== null) this.#ops.literal(identity, acc.dtype);
         else {
@@ -47,36 +49,54 @@ export class Accumulators {
         }
         code.set(register);
       }
+    };
+    for (const { acc, op } of this.#reductions.folds) fill(acc, identityOf(op, acc));
+    for (const { best, at } of this.#reductions.positions) {
+      fill(best, null);
+      fill(at, null);
     }
   }
   /** Combines all lanes into the scalar accumulators: registers in halves, then lanes from first to last. */
   finish(): void {
-    const { code } = this.#frame;
-    for (const { acc, op } of this.#reductions) {
-      const d = acc.dtype;
-      const registers = this.#registers(acc);
-      for (let n = registers.length >> 1; n > 0; n >>= 1)
-        for (let i = 0; i < n; i++) {
-          const [x, y] = [registers[i] as number, registers[i + n] as number];
-          this.#ops.binary(
-            op,
-            d,
-            () => code.get(x),
-            () => code.get(y),
-            null,
-          );
-          code.set(x);
-        }
+    for (const { acc, op } of this.#reductions.folds) {
+      this.#halve(op, acc.dtype, this.#registers(acc));
       let total: Expr | null = null;
-      for (let lane = 0; lane < lanesPerBlock / partsOf(d); lane++) {
-        const value = new KVar(d, `lane${lane}`);
-        code.get(registers[0] as number);
-        this.#ops.extract(d, lane);
-        code.set(this.#frame.variable(value, valType(d)));
+      for (let lane = 0; lane < lanesPerBlock / partsOf(acc.dtype); lane++) {
+        const value = this.#lane(acc, lane);
         total = total === null ? value : binary(op, total, value);
       }
-      this.#scalar.alone(binary(op, acc, total as Expr));
-      code.set(this.#frame.variable(acc, valType(d)));
+      this.#emit([set(acc, binary(op, acc, total as Expr))]);
     }
+    for (const position of this.#reductions.positions)
+      for (let lane = 0; lane < lanesPerBlock * this.#lanes.blocks; lane++) {
+        const { best, at } = position;
+        const [x, i] = [this.#lane(best, lane), this.#lane(at, lane)];
+        // every lane has found something
+        this.#emit(lane === 0 ? [set(best, x), set(at, i)] : combine(position, x, i));
+      }
+  }
+  #halve(op: BinaryOp, d: DType, registers: readonly number[]): void {
+    const { code } = this.#frame;
+    for (let n = registers.length >> 1; n > 0; n >>= 1)
+      for (let i = 0; i < n; i++) {
+        const [x, y] = [registers[i] as number, registers[i + n] as number];
+        this.#ops.binary(
+          op,
+          d,
+          () => code.get(x),
+          () => code.get(y),
+          null,
+        );
+        code.set(x);
+      }
+  }
+  /** One lane, counted through all blocks, in a variable of its own. */
+  #lane(acc: KVar, lane: number): KVar {
+    const perRegister = lanesPerBlock / partsOf(acc.dtype);
+    const value = new KVar(acc.dtype, `lane${lane}`);
+    this.#frame.code.get(this.#registers(acc)[Math.floor(lane / perRegister)] as number);
+    this.#ops.extract(acc.dtype, lane % perRegister);
+    this.#frame.code.set(this.#frame.variable(value, valType(acc.dtype)));
+    return value;
   }
 }

@@ -3,12 +3,12 @@
  *  It must be sound: iterations are independent of each other, but for accumulators that are folded by an associative
  *  operation (whose partial results are then kept apart and combined after the loop). And it must pay: costs are
  *  counted in instructions, and the cheaper of a loop and the loops inside it is chosen. */
-import { type Expr, KVar, operands } from "../../../kernel/expr.ts";
+import { type Expr, isLit, KVar, operands } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import { cost } from "./cost.ts";
 import type { Frame } from "./frame.ts";
 import { Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
-import { type Reduction, reductions } from "./reduction.ts";
+import { type Reductions, reductions } from "./reduction.ts";
 
 export type ForLoop = Stmt & { readonly kind: "for" };
 export interface Plan {
@@ -17,7 +17,7 @@ export interface Plan {
   readonly changing: ReadonlySet<KVar | number>;
   /** the body has no inner statements */
   readonly straight: boolean;
-  readonly reductions: readonly Reduction[];
+  readonly reductions: Reductions;
   /** blocks side by side, in one loop after the other */
   readonly blocks: readonly number[];
   /** of one iteration */
@@ -31,6 +31,8 @@ const guessedExtent = 32;
 /** A vector loop must be cheaper by this factor. */
 const margin = 0.85;
 const mostUnrolled = 24;
+/** Registers of accumulators: V8 loads all operands first, which takes as many again. */
+const mostRegisters = 4;
 /** the farthest that the lanes of one access may be apart in bytes: see `Pointers` */
 const maxReach = 2 ** 21;
 
@@ -67,10 +69,15 @@ export class Planner {
     if (extent !== null && extent < leastExtent) return null;
     const facts = new Facts(loop.body);
     if (!facts.straight && loop.parallel !== true) return null;
-    const folded = facts.straight ? reductions(loop.body, facts.carried()) : [];
+    const none: Reductions = { folds: [], positions: [] };
+    const folded = facts.straight ? reductions(loop.body, facts.carried(), loop.v) : none;
     if (folded === null) return null;
-    if (folded.length > 0 && extent !== null && extent < leastFolded) return null;
-    const accumulators = new Set(folded.map((r) => r.acc));
+    const accumulators = new Set([
+      ...folded.folds.map((r) => r.acc),
+      ...folded.positions.flatMap((p) => [p.best, p.at]),
+    ]);
+    if (accumulators.size > 0 && extent !== null && extent < leastFolded) return null;
+    if (folded.positions.length > 0 && !isLit(loop.from, 0)) return null;
     // what else is assigned belongs to one iteration
     for (const v of facts.carried()) if (!accumulators.has(v)) return null;
     const after = readsOutside(this.#frame.kernel.body, loop);
@@ -137,21 +144,24 @@ export class Planner {
   #blocks(
     extent: number | null,
     facts: Facts,
-    folded: readonly Reduction[],
+    { folds, positions }: Reductions,
     size: number,
     reach: number,
   ): readonly number[] {
     let blocks = 1;
-    const registers = folded.reduce((n, r) => n + partsOf(r.acc.dtype), 0);
+    const reduces = folds.length + positions.length > 0;
+    const registers = folds.reduce((n, r) => n + partsOf(r.acc.dtype), 0);
     const fits = (n: number): boolean =>
-      size * n <= (folded.length > 0 || !facts.straight ? 64 : mostUnrolled) &&
-      registers * n <= 4 &&
+      size * n <= (reduces || !facts.straight ? 64 : mostUnrolled) &&
+      registers * n <= mostRegisters &&
+      // positions are combined lane by lane
+      (positions.length === 0 || (n <= 2 && extent !== null && extent >= 256)) &&
       reach * n <= maxReach &&
       (extent === null || extent >= 2 * n * lanesPerBlock || extent % (n * lanesPerBlock) === 0);
     while (blocks < 4 && fits(2 * blocks)) blocks *= 2;
     const rest = extent === null ? lanesPerBlock : extent % (blocks * lanesPerBlock);
     // what an accumulator adds up in which order depends on the extent alone
-    return blocks > 1 && folded.length === 0 && rest >= lanesPerBlock ? [blocks, 1] : [blocks];
+    return blocks > 1 && !reduces && rest >= lanesPerBlock ? [blocks, 1] : [blocks];
   }
 }
 

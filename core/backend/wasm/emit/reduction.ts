@@ -2,6 +2,7 @@
 import { dtypes, isFloat } from "../../../dtype.ts";
 import { type BinaryOp, type Expr, type KVar, operands, rewrite } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
+import { type Position, positionOf } from "./position.ts";
 
 /** acc = acc `op` x₀ `op` x₁ …, where the order does not matter. */
 export interface Reduction {
@@ -24,12 +25,17 @@ export function identityOf(op: BinaryOp, acc: KVar): number | null {
   }
 }
 
-/** How each of the `carried` variables is folded by a body of stores and assignments; null where one is not. */
+export interface Reductions {
+  readonly folds: readonly Reduction[];
+  readonly positions: readonly Position[];
+}
+
+/** How each of the `carried` variables is folded by a body of stores and assignments over `v`; null where one is not. */
 export function reductions(
   body: readonly Stmt[],
   carried: ReadonlySet<KVar>,
-): readonly Reduction[] | null {
-  if (carried.size === 0) return [];
+  v: KVar,
+): Reductions | null {
   // values at the end of an iteration in terms of those at its start
   const values = new Map<Expr, Expr>();
   const resolve = (e: Expr): Expr => rewrite(e, (x) => values.get(x) ?? null);
@@ -37,18 +43,31 @@ export function reductions(
   for (const s of body)
     if (s.kind === "set") values.set(s.v, resolve(s.value));
     else if (s.kind === "store") roots.push(resolve(s.index), resolve(s.value));
-  const found: Reduction[] = [];
+  const after = (acc: KVar): Expr => values.get(acc) as Expr;
+  const folds: Reduction[] = [];
+  const positions: Position[] = [];
+  const paired = new Set<KVar>();
+  for (const best of carried)
+    for (const at of carried) {
+      const position = positionOf(best, after(best), at, after(at), v);
+      if (position === null) continue;
+      const others = [...carried].filter((x) => x !== best && x !== at).map(after);
+      if ([...roots, ...others].some((e) => uses(e, best) || uses(e, at))) return null;
+      positions.push(position);
+      paired.add(best).add(at);
+    }
   for (const acc of carried) {
-    const others = [...carried].filter((v) => v !== acc).map((v) => values.get(v) as Expr);
+    if (paired.has(acc)) continue;
+    const others = [...carried].filter((x) => x !== acc).map(after);
     if ([...roots, ...others].some((e) => uses(e, acc))) return null;
-    const op = fold(values.get(acc) as Expr, acc);
+    const op = fold(after(acc), acc);
     if (op === null || op === "same") return null;
     // sums of 16-bit floats are rounded at each step, in order
     if (isFloat(acc.dtype) && dtypes[acc.dtype].bytes === 2 && op !== "min" && op !== "max")
       return null;
-    found.push({ acc, op });
+    folds.push({ acc, op });
   }
-  return found;
+  return { folds, positions };
 }
 
 const associative: ReadonlySet<BinaryOp> = new Set([

@@ -225,7 +225,9 @@ export class Statements {
     const { code } = frame;
     const lanes = new Lanes(frame, loop.v, blocks, plan.varying, plan.changing, plan.straight);
     const values = new VectorExpressions(frame, this.#scalar, lanes);
-    const accumulators = new Accumulators(frame, this.#scalar, lanes, values.ops, plan.reductions);
+    const accumulators = new Accumulators(frame, lanes, values.ops, plan.reductions, (body) =>
+      this.emit(body),
+    );
     const step = blocks * lanesPerBlock;
     this.#if(ends.extent !== null, v, ends, step, () => {
       // the prelude last: it sets what the others were found to need
