@@ -59,6 +59,7 @@ describe.each(["wasm", "reference"])("%s", (backend) => {
         castNumber(x, d),
       );
       for (const [name, f] of functions.slice(0, 7)) {
+        if (name === "logistic" && d === "float32") continue; // in arithmetic of its own
         const [narrow, wide] = withBackend(backend, () => [
           list(f(vector(xs, d))),
           list(f(vector(xs))),
