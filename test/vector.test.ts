@@ -181,6 +181,25 @@ describe.each(allDTypes)("lanes of %s are what a scalar is", (d) => {
         [x],
       );
   });
+  it("operations with a constant on either side", () => {
+    const x = mixed(d, raggedLength, 6);
+    const constants = isFloat(d)
+      ? [0.1, -0.3, 4, -0.25, 2 ** -14, 3, -0, 0]
+      : d === "bool"
+        ? [0, 1]
+        : [3, 7, 100];
+    for (const op of binaryOps(d).filter((o) => o !== "pow" && o !== "nextafter"))
+      for (const c of constants) {
+        same(
+          ragged(`${op} ${c}`, [d], d, (a) => binary(op, a as Expr, lit(c, d))),
+          [x],
+        );
+        same(
+          ragged(`${c} ${op}`, [d], d, (a) => binary(op, lit(c, d), a as Expr)),
+          [x],
+        );
+      }
+  });
   it.each(compareOps)("%s, alone and in masks", (op) => {
     const inputs = [mixed(d, raggedLength, 1), mixed(d, raggedLength, 2)];
     const test = (x: Expr, y: Expr): Expr => compare(op, x, y);

@@ -57,7 +57,11 @@ export class ScalarOps {
         this.#unary(e.op, e.x.dtype, x);
         return;
       case "binary":
-        this.#binary(e.op, e.dtype, x, y);
+        if (divides(e)) {
+          x();
+          y();
+          this.#code.op((e.op === "div" ? 0x6d : 0x6f) + (unsigned(e.dtype) ? 1 : 0));
+        } else this.#binary(e.op, e.dtype, x, y);
         return;
       case "compare":
         x();
@@ -304,6 +308,14 @@ export class ScalarOps {
     else this.#wrap(to);
   }
 }
+
+/** True for an integer quotient or remainder by a constant that is no special case; V8 then multiplies. */
+const divides = (e: Expr & { kind: "binary" }): boolean =>
+  (e.op === "div" || e.op === "rem") &&
+  valType(e.dtype) === "i32" &&
+  e.y.kind === "lit" &&
+  e.y.value > 0 &&
+  e.y.value < 2 ** 31;
 
 function comparison(op: CompareOp, d: DType): number {
   const type = valType(d);

@@ -1,7 +1,7 @@
 /** Instructions of the operations on vectors. A register holds four lanes of 32 bits, or two of float64: integers
  *  (narrow ones kept wrapped), float32 (16-bit floats rounded after every operation), bool as masks of zeros or ones. Every
  *  lane is what scalar-ops.ts computes, bit for bit. */
-import { type DType, dtypes } from "../../../dtype.ts";
+import { castNumber, type DType, dtypes } from "../../../dtype.ts";
 import type { BinaryOp, CompareOp, Expr, UnaryOp } from "../../../kernel/expr.ts";
 import type { Code } from "../encoder.ts";
 import type { Frame } from "./frame.ts";
@@ -38,6 +38,9 @@ export function isPerLane(e: Expr): boolean {
       return false;
   }
 }
+/** ±2ⁿ whose inverse is exact in every float dtype */
+const isPowerOfTwo = (x: number): boolean =>
+  Math.abs(x) >= 2 ** -14 && Math.abs(x) <= 2 ** 14 && Number.isInteger(Math.log2(Math.abs(x)));
 const vectorUnary: ReadonlySet<UnaryOp> = new Set([
   "neg",
   "abs",
@@ -111,7 +114,7 @@ export class VectorOps {
     const type = valType(d);
     if (d === "bool") this.#constants.i32(value === 0 ? 0 : -1);
     else if (type === "f64") this.#constants.f64(value);
-    else if (type === "f32") this.#constants.f32(value);
+    else if (type === "f32") this.#constants.f32(castNumber(value, d));
     else this.#constants.i32(value);
   }
   /** A scalar on the stack, in all lanes. */
@@ -366,7 +369,12 @@ export class VectorOps {
         return;
       case "div":
         if (type === "i32") this.#divide(d, x, y, literal, false);
-        else arithmetic(0, f32x4.div, f64x2.div);
+        else if (literal !== null && isPowerOfTwo(literal)) {
+          x();
+          this.literal(1 / literal, d);
+          code.simd(type === "f32" ? f32x4.mul : f64x2.mul);
+          this.wrap(d);
+        } else arithmetic(0, f32x4.div, f64x2.div);
         return;
       case "rem":
         this.#divide(d, x, y, literal, true);
@@ -374,6 +382,7 @@ export class VectorOps {
       case "min":
       case "max": {
         const min = op === "min";
+        if (literal !== null && this.#bound(min, d, x, castNumber(literal, d))) return;
         if (d === "bool") both(min ? v128.and : v128.or);
         else if (type === "f64") both(min ? f64x2.min : f64x2.max);
         else if (type === "f32") both(min ? f32x4.min : f32x4.max);
@@ -416,6 +425,22 @@ export class VectorOps {
       default:
         throw new Error(`wasm: no vector form of ${op}`);
     }
+  }
+  /** min or max of floats and a number, in place of the long sequence that tells zeros and NaN apart: x < c ? c : x keeps
+   *  NaN, and zeros where c is none. False where this does not serve. */
+  #bound(min: boolean, d: DType, x: Operand, c: number): boolean {
+    const type = valType(d);
+    if (type === "i32" || Number.isNaN(c) || (min && Object.is(c, -0))) return false;
+    x();
+    this.literal(c, d);
+    const lanes = type === "f64" ? f64x2 : f32x4;
+    this.#code.simd(min ? lanes.pmin : lanes.pmax);
+    if (!min && Object.is(c, 0)) {
+      // −0 + 0 = 0
+      this.literal(0, d);
+      this.#code.simd(lanes.add);
+    }
+    return true;
   }
   #upperProduct(signed: boolean, x: Operand, y: Operand): void {
     const code = this.#code;

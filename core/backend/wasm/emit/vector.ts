@@ -265,8 +265,10 @@ export class VectorExpressions {
       case "binary":
         if (isPerLane(e)) this.#eachLane(e, block, part);
         else {
-          const literal = e.y.kind === "lit" ? e.y.value : null;
-          ops.binary(e.op, e.dtype, of(e.x), of(e.y), literal);
+          // a number is the second operand of min and max
+          const swap = e.x.kind === "lit" && (e.op === "min" || e.op === "max");
+          const [x, y] = swap ? [e.y, e.x] : [e.x, e.y];
+          ops.binary(e.op, e.dtype, of(x), of(y), y.kind === "lit" ? y.value : null);
         }
         return;
       case "compare":
