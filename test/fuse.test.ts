@@ -34,6 +34,15 @@ describe("one kernel for", () => {
     const f = (v: NDArray): NDArray => nn.softmax(v.reshape([4, 16, 256]), -1).reshape([64, 256]);
     expect(kernels(programOf(f, x))).toHaveLength(1);
   });
+  it("a chain of dear functions: strips, one function after the other", () => {
+    const long = random.normal(random.key(0), [1 << 16]);
+    const f = (v: NDArray): NDArray => np.tanh(np.tanh(v).mul(2));
+    const p = programOf(f, long);
+    expect(kernels(p)).toHaveLength(1);
+    expect(loopsOf(p)).toBe(3);
+    expect(loopsOf(programOf((v: NDArray) => np.tanh(v).mul(2), long))).toBe(1);
+    expect(Array.from(jit(f)(long).dataSync())).toEqual(Array.from(f(long).dataSync()));
+  });
   it("an optimizer's update of a parameter", () => {
     const optimizer = adam(1e-3);
     const params = { w: x };

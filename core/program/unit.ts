@@ -5,11 +5,25 @@ import type { ReduceLowering, Stmt } from "../kernel/kernel.ts";
 import { paramsKey } from "../primitive.ts";
 import { type Shape, stridesOf } from "../shape.ts";
 import { isContiguous, type LoopUnit, rowLengthOf, rowsOf } from "./fuse.ts";
-import { axisIndex, Elements, type Graph, type LoopNode, reindex } from "./graph.ts";
+import { axisIndex, Elements, type Graph, type LoopNode, patternOf, reindex } from "./graph.ts";
 import { type Assignment, axesOf, position, type Section, sectionNest } from "./nest.ts";
 
 /** Arithmetic that is repeated in a later pass over a row rather than kept. */
 const repeatedWork = 8;
+
+/** A function dearer than this is a link of a chain. */
+const dearWork = 12;
+/** Points of a strip, and of a space that is worth cutting into strips. */
+const strip = 2048;
+const leastStripped = 1 << 14;
+
+/** The node whose axes are the loops: a reduction, or the one with most axes. */
+function leaderOf({ nodes }: Pick<LoopUnit, "nodes">): LoopNode {
+  const reduction = nodes.find((n) => n.kind === "reduce");
+  if (reduction !== undefined) return reduction;
+  const wide = (n: LoopNode): number => n.shape.filter((s) => s > 1).length;
+  return nodes.reduce((best, n) => (wide(n) > wide(best) ? n : best));
+}
 
 /** Memory of the kernel under construction; buffers are numbered as the kernel's. */
 export interface UnitMemory {
@@ -38,6 +52,8 @@ class UnitKernel {
   readonly #rowShape: Shape;
   readonly #rowIndex: readonly Expr[];
 
+  /** in strips: dear functions before a node */
+  readonly #links = new Map<LoopNode, number>();
   readonly #indices = new Map<LoopNode, readonly Expr[]>();
   /** the pass in which a point's value can first be computed, and after how many passes a row's value is known */
   readonly #level = new Map<LoopNode, number>();
@@ -51,24 +67,47 @@ class UnitKernel {
 
   constructor(graph: Graph, unit: LoopUnit, memory: UnitMemory) {
     this.#graph = graph;
-    this.#unit = unit;
     this.#memory = memory;
     for (const n of unit.nodes) for (const v of n.equation.outputs) this.#inside.set(v, n);
-    const leader = this.#leader();
-    this.#shape = leader.shape;
-    this.#reduced = leader.reduced;
-    this.#index = axisIndex(leader.shape, "i");
+    const space = unit.pattern === null ? this.#strips(unit) : null;
+    const { shape, reduced } = space ?? leaderOf(unit);
+    this.#unit =
+      space === null ? unit : { ...unit, pattern: patternOf(shape, (k) => reduced[k] as boolean) };
+    this.#shape = shape;
+    this.#reduced = reduced;
+    this.#index = axisIndex(shape, "i");
     this.#rowShape = this.#shape.filter((_, i) => !this.#reduced[i]);
     this.#rowIndex = this.#index.filter((_, i) => !this.#reduced[i]);
     this.#elements = this.#newElements();
   }
-  /** The node whose axes are the loops: a reduction, or the one with most axes. */
-  #leader(): LoopNode {
-    const { nodes } = this.#unit;
-    const reduction = nodes.find((n) => n.kind === "reduce");
-    if (reduction !== undefined) return reduction;
-    const wide = (n: LoopNode): number => n.shape.filter((s) => s > 1).length;
-    return nodes.reduce((best, n) => (wide(n) > wide(best) ? n : best));
+  /** A long chain of dear functions is taken in strips, one function after the other: the processor looks ahead by a few
+   *  hundred instructions, too few to overlap the chains of several points. Null where there is none. */
+  #strips({ nodes }: LoopUnit): { shape: Shape; reduced: readonly boolean[] } | null {
+    const links = new Map<LoopNode, number>();
+    let longest = 0;
+    for (const n of nodes) {
+      let before = 0;
+      for (const v of n.reads.keys()) {
+        const p = this.#inside.get(v);
+        if (p !== undefined) before = Math.max(before, links.get(p) as number);
+      }
+      const own = before + (n.cost >= dearWork ? 1 : 0);
+      links.set(n, own);
+      longest = Math.max(longest, own);
+    }
+    const { shape, points } = leaderOf({ nodes });
+    if (longest < 2 || points < leastStripped || nodes.some((n) => n.kind === "reduce"))
+      return null;
+    const last = shape.at(-1) ?? 1;
+    let space: Shape | null = last >= strip / 4 && last <= 4 * strip ? shape : null;
+    // a vector is cut up where it can be
+    if (space === null && nodes.every((n) => n.shape.filter((k) => k > 1).length === 1))
+      for (let k = strip; k >= strip / 4 && space === null; k--)
+        if (points % k === 0) space = [points / k, k];
+    if (space === null) return null;
+    for (const [n, link] of links) this.#links.set(n, Math.max(0, link - 1));
+    const rank = space.length;
+    return { shape: space, reduced: space.map((_, k) => k === rank - 1) };
   }
 
   #isRow(n: LoopNode): boolean {
@@ -214,7 +253,7 @@ class UnitKernel {
   #levels(): number {
     let passes = 1;
     for (const n of this.#unit.nodes) {
-      let level = 0;
+      let level = this.#links.get(n) ?? 0;
       for (const v of n.reads.keys()) {
         const p = this.#inside.get(v);
         if (p === undefined) continue;
