@@ -62,6 +62,12 @@ export class Bytes {
     const b = new TextEncoder().encode(s);
     return this.u32(b.length).raw(b);
   }
+  /** Takes away what lies behind `start`, and gives it. */
+  cut(start: number): Uint8Array {
+    const end = this.#data.slice(start, this.length);
+    this.length = start;
+    return end;
+  }
   view(): Uint8Array<ArrayBuffer> {
     return this.#data.subarray(0, this.length);
   }
@@ -76,24 +82,18 @@ export interface Signature {
 export class Code {
   readonly params: readonly ValType[];
   readonly locals: ValType[] = [];
-  #bytes = new Bytes();
+  readonly bytes = new Bytes();
   constructor(params: readonly ValType[]) {
     this.params = params;
   }
-  get bytes(): Bytes {
-    return this.#bytes;
-  }
   /** What `emit` writes, held back: it is to be appended later. */
-  capture(emit: () => void): Bytes {
-    const outer = this.#bytes;
-    this.#bytes = new Bytes();
+  capture(emit: () => void): Uint8Array {
+    const start = this.bytes.length;
     emit();
-    const inner = this.#bytes;
-    this.#bytes = outer;
-    return inner;
+    return this.bytes.cut(start);
   }
-  append(bytes: Bytes): this {
-    this.#bytes.raw(bytes.view());
+  append(code: Uint8Array): this {
+    this.bytes.raw(code);
     return this;
   }
   local(type: ValType): number {

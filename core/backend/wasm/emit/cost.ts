@@ -5,7 +5,7 @@ import type { Stmt } from "../../../kernel/kernel.ts";
 import type { Frame } from "./frame.ts";
 import { type Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
 import { half, valType } from "./types.ts";
-import { isPerLane } from "./vector-ops.ts";
+import { isPerLane } from "./per-lane.ts";
 
 const callCost = 25;
 const helperCost = 5;

@@ -20,6 +20,8 @@ export class Lanes {
   readonly #frame: Frame;
   readonly #uniform = new Map<Expr, boolean>();
   readonly #invariant = new Map<Expr, boolean>();
+  /** elements from one iteration's index to the next's */
+  readonly #steps = new Map<Expr, number | null>();
   readonly #locals = new Map<KVar, number[]>();
 
   constructor(
@@ -62,9 +64,14 @@ export class Lanes {
 
   /** Bytes from one iteration's element to the next's, or null where the index is not affine in the loop variable. */
   stride(buffer: number, index: Expr): number | null {
-    const form = this.#frame.forms.of(index);
-    for (const atom of form.terms.keys()) if (atom !== this.v && !this.uniform(atom)) return null;
-    return (form.terms.get(this.v) ?? 0) * this.#frame.width(buffer);
+    let step = this.#steps.get(index);
+    if (step === undefined) {
+      const { terms } = this.#frame.forms.of(index);
+      step = terms.get(this.v) ?? 0;
+      for (const atom of terms.keys()) if (atom !== this.v && !this.uniform(atom)) step = null;
+      this.#steps.set(index, step);
+    }
+    return step === null ? null : step * this.#frame.width(buffer);
   }
 
   /** The register of a varying variable. */
@@ -85,3 +92,15 @@ export class Lanes {
 
 /** registers of a block */
 export const partsOf = (d: Expr["dtype"]): 1 | 2 => (dtypes[d].bytes === 8 ? 2 : 1);
+export const parts = (e: Expr): readonly number[] => (partsOf(e.dtype) === 2 ? [0, 1] : [0]);
+
+// ---- parts and slots of a value ----
+
+/** First part of a bool that is a mask beside float64, in two registers. */
+export const wide = 2;
+/** Part of its test that chooses a part of a select. */
+export const maskPart = (e: Expr, part: number): number =>
+  e.dtype === "float64" ? wide + part : part;
+/** where a uniform value in all lanes is kept */
+export const splatSlot = 1;
+export const slotOf = (block: number, part: number): number => 2 + 4 * block + part;

@@ -22,10 +22,12 @@ export class ScalarExpressions {
 
   /** Leaves the value of `e` on the stack, as a group of its own. */
   alone(e: Expr): void {
-    this.sharing.group(
-      () => this.sharing.count(e),
-      () => this.expr(e),
-    );
+    if (e.kind === "lit" || e.kind === "var") this.expr(e);
+    else
+      this.sharing.group(
+        () => this.sharing.count(e),
+        () => this.expr(e),
+      );
   }
   /** Leaves the value of `e` on the stack. */
   expr(e: Expr): void {

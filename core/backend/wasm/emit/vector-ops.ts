@@ -2,103 +2,17 @@
  *  (narrow ones kept wrapped), float32 (16-bit floats rounded after every operation), bool as masks of zeros or ones. Every
  *  lane is what scalar-ops.ts computes, bit for bit. */
 import { castNumber, type DType, dtypes } from "../../../dtype.ts";
-import type { BinaryOp, CompareOp, Expr, UnaryOp } from "../../../kernel/expr.ts";
+import type { BinaryOp, CompareOp, UnaryOp } from "../../../kernel/expr.ts";
 import type { Code } from "../encoder.ts";
+import type { Constants } from "./constants.ts";
 import type { Frame } from "./frame.ts";
 import type { Operand } from "./scalar-ops.ts";
 import { comparison, f32x4, f64x2, i8x16, i16x8, i32x4, i64x2, positions, v128 } from "./simd.ts";
-import { half, unsigned, valType } from "./types.ts";
+import { unsigned, valType } from "./types.ts";
 
-/** True for an operation without a vector form: it is applied to one lane after the other. */
-export function isPerLane(e: Expr): boolean {
-  switch (e.kind) {
-    case "unary":
-      return !vectorUnary.has(e.op);
-    case "binary":
-      switch (e.op) {
-        case "pow":
-        case "atan2":
-        case "nextafter":
-          return true;
-        case "rem":
-          return valType(e.dtype) !== "i32";
-        case "shl":
-        case "shr":
-        case "shrl":
-          return e.y.kind !== "lit";
-        default:
-          return false;
-      }
-    case "cast":
-      // a double or a wide integer may be rounded once only
-      return half(e.dtype) && dtypes[e.x.dtype].bytes >= 4 && e.x.dtype !== "float32";
-    case "bitcast":
-      return half(e.dtype);
-    default:
-      return false;
-  }
-}
 /** ±2ⁿ whose inverse is exact in every float dtype */
 const isPowerOfTwo = (x: number): boolean =>
   Math.abs(x) >= 2 ** -14 && Math.abs(x) <= 2 ** 14 && Number.isInteger(Math.log2(Math.abs(x)));
-const vectorUnary: ReadonlySet<UnaryOp> = new Set([
-  "neg",
-  "abs",
-  "sign",
-  "not",
-  "floor",
-  "ceil",
-  "trunc",
-  "round",
-  "sqrt",
-  "popcount",
-  "isFinite",
-]);
-
-/** Vector constants that are set before the loop. */
-export class Constants {
-  readonly #frame: Frame;
-  readonly #locals = new Map<string, { readonly bytes: Uint8Array; readonly local: number }>();
-  constructor(frame: Frame) {
-    this.#frame = frame;
-  }
-  /** Leaves a vector with these bytes on the stack. */
-  #get(bytes: Uint8Array): void {
-    const key = bytes.join();
-    let known = this.#locals.get(key);
-    if (known === undefined) {
-      known = { bytes, local: this.#frame.fresh("v128") };
-      this.#locals.set(key, known);
-    }
-    this.#frame.code.get(known.local);
-  }
-  i32(value: number): void {
-    this.#get(new Uint8Array(new Int32Array(4).fill(value).buffer));
-  }
-  f32(value: number): void {
-    this.#get(new Uint8Array(new Float32Array(4).fill(value).buffer));
-  }
-  f64(value: number): void {
-    this.#get(new Uint8Array(new Float64Array(2).fill(value).buffer));
-  }
-  /** four int32 */
-  lanes(values: readonly number[]): void {
-    this.#get(new Uint8Array(new Int32Array(values).buffer));
-  }
-  /** Sets them all. */
-  emit(): void {
-    const { code } = this.#frame;
-    for (const { bytes, local } of this.#locals.values())
-      code
-        .simd(v128.const)
-        .op(...bytes)
-        .set(local);
-  }
-  release(): void {
-    for (const { local } of this.#locals.values()) this.#frame.release("v128", local);
-    this.#locals.clear();
-  }
-}
 
 export class VectorOps {
   readonly #frame: Frame;

@@ -1,0 +1,256 @@
+/** Conditionals on vectors, where some lanes may take one side and some the other. */
+import { type Expr, KVar, operands, rewrite } from "../../../kernel/expr.ts";
+import type { Frame } from "./frame.ts";
+import { type Lanes, lanesPerBlock, maskPart, parts, slotOf, splatSlot, wide } from "./lanes.ts";
+import { isPerLane } from "./per-lane.ts";
+import type { ScalarExpressions } from "./scalar.ts";
+import type { Conditional } from "./sharing.ts";
+import { i32x4, i64x2, positions, v128 } from "./simd.ts";
+import { valType } from "./types.ts";
+import type { VectorOps } from "./vector-ops.ts";
+
+/** Largest side of a conditional, in nodes, that is computed for lanes that do not take it. */
+const cheapSide = 12;
+
+/** Expressions on vectors. */
+interface Values {
+  /** leaves a part of a block on the stack */
+  part(e: Expr, block: number, part: number): void;
+  /** leaves a uniform value in all lanes on the stack */
+  splat(e: Expr): void;
+}
+
+export class VectorConditionals {
+  readonly #frame: Frame;
+  readonly #scalar: ScalarExpressions;
+  readonly #lanes: Lanes;
+  readonly #ops: VectorOps;
+  readonly #values: Values;
+  /** nodes that every lane needs, here and in the conditionals around: their loads are in range */
+  #needed: ReadonlySet<Expr>[] = [];
+
+  constructor(
+    frame: Frame,
+    scalar: ScalarExpressions,
+    lanes: Lanes,
+    ops: VectorOps,
+    values: Values,
+  ) {
+    this.#frame = frame;
+    this.#scalar = scalar;
+    this.#lanes = lanes;
+    this.#ops = ops;
+    this.#values = values;
+  }
+  /** Begins a group of statements, in which these nodes are always evaluated. */
+  start(needed: ReadonlySet<Expr>): void {
+    this.#needed = [needed];
+  }
+  /** True for a node that is evaluated in every iteration. */
+  always(e: Expr): boolean {
+    return this.#needed[0]?.has(e) === true;
+  }
+
+  /** Computes all parts of a conditional, and leaves one on the stack. */
+  value(e: Conditional, block: number, part: number): void {
+    const { code } = this.#frame;
+    const { sharing } = this.#scalar;
+    const group = part >= wide ? [wide, wide + 1] : parts(e);
+    this.#computeCommon(e, block);
+    const uniform = this.#lanes.uniform(e.test);
+    const guarded = !uniform && (this.#guards(e.yes) || this.#guards(e.no));
+    if (!uniform && !guarded && this.#cheap(e.yes) && this.#cheap(e.no)) {
+      this.#values.part(e.yes, block, part);
+      this.#values.part(e.no, block, part);
+      this.#values.part(e.test, block, maskPart(e, part));
+      code.simd(v128.bitselect);
+      return;
+    }
+    const side = (x: Expr, into: readonly number[], needed: boolean): void =>
+      sharing.scoped(() => {
+        if (needed) this.#needed.push(sharing.always(x));
+        group.forEach((p, i) => {
+          this.#values.part(x, block, p);
+          code.set(into[i] as number);
+        });
+        if (needed) this.#needed.pop();
+      });
+    if (uniform) {
+      const out = group.map((p) => sharing.keep(e, slotOf(block, p), "v128"));
+      this.#scalar.expr(e.test);
+      code.if(
+        null,
+        () => side(e.yes, out, true),
+        () => side(e.no, out, true),
+      );
+    } else if (guarded) {
+      const out = group.map(() => this.#frame.temporary("v128"));
+      const test = this.#frame.temporary("v128");
+      this.#values.part(e.test, block, 0);
+      code.tee(test).simd(i32x4.allTrue);
+      code.if(
+        null,
+        () => side(e.yes, out, true),
+        () => {
+          code.get(test).simd(v128.anyTrue);
+          code.if(
+            null,
+            () => this.#laneByLane(e, block, part >= wide, out),
+            () => side(e.no, out, true),
+          );
+        },
+      );
+      this.#frame.release("v128", test);
+      this.#handOver(e, block, group, out);
+    } else {
+      const yes = group.map(() => this.#frame.temporary("v128"));
+      const no = group.map(() => this.#frame.temporary("v128"));
+      const test = this.#frame.temporary("v128");
+      this.#values.part(e.test, block, 0);
+      code.tee(test).simd(v128.anyTrue);
+      code.if(null, () => side(e.yes, yes, false));
+      code.get(test).simd(i32x4.allTrue).op(0x45);
+      code.if(null, () => side(e.no, no, false));
+      group.forEach((p, i) => {
+        code.get(yes[i] as number).get(no[i] as number);
+        this.#values.part(e.test, block, maskPart(e, p));
+        code.simd(v128.bitselect).set(yes[i] as number);
+      });
+      for (const local of [...no, test]) this.#frame.release("v128", local);
+      this.#handOver(e, block, group, yes);
+    }
+    code.get(sharing.find(e, slotOf(block, part)) as number);
+  }
+  #handOver(
+    e: Conditional,
+    block: number,
+    group: readonly number[],
+    from: readonly number[],
+  ): void {
+    group.forEach((p, i) => {
+      const local = from[i] as number;
+      this.#frame.code.get(local).set(this.#scalar.sharing.keep(e, slotOf(block, p), "v128"));
+      this.#frame.release("v128", local);
+    });
+  }
+
+  #computeCommon(e: Conditional, block: number): void {
+    const { sharing } = this.#scalar;
+    const { code } = this.#frame;
+    for (const x of sharing.common(e)) {
+      if (this.#lanes.uniform(x)) {
+        if (sharing.uses(x, splatSlot) < 2 || sharing.find(x, splatSlot) !== undefined) continue;
+        this.#values.splat(x);
+        code.op(0x1a);
+        continue;
+      }
+      for (let part = 0; part < 4; part++) {
+        if (sharing.uses(x, slotOf(0, part)) < 2) continue;
+        if (sharing.find(x, slotOf(block, part)) !== undefined) continue;
+        this.#values.part(x, block, part);
+        code.op(0x1a);
+      }
+    }
+  }
+  /** True where a side loads what another lane might not be allowed to. */
+  #guards(side: Expr): boolean {
+    const seen = new Set<Expr>();
+    const visit = (e: Expr): boolean => {
+      if (seen.has(e) || this.#needed.some((needed) => needed.has(e))) return false;
+      seen.add(e);
+      if (e.kind === "load" && !this.#lanes.uniform(e.index)) return true;
+      return operands(e).some(visit);
+    };
+    return visit(side);
+  }
+  /** True for a side of a few nodes besides what is computed anyway, that may be evaluated for nothing. */
+  #cheap(side: Expr): boolean {
+    const seen = new Set<Expr>();
+    let safe = true;
+    const visit = (e: Expr): void => {
+      if (seen.has(e) || this.#needed.some((needed) => needed.has(e))) return;
+      seen.add(e);
+      if (e.kind === "load" || e.kind === "cond") safe = false;
+      if (isPerLane(e)) safe = false;
+      operands(e).forEach(visit);
+    };
+    visit(side);
+    return safe && seen.size <= cheapSide;
+  }
+
+  /** Computes `e` for one lane after the other, as the scalar loop would, in a loop that shifts results in from above. */
+  #laneByLane(e: Expr, block: number, wideMask: boolean, out: readonly number[]): void {
+    const frame = this.#frame;
+    const { code } = frame;
+    const lanes = this.#lanes;
+    const v = frame.variable(lanes.v, "i32");
+    // what varies is read from registers that move down a lane in each round
+    const moving = new Map<KVar, { local: KVar; registers: number[] }>();
+    const single = rewrite(e, (x) => {
+      if (!(x instanceof KVar) || x === lanes.v || !lanes.varying.has(x)) return null;
+      let entry = moving.get(x);
+      if (entry === undefined) {
+        const registers = parts(x).map((part) => {
+          const register = frame.temporary("v128");
+          code.get(lanes.local(x, block, part)).set(register);
+          return register;
+        });
+        entry = { local: new KVar(x.dtype, x.name), registers };
+        moving.set(x, entry);
+      }
+      return entry.local;
+    });
+    const rotate = (registers: readonly number[], push: (() => void) | null): void => {
+      const two = registers.length === 2;
+      const last = registers.at(-1) as number;
+      const [first] = registers as readonly [number];
+      if (two) code.get(first).get(last).shuffle(positions.rotate64).set(first);
+      code
+        .get(last)
+        .get(last)
+        .shuffle(two ? positions.rotate64 : positions.rotate32);
+      push?.();
+      code.set(last);
+    };
+    const count = frame.temporary("i32");
+    code
+      .get(v)
+      .i32(lanesPerBlock * block)
+      .op(0x6a)
+      .set(v);
+    code.i32(lanesPerBlock).set(count);
+    code.loop(() => {
+      for (const [x, { local, registers }] of moving) {
+        code.get(registers[0] as number);
+        this.#ops.extract(x.dtype, 0);
+        code.set(frame.variable(local, valType(x.dtype)));
+        rotate(registers, null);
+      }
+      const type = valType(e.dtype);
+      const result = frame.temporary(type);
+      this.#scalar.pointers.without(() => this.#scalar.alone(single));
+      code.set(result);
+      // a wide mask is made of four lanes first
+      rotate(wideMask ? out.slice(0, 1) : out, () => {
+        code.get(result);
+        this.#ops.replace(e.dtype, type === "f64" ? 1 : lanesPerBlock - 1);
+      });
+      frame.release(type, result);
+      code.get(v).i32(1).op(0x6a).set(v);
+      code.get(count).i32(1).op(0x6b).tee(count).brIf(0);
+    });
+    code
+      .get(v)
+      .i32(lanesPerBlock * (block + 1))
+      .op(0x6b)
+      .set(v);
+    if (wideMask) {
+      const [low, high] = out as readonly [number, number];
+      code.get(low).simd(i64x2.extendHighS).set(high);
+      code.get(low).simd(i64x2.extendLowS).set(low);
+    }
+    frame.release("i32", count);
+    for (const { registers } of moving.values())
+      for (const register of registers) frame.release("v128", register);
+  }
+}
