@@ -14,10 +14,9 @@ import {
   reduceWindowMax,
   reduceWindowMin,
   reduceWindowSum,
-  selectAndGatherAddP,
-  selectAndScatterAddP,
   windowParams,
 } from "../core/ops/window.ts";
+import { selectAndGatherAddP, selectAndScatterAddP } from "../core/ops/window-select.ts";
 import { range } from "../core/shape.ts";
 import { bind1 } from "../core/trace.ts";
 import { grad, jvp } from "../transforms/autodiff.ts";

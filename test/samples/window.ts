@@ -4,11 +4,10 @@ import {
   reduceWindowMax,
   reduceWindowMin,
   reduceWindowSum,
-  selectAndGatherAddP,
-  selectAndScatterAddP,
   type WindowOptions,
   windowParams,
 } from "../../core/ops/window.ts";
+import { selectAndGatherAddP, selectAndScatterAddP } from "../../core/ops/window-select.ts";
 import { bind1 } from "../../core/trace.ts";
 import { type Arg, arg, type Sample } from "./sample.ts";
 
