@@ -71,12 +71,18 @@ export function element(
       ),
       K.int(-low),
     );
-    // without padding every element of every window is there
-    if (low !== 0 || high > 0)
-      inside = K.and(
-        inside,
-        K.and(K.compare("ge", q, K.int(0)), K.compare("lt", q, K.int(dilate(n, dilation)))),
-      );
+    // tests only where some place of the window needs them
+    const offsets = r[i] as Expr;
+    const [first, last] = K.isLit(offsets)
+      ? [offsets.value, offsets.value]
+      : [0, (p.windowDimensions[i] as number) - 1];
+    const space = dilate(n, dilation);
+    const [stride, spread] = [p.windowStrides[i] as number, p.windowDilation[i] as number];
+    const span = dilate(p.windowDimensions[i] as number, spread);
+    const furthest = Math.floor((space + low + high - span) / stride) * stride;
+    if (first * spread < low) inside = K.and(inside, K.compare("ge", q, K.int(0)));
+    if (furthest + last * spread - low >= space)
+      inside = K.and(inside, K.compare("lt", q, K.int(space)));
     if (dilation === 1) return q;
     inside = K.and(inside, K.compare("eq", K.rem(q, K.int(dilation)), K.int(0)));
     return K.div(q, K.int(dilation));

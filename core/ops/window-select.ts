@@ -3,7 +3,7 @@ import type { Aval } from "../aval.ts";
 import { fail, ShapeError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import { type Expr, KVar } from "../kernel/expr.ts";
-import { loop, set, type Stmt, when } from "../kernel/kernel.ts";
+import { type Buf, loop, set, type Stmt, when } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import {
   type BatchRule,
@@ -13,11 +13,12 @@ import {
   type Tangent,
   Zero,
 } from "../primitive.ts";
-import { type Shape, shapesEqual, showShape, stridesOf } from "../shape.ts";
+import { type Shape, shapesEqual, showShape, sizeOf, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { moveBatch } from "./linear.ts";
 import { checkClass } from "./rules.ts";
 import {
+  dilate,
   element,
   lowest,
   type Selector,
@@ -138,53 +139,172 @@ export const selectAndScatterAddP: Primitive<SelectParams> = definePrimitive<Sel
   batch: selectBatch(() => selectAndScatterAddP),
   lower: ([source, operand], _outs, p) => {
     const [s, x] = [source as Aval, operand as Aval];
-    const strides = stridesOf(x.shape);
     return {
       kind: "routine",
-      build: ([from, values], [out]) => {
-        if (from === undefined || values === undefined || out === undefined) return [];
-        const zero = loop(x.size, (i) => [out.store(i, K.lit(0, s.dtype))]);
-        if (s.size === 0 || x.size === 0) return [zero];
-        const best = new KVar(x.dtype, "best");
-        const at = new KVar("int32", "at");
-        const value = new KVar(x.dtype, "value");
-        const position = new KVar("int32", "position");
-        const nest = (
-          sizes: Shape,
-          body: (index: readonly Expr[]) => readonly Stmt[],
-        ): readonly Stmt[] => {
-          const go = (axis: number, index: readonly Expr[]): readonly Stmt[] =>
-            axis === sizes.length
-              ? body(index)
-              : sizes[axis] === 1
-                ? go(axis + 1, [...index, K.int(0)])
-                : [loop(sizes[axis] as number, (v) => go(axis + 1, [...index, v]))];
-          return go(0, []);
-        };
-        return [
-          zero,
-          ...nest(s.shape, (place) => [
-            set(best, K.lit(lowest(x.dtype, p.select), x.dtype)),
-            set(at, K.int(-1)),
-            ...nest(p.windowDimensions, (r) => {
-              const { inside, index } = element(x.shape, p, place, r);
-              return [
-                when(inside, [
-                  set(position, K.linearIndex(index, strides)),
-                  set(value, values.at(position)),
-                  when(K.or(K.compare("lt", at, K.int(0)), replaces(p.select, value, best)), [
-                    set(best, value),
-                    set(at, position),
-                  ]),
-                ]),
-              ];
-            }),
-            when(K.compare("ge", at, K.int(0)), [
-              out.store(at, K.add(out.at(at), from.at(K.linearIndex(place, stridesOf(s.shape))))),
-            ]),
-          ]),
-        ];
-      },
+      build: ([from, values], [out]) =>
+        from === undefined || values === undefined || out === undefined
+          ? []
+          : scatterNest(from, values, out, s.shape, x.shape, p),
     };
   },
 });
+
+// ---- loops of the gradient ----
+
+/** Windows of at most so many elements are written out. */
+const fewElements = 16;
+
+/** `body` at each index of a box; `independent`: the iterations touch different elements. */
+function nest(
+  sizes: Shape,
+  independent: boolean,
+  body: (index: readonly Expr[]) => readonly Stmt[],
+): readonly Stmt[] {
+  const go = (axis: number, index: readonly Expr[]): readonly Stmt[] => {
+    if (axis === sizes.length) return body(index);
+    if (sizes[axis] === 1) return go(axis + 1, [...index, K.int(0)]);
+    const v = new KVar("int32", "i");
+    const [from, to] = [K.int(0), K.int(sizes[axis] as number)];
+    return [{ kind: "for", v, from, to, body: go(axis + 1, [...index, v]), parallel: independent }];
+  };
+  return go(0, []);
+}
+/** The multi-indices of a box, in row-major order. */
+const cells = (sizes: Shape): readonly (readonly Expr[])[] =>
+  sizes.reduce<readonly (readonly Expr[])[]>(
+    (list, n) =>
+      list.flatMap((at) => Array.from({ length: n }, (_, i): readonly Expr[] => [...at, K.int(i)])),
+    [[]],
+  );
+
+/** Windows do not extend along the axis: its elements and its places are the same. */
+const isSingle = (p: WindowParams, i: number): boolean => {
+  const [low, high] = p.padding[i] as readonly [number, number];
+  const ones = [p.windowDimensions[i], p.windowStrides[i], p.baseDilation[i]];
+  return low === 0 && high === 0 && ones.every((n) => n === 1);
+};
+
+/** Slabs of the leading axes that windows do not extend along are independent of each other. Each is cleared, and its
+ *  windows add to it one after the other; small windows that do not overlap write all of their elements instead. */
+function scatterNest(
+  from: Buf,
+  values: Buf,
+  out: Buf,
+  allPlaces: Shape,
+  allShape: Shape,
+  all: SelectParams,
+): readonly Stmt[] {
+  if (out.length === 0) return [];
+  let lead = 0;
+  while (lead < allShape.length && isSingle(all, lead)) lead++;
+  const p: SelectParams = {
+    windowDimensions: all.windowDimensions.slice(lead),
+    windowStrides: all.windowStrides.slice(lead),
+    padding: all.padding.slice(lead),
+    baseDilation: all.baseDilation.slice(lead),
+    windowDilation: all.windowDilation.slice(lead),
+    select: all.select,
+  };
+  const [shape, places] = [allShape.slice(lead), allPlaces.slice(lead)];
+  const [strides, placeStrides] = [stridesOf(shape), stridesOf(places)];
+  const size = sizeOf(shape);
+  const isSmall = sizeOf(p.windowDimensions) <= fewElements;
+  const isDisjoint =
+    isSmall &&
+    shape.every((_, i) => {
+      const [low, high] = p.padding[i] as readonly [number, number];
+      const span = dilate(p.windowDimensions[i] as number, p.windowDilation[i] as number);
+      const stride = p.windowStrides[i] as number;
+      return low === 0 && high === 0 && p.baseDilation[i] === 1 && span <= stride;
+    });
+  const isCovered =
+    isDisjoint &&
+    shape.every((n, i) => (places[i] as number) * (p.windowDimensions[i] as number) === n);
+  const zero = K.lit(0, from.dtype);
+  const start = K.lit(lowest(values.dtype, p.select), values.dtype);
+
+  const slab = (number: Expr): readonly Stmt[] => {
+    const base = K.mul(number, K.int(size));
+    const elementOf = (
+      place: readonly Expr[],
+      r: readonly Expr[],
+    ): { inside: Expr; position: Expr } => {
+      const { inside, index } = element(shape, p, place, r);
+      return { inside, position: K.add(base, K.linearIndex(index, strides)) };
+    };
+    const cotangent = (place: readonly Expr[]): Expr =>
+      from.at(K.add(K.mul(number, K.int(sizeOf(places))), K.linearIndex(place, placeStrides)));
+
+    /** `name` of the chosen one among the elements of a small window, −1 where there is none */
+    const choice = (
+      place: readonly Expr[],
+      name: (position: Expr, ordinal: number) => Expr,
+    ): Expr => {
+      let best = start;
+      let at: Expr = K.int(-1);
+      let isSeen = false;
+      cells(p.windowDimensions).forEach((r, k) => {
+        const { inside, position } = elementOf(place, r);
+        const value = K.cond(inside, values.at(position), start);
+        const wins = replaces(p.select, value, best);
+        const take = isSeen
+          ? K.and(inside, wins)
+          : k === 0
+            ? inside
+            : K.and(inside, K.or(K.compare("lt", at, K.int(0)), wins));
+        if (K.isLit(inside, 1)) isSeen = true;
+        best = K.select(take, value, best);
+        at = K.select(take, name(position, k), at);
+      });
+      return at;
+    };
+    const write = (place: readonly Expr[]): readonly Stmt[] => {
+      const ordinal = choice(place, (_, k) => K.int(k));
+      const value = K.add(zero, cotangent(place));
+      return cells(p.windowDimensions).map((r, k) =>
+        out.store(
+          elementOf(place, r).position,
+          K.select(K.compare("eq", ordinal, K.int(k)), value, zero),
+        ),
+      );
+    };
+    const at = new KVar("int32", "at");
+    const search = (place: readonly Expr[]): readonly Stmt[] => {
+      if (isSmall)
+        return [
+          set(
+            at,
+            choice(place, (position) => position),
+          ),
+        ];
+      const [best, value] = [new KVar(values.dtype, "best"), new KVar(values.dtype, "value")];
+      return [
+        set(best, start),
+        set(at, K.int(-1)),
+        ...nest(p.windowDimensions, false, (r) => {
+          const { inside, position } = elementOf(place, r);
+          const wins = replaces(p.select, value, best);
+          return [
+            when(inside, [
+              set(value, values.at(position)),
+              when(K.or(K.compare("lt", at, K.int(0)), wins), [
+                set(best, value),
+                set(at, position),
+              ]),
+            ]),
+          ];
+        }),
+      ];
+    };
+    const scatter = (place: readonly Expr[]): readonly Stmt[] => [
+      ...search(place),
+      when(K.compare("ge", at, K.int(0)), [out.store(at, K.add(out.at(at), cotangent(place)))]),
+    ];
+    const clear = loop(size, (i) => [out.store(K.add(base, i), zero)]);
+    const windows = places.includes(0)
+      ? []
+      : nest(places, isDisjoint, isDisjoint ? write : scatter);
+    return isCovered ? windows : [clear, ...windows];
+  };
+  return nest([sizeOf(allShape.slice(0, lead))], true, ([number]) => slab(number as Expr));
+}

@@ -3,13 +3,16 @@ import { type Atom, isLiteral, type Var } from "../ir/jaxpr.ts";
 import { type Expr, int, KVar, linearIndex, load } from "../kernel/expr.ts";
 import type { ReduceLowering, Stmt } from "../kernel/kernel.ts";
 import { paramsKey } from "../primitive.ts";
-import { type Shape, stridesOf } from "../shape.ts";
+import { type Shape, sizeOf, stridesOf } from "../shape.ts";
 import { isContiguous, type LoopUnit, rowLengthOf, rowsOf } from "./fuse.ts";
 import { axisIndex, Elements, type Graph, type LoopNode, patternOf, reindex } from "./graph.ts";
 import { type Assignment, axesOf, position, type Section, sectionNest } from "./nest.ts";
 
 /** Arithmetic that is repeated in a later pass over a row rather than kept. */
 const repeatedWork = 8;
+/** Elements, and arithmetic, of a reduction that is written out: the loop over its results is then the innermost. */
+const fewElements = 16;
+const writtenOutWork = 400;
 
 /** A function dearer than this is a link of a chain. */
 const dearWork = 12;
@@ -38,6 +41,14 @@ export interface UnitMemory {
     rowLength: number,
   ): { readonly buffer: number; readonly ofRow: boolean };
 }
+
+/** The multi-indices of a box, in row-major order. */
+const pointsOf = (extents: readonly number[]): readonly (readonly Expr[])[] =>
+  extents.reduce<readonly (readonly Expr[])[]>(
+    (points, n) =>
+      points.flatMap((at) => Array.from({ length: n }, (_, i): readonly Expr[] => [...at, int(i)])),
+    [[]],
+  );
 
 class UnitKernel {
   readonly #unit: LoopUnit;
@@ -174,7 +185,7 @@ class UnitKernel {
         }
         this.#reduction(n, start, steps, results);
       }
-      if (this.#unit.pattern === null && start.length === 0) {
+      if (this.#unit.pattern === null && start.length + results.length === 0) {
         sections.push({ loop: false, assign: steps });
         continue;
       }
@@ -211,21 +222,34 @@ class UnitKernel {
     const along = (axes: readonly number[]): Expr[] =>
       axes.map((k) => (k < 0 ? int(0) : (own[k] as Expr)));
     const [index, r] = [along(n.outerAxes), along(n.innerAxes)];
+    const read = this.#elements.reader(n.equation);
     const initial = lowering.init(index);
-    const accs = initial.map((e, j) => new KVar(e.dtype, `acc${n.id}_${j}`));
-    initial.forEach((value, j) => {
-      start.push({ kind: "set", v: accs[j] as KVar, value });
-    });
-    if (!lowering.extents.includes(0))
-      lowering.step(accs, index, r, this.#elements.reader(n.equation)).forEach((value, j) => {
-        steps.push({ kind: "set", v: accs[j] as KVar, value });
+    let accs = initial;
+    if (this.#isWrittenOut(n))
+      for (const at of pointsOf(lowering.extents)) accs = lowering.step(accs, index, at, read);
+    else {
+      const folded = initial.map((e, j) => new KVar(e.dtype, `acc${n.id}_${j}`));
+      initial.forEach((value, j) => {
+        start.push({ kind: "set", v: folded[j] as KVar, value });
       });
+      if (!lowering.extents.includes(0))
+        lowering.step(folded, index, r, read).forEach((value, j) => {
+          steps.push({ kind: "set", v: folded[j] as KVar, value });
+        });
+      accs = folded;
+    }
     const final = lowering.finish ? lowering.finish(accs) : accs;
     n.equation.outputs.forEach((out, j) => {
       const v = new KVar(out.aval.dtype, `row${n.id}_${j}`);
       this.#rowValues.set(out, v);
       results.push({ v, value: final[j] as Expr, out });
     });
+  }
+
+  /** A reduction over a small box that shares its loops with no other node. */
+  #isWrittenOut({ lowering, cost }: LoopNode): boolean {
+    const count = sizeOf((lowering as ReduceLowering).extents);
+    return this.#unit.pattern === null && count <= fewElements && count * cost <= writtenOutWork;
   }
 
   /** Values of rows that are known after `level` passes. */
