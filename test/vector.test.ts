@@ -693,6 +693,33 @@ describe("reductions", () => {
           same(k, [filled(rows * n, (i) => value(Math.floor(i / n)))]);
         }
   });
+  it("of what only some iterations may load", () => {
+    const n = 50;
+    const [sum, largest] = [new KVar("int32", "sum"), new KVar("float64", "largest")];
+    const k = loops(
+      "guarded sums",
+      [reads("int32", 30), reads("float64", 30), writes("int32", 1), writes("float64", 1)],
+      [
+        set(sum, int(7)),
+        set(largest, lit(-5, "float64")),
+        loop(n, (i) => {
+          const at = sub(i, int(9));
+          const inside = and(compare("ge", at, int(0)), compare("lt", at, int(30)));
+          return [
+            set(sum, cond(inside, add(sum, load(0, at, "int32")), sum)),
+            set(
+              largest,
+              binary("max", largest, cond(inside, load(1, at, "float64"), lit(0, "float64"))),
+            ),
+          ];
+        }),
+        store(2, int(0), sum),
+        store(3, int(0), largest),
+      ],
+    );
+    expect(isVector(k)).toBe(true);
+    same(k, [random("int32", 30), moderate("float64", 30)]);
+  });
   it("do not depend on anything but the extent", () => {
     const n = 40;
     const rows = 6;

@@ -12,6 +12,8 @@ const helperCost = 5;
 /** an access of one lane: the access, and moving the value from or to its place in the register */
 const laneCost = 1.75;
 const wholeCost = 1.25;
+/** a branch, sometimes mispredicted */
+const branchCost = 4;
 
 /** Cost of statements, inner loops by `loop`; where `lanes` is given, of a block. */
 export function cost(
@@ -22,13 +24,21 @@ export function cost(
 ): number {
   let sum = 0;
   const seen = new Set<Expr>();
-  const visit = (e: Expr): void => {
+  /** Adds what `e` takes, which is evaluated in this share of the iterations. */
+  const visit = (e: Expr, share = 1): void => {
     if (seen.has(e)) return;
     seen.add(e);
-    if (e.kind === "load") sum += access(e.buffer, e.index, e.dtype, "load");
-    else {
-      sum += node(e, lanes);
-      operands(e).forEach(visit);
+    if (e.kind === "load") sum += share * access(e.buffer, e.index, e.dtype, "load");
+    else if (e.kind === "cond") {
+      const branches = lanes === null || lanes.uniform(e.test);
+      sum += share * (branches ? branchCost : node(e, lanes));
+      visit(e.test, share);
+      // lanes that differ need both sides
+      visit(e.yes, branches ? share / 2 : share);
+      visit(e.no, branches ? share / 2 : share);
+    } else {
+      sum += share * node(e, lanes);
+      for (const x of operands(e)) visit(x, share);
     }
   };
   const access = (
