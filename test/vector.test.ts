@@ -400,10 +400,23 @@ describe("conditionals", () => {
         const inner = cond(compare("lt", q, lit(0, d)), long(q, 2), long(p, 3));
         return add(cond(compare("lt", p, q), inner, long(sub(p, q), 1)), inner);
       });
-      expect(isVector(k)).toBe(true);
+      // two lanes a register do not pay for three long sides
+      expect(isVector(k)).toBe(d !== "float64");
       const xs = moderate(d, 50, 5);
       same(k, [xs, xs.map((v, i) => (i < 20 ? v + 1 : i < 30 ? v - 1 : v + (i % 3) - 1))]);
     }
+  });
+  it("sides in float64", () => {
+    const d = "float64";
+    const k = elementwise("two sides", ["float32", d], d, 50, (a, b) => {
+      const x = cast(a as Expr, d);
+      const long = (c: number): Expr =>
+        filled(14, (i) => i).reduce<Expr>((e, i) => add(mul(e, x), lit(c + i, d)), x);
+      return cond(compare("lt", x, b as Expr), long(1), long(2));
+    });
+    expect(isVector(k)).toBe(true);
+    const xs = moderate("float32", 50, 5);
+    same(k, [xs, xs.map((v, i) => (i < 20 ? v + 1 : i < 30 ? v - 1 : v + (i % 3) - 1))]);
   });
   it("of bool, chosen by masks of both widths", () => {
     const k = ragged("bools", ["float64", "float32", "bool"], "bool", (x, y, m) => {

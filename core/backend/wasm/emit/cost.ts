@@ -12,8 +12,8 @@ const helperCost = 5;
 /** an access of one lane: the access, and moving the value from or to its place in the register */
 const laneCost = 1.75;
 const wholeCost = 1.25;
-/** a branch, sometimes mispredicted */
-const branchCost = 4;
+/** a branch that is mispredicted now and then */
+const branchCost = 10;
 
 /** Cost of statements, inner loops by `loop`; where `lanes` is given, of a block. */
 export function cost(
