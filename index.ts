@@ -36,5 +36,7 @@ export {
   vjp,
 } from "./transforms/autodiff.ts";
 export { hessian, jacfwd, jacrev } from "./transforms/jacobian.ts";
-export { evalShape, jit, makeJaxpr } from "./transforms/jit.ts";
+export { evalShape, type Jitted, jit, makeJaxpr } from "./transforms/jit.ts";
+export { Lowered } from "./transforms/lowered.ts";
+export { type KernelTime, Profile, profile } from "./transforms/profile.ts";
 export { vmap } from "./transforms/vmap.ts";

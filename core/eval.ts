@@ -2,7 +2,7 @@
  *  compiled once for each signature. */
 import { DeviceArray, literalBytes } from "./array.ts";
 import type { Aval } from "./aval.ts";
-import type { Backend, Executable, Storage } from "./backend/backend.ts";
+import type { Backend, Executable, Storage, Tick } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
 import { mix } from "./hash.ts";
 import { type ClosedJaxpr, Jaxpr, Var } from "./ir/jaxpr.ts";
@@ -11,6 +11,7 @@ import { type Params, paramsKey, type Primitive } from "./primitive.ts";
 import { buildProgram } from "./program/build.ts";
 import { inlineCalls } from "./program/inline.ts";
 import { simplify } from "./program/simplify.ts";
+import type { Program } from "./program/types.ts";
 import { checkAlive, setRoot, Tracer } from "./trace.ts";
 
 /** A jaxpr ready to run on a backend. */
@@ -101,6 +102,16 @@ function literalStorage(x: Literal, backend: Backend): Storage {
 
 // ---- runs ----
 
+/** Gives who is to be told of the steps of a run that begins. */
+export type Observer = (program: Program) => Tick;
+let observer: Observer | null = null;
+/** Has every run observed from now on, or none. False, and nothing is changed, where another observes. */
+export function observeRuns(next: Observer | null): boolean {
+  const busy = next !== null && observer !== null;
+  if (!busy) observer = next;
+  return !busy;
+}
+
 /** Runs on concrete arrays. `donated` arguments give up their storage. */
 export function run(
   compiled: Compiled,
@@ -115,7 +126,7 @@ export function run(
       x instanceof DeviceArray ? x.storageOn(backend) : literalStorage(x as Literal, backend);
   }
   const give = donated === undefined ? undefined : givenAway(compiled, args, inputs, donated);
-  const outputs = executable.run(inputs, give);
+  const outputs = executable.run(inputs, give, observer?.(executable.program));
   if (give !== undefined)
     for (let i = 0; i < give.length; i++) if (give[i]) (args[i] as DeviceArray).release();
   const out = new Array<NDArray>(results.length);

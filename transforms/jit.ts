@@ -27,6 +27,7 @@ import {
 import { checkFunction, type Fn } from "./autodiff.ts";
 import { call, closeOver } from "./call.ts";
 import { Retraces, type Signature } from "./recompile.ts";
+import { Lowered } from "./lowered.ts";
 import { canonical } from "./structure.ts";
 
 export interface JitOptions {
@@ -50,6 +51,12 @@ interface Entry extends Signature {
   compiled: Compiled | null;
 }
 
+/** A compiled function, and what was made of it. */
+export type Jitted<A extends readonly unknown[], R> = ((...args: A) => Arrays<R>) & {
+  /** Traces and compiles for arguments like these, without running anything. */
+  lower(...args: A): Lowered<A, R>;
+};
+
 /** Traces kept by one jitted function; the least recently used goes first. */
 const entryLimit = 256;
 
@@ -59,7 +66,7 @@ const entryLimit = 256;
 export function jit<A extends readonly unknown[], R>(
   f: (...args: A) => R,
   { staticArgnums = [], donateArgnums = [], name = f.name || "fn" }: JitOptions = {},
-): (...args: A) => Arrays<R> {
+): Jitted<A, R> {
   checkFunction("jit", f);
   const statics = typeof staticArgnums === "number" ? [staticArgnums] : staticArgnums;
   const donates = typeof donateArgnums === "number" ? [donateArgnums] : donateArgnums;
@@ -70,9 +77,7 @@ export function jit<A extends readonly unknown[], R>(
   let last: Entry | null = null;
   let calls = 0;
 
-  const jitted = (...args: unknown[]): unknown => {
-    calls++;
-    const flat = flattenDynamic(args, statics);
+  const entryFor = (flat: Call, args: readonly unknown[]): Entry => {
     const { leaves } = flat;
     let entry = last;
     // a trace that captured values of a function that has returned is of no use
@@ -96,19 +101,39 @@ export function jit<A extends readonly unknown[], R>(
       entries.set(hash, entry);
       last = entry;
     }
-
-    const all = entry.consts.length === 0 ? leaves : [...entry.consts, ...leaves];
-    if (!isEager() || all.some(isTracer)) return unflatten(entry.out, call(name, entry.body, all));
+    return entry;
+  };
+  const compiledFor = (entry: Entry): Compiled => {
     let { compiled } = entry;
     if (compiled === null || compiled.backend !== activeBackend()) {
       compiled = compiledJaxpr(name, canonical(entry.body.jaxpr));
       entry.compiled = compiled;
     }
-    const outs = run(compiled, all, entry.donated);
+    return compiled;
+  };
+  const runEntry = (entry: Entry, leaves: readonly NDArray[]): unknown => {
+    const all = entry.consts.length === 0 ? leaves : [...entry.consts, ...leaves];
+    if (!isEager() || all.some(isTracer)) return unflatten(entry.out, call(name, entry.body, all));
+    const outs = run(compiledFor(entry), all, entry.donated);
     return entry.out.kind === "leaf" ? outs[0] : unflatten(entry.out, outs);
   };
+
+  const jitted = (...args: unknown[]): unknown => {
+    calls++;
+    const flat = flattenDynamic(args, statics);
+    return runEntry(entryFor(flat, args), flat.leaves);
+  };
+  const lower = (...args: A): Lowered<A, R> => {
+    const entry = entryFor(flattenDynamic(args, statics), args);
+    const call = (...given: A): Arrays<R> => {
+      const flat = flattenDynamic(given, statics);
+      if (!isFor(entry, flat)) wrongArguments(name, entry, flat);
+      return runEntry(entry, flat.leaves) as Arrays<R>;
+    };
+    return new Lowered(entry.body, compiledFor(entry).executable, call);
+  };
   Object.defineProperty(jitted, "name", { value: name });
-  return jitted as unknown as (...args: A) => Arrays<R>;
+  return Object.assign(jitted, { lower }) as unknown as Jitted<A, R>;
 }
 
 const hasLeaked = (x: NDArray): boolean => isTracer(x) && !x.trace.open;
@@ -156,6 +181,14 @@ function isFor(entry: Entry, { leaves, tree, statics }: Call): boolean {
   for (let i = 0; i < avals.length; i++) if (avals[i] !== (leaves[i] as NDArray).aval) return false;
   return statics.length === entry.statics.length && statics.every((s, i) => s === entry.statics[i]);
 }
+const wrongArguments = (name: string, entry: Entry, { leaves }: Call): never =>
+  fail(
+    TreeError,
+    `jit(${name}).lower`,
+    `the arguments must be like those that it was lowered for, ${entry.avals.join(", ")}`,
+    leaves.map((x) => String(x.aval)).join(", "),
+    "call the jitted function, which traces anew, or lower it for these",
+  );
 function hashOf({ leaves, tree, statics }: Call): number {
   let { hash } = tree;
   for (const x of leaves) hash = mix(hash, x.aval.id);

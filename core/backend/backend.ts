@@ -7,13 +7,18 @@ export interface Storage {
   readonly bytes: number;
 }
 
+/** Is told of each step of a program before it begins, and of their number after the last. */
+export type Tick = (step: number) => void;
+
 /** A compiled program. */
 export interface Executable {
   readonly program: Program;
   /** Runs on arguments in the order of `program.inputs`; gives one storage per `program.outputs` (an output
    *  that is an input returns that very storage). `donated[i]` allows the executable to overwrite and
-   *  keep the storage of argument i. */
-  run(inputs: readonly Storage[], donated?: readonly boolean[]): Storage[];
+   *  keep the storage of argument i. `tick` is for profiles; a run without it costs nothing more. */
+  run(inputs: readonly Storage[], donated?: readonly boolean[], tick?: Tick): Storage[];
+  /** The machine code as text, where there is any. */
+  text?(): string;
 }
 
 export interface Backend {

@@ -4,7 +4,7 @@ import { dtypes, type PackedArray } from "../../dtype.ts";
 import { BackendError, fail } from "../../errors.ts";
 import type { Kernel, KernelBuffer } from "../../kernel/kernel.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
-import type { Backend, Executable, Storage } from "../backend.ts";
+import type { Backend, Executable, Storage, Tick } from "../backend.ts";
 import { expandElementary } from "../../kernel/elementary.ts";
 import { interpretLoops, type RunKernel } from "./loops.ts";
 import { interpretContract, interpretConv } from "./templates.ts";
@@ -157,7 +157,11 @@ function compile(program: Program): Executable {
     return { run, args };
   });
 
-  const run = (inputs: readonly Storage[], donated: readonly boolean[] = []): Storage[] => {
+  const run = (
+    inputs: readonly Storage[],
+    donated: readonly boolean[] = [],
+    tick?: Tick,
+  ): Storage[] => {
     if (inputs.length !== program.inputs.length)
       throw new Error(
         `program ${program.name}: takes ${program.inputs.length} inputs, got ${inputs.length}`,
@@ -185,7 +189,11 @@ function compile(program: Program): Executable {
       const bytes = b.place === "scratch" ? undefinedBytes(b.bytes) : memory.get(id);
       return bytes && view(bytes, 0, b);
     });
-    for (const step of steps) step.run(step.args.map((id) => views[id] as PackedArray));
+    for (const [i, step] of steps.entries()) {
+      tick?.(i);
+      step.run(step.args.map((id) => views[id] as PackedArray));
+    }
+    tick?.(steps.length);
 
     const results = program.outputs.map((id) => {
       let storage = storageOf.get(id);

@@ -1,12 +1,13 @@
 /** The WebAssembly backend: each program is one module with one entry. */
 import { BackendError, fail } from "../../errors.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
-import type { Backend, Executable, Storage } from "../backend.ts";
+import type { Backend, Executable, Storage, Tick } from "../backend.ts";
+import { disassemble } from "./disassemble.ts";
 import { type GemmDType, gemmModule } from "./gemm.ts";
 import { Heap, WasmStorage } from "./heap.ts";
 import { reservedBytes, scratchAddress, tableAddress, tableEntries } from "./layout.ts";
 import { hostMath } from "./library.ts";
-import { emitProgram } from "./program.ts";
+import { type Emitted, emitProgram } from "./program.ts";
 import { canShare, type SharedProgram, Threads } from "./threads.ts";
 
 const defaultBudget = 256 * 2 ** 20;
@@ -30,11 +31,29 @@ function productsOf(dtype: GemmDType): WebAssembly.ModuleImports {
   return f;
 }
 
+/** The entry of a program's module. */
+function entryOf({ bytes, math, products }: Emitted, tick?: Tick): (table: number) => void {
+  const imports: WebAssembly.Imports = {
+    env: environment,
+    math: Object.fromEntries(
+      [...math].map((name) => [name, hostMath[name] as WebAssembly.ImportValue]),
+    ),
+  };
+  if (tick !== undefined) imports.profile = { tick };
+  for (const d of products) imports[d] = productsOf(d);
+  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
+  return instance.exports.run as (table: number) => void;
+}
+
 /** A program as a module; `moduleBytes` is all that is needed to run it again elsewhere. */
 export class WasmExecutable implements Executable {
   readonly program: Program;
   readonly moduleBytes: Uint8Array<ArrayBuffer>;
   readonly #run: (table: number) => void;
+  /** the same with ticks, made for the first profile; workers need not know it */
+  #profiled: ((table: number) => void) | null = null;
+  /** who is told of the steps of the present run */
+  #tick: Tick | undefined;
   /** for the workers, if they can help */
   readonly #shared: SharedProgram | null;
   /** program buffers that are allocated for each run */
@@ -44,18 +63,11 @@ export class WasmExecutable implements Executable {
 
   constructor(program: Program) {
     this.program = program;
-    const { bytes, math, products, parallel } = emitProgram(program, heap.shared);
+    const emitted = emitProgram(program, heap.shared);
+    const { bytes, products, parallel } = emitted;
     this.moduleBytes = bytes;
     this.#shared = parallel ? { bytes, products } : null;
-    const imports: WebAssembly.Imports = {
-      env: environment,
-      math: Object.fromEntries(
-        [...math].map((name) => [name, hostMath[name] as WebAssembly.ImportValue]),
-      ),
-    };
-    for (const d of products) imports[d] = productsOf(d);
-    const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
-    this.#run = instance.exports.run as (table: number) => void;
+    this.#run = entryOf(emitted);
     this.#fresh = program.buffers.flatMap((b, i) => (b.place === "output" ? [i] : []));
     this.#results = program.outputs.map((id) => {
       const input = program.inputs.indexOf(id);
@@ -73,8 +85,21 @@ export class WasmExecutable implements Executable {
       );
   }
 
-  run(inputs: readonly Storage[], donated?: readonly boolean[]): Storage[] {
+  text(): string {
+    return disassemble(this.moduleBytes);
+  }
+
+  #withTicks(): (table: number) => void {
+    this.#profiled ??= entryOf(emitProgram(this.program, heap.shared, true), (step) =>
+      this.#tick?.(step),
+    );
+    return this.#profiled;
+  }
+
+  run(inputs: readonly Storage[], donated?: readonly boolean[], tick?: Tick): Storage[] {
     const { program } = this;
+    this.#tick = tick;
+    const entry = tick === undefined ? this.#run : this.#withTicks();
     const n = inputs.length;
     const results = this.#results;
     const fresh = new Array<WasmStorage>(this.#fresh.length);
@@ -97,7 +122,7 @@ export class WasmExecutable implements Executable {
       for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).address;
       for (let i = 0; i < made; i++) table[base + n + i] = (fresh[i] as WasmStorage).address;
       table[base + n + made] = arena;
-      this.#run(tableAddress);
+      entry(tableAddress);
     } catch (error) {
       const cause = this.#shared === null ? error : threads.settle(error);
       for (let i = 0; i < made; i++) heap.free(fresh[i] as WasmStorage);

@@ -129,9 +129,11 @@ class Bindings {
   }
 }
 
-/** `shared` says that the memory is, so that kernels may be run by several threads. */
-export function emitProgram(program: Program, shared: boolean): Emitted {
+/** `shared` says that the memory is, so that kernels may be run by several threads; `ticks`, that the entry calls the import
+ *  `profile.tick` with each step's number before the step, and with the number of steps at the end. */
+export function emitProgram(program: Program, shared: boolean, ticks = false): Emitted {
   const module = new Module();
+  const tick = ticks ? module.import("profile", "tick", { params: ["i32"], results: [] }) : -1;
   const library = new Library(module);
   const forms = new Map<Kernel, Form>();
   for (const { kernel } of program.steps) if (!forms.has(kernel)) forms.set(kernel, formOf(kernel));
@@ -190,6 +192,7 @@ export function emitProgram(program: Program, shared: boolean): Emitted {
   program.steps.forEach(({ kernel, args }, i) => {
     const { index, range, work } = functions.get(kernel) as EmittedKernel;
     const job = jobOf[i] as number | null;
+    if (ticks) entry.i32(i).call(tick);
     if (job !== null && range !== null && work !== null) {
       const { extent, align } = range;
       const { grain, perThread } = partsOf(kernel, work / extent);
@@ -201,6 +204,7 @@ export function emitProgram(program: Program, shared: boolean): Emitted {
     if (range !== null) entry.i32(0).i32(range.extent);
     entry.call(index);
   });
+  if (ticks) entry.i32(program.steps.length).call(tick);
   module.export("run", module.add({ params: ["i32"], results: [] }, entry));
   const bytes = module.encode(shared);
   return { bytes, math, products: new Set(products.keys()), parallel: jobs > 0 };

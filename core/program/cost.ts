@@ -1,0 +1,88 @@
+/** What one run of a program takes: operations, bytes moved, bytes held. */
+import { type Expr, operands } from "../kernel/expr.ts";
+import type { Kernel, Stmt } from "../kernel/kernel.ts";
+import type { Program, ProgramBuffer } from "./types.ts";
+
+export interface Cost {
+  /** arithmetic operations; those on indices of loads and stores are not counted */
+  readonly flops: number;
+  /** bytes that kernels read and write, each buffer of a kernel once */
+  readonly bytes: number;
+  /** bytes of arguments, results and temporaries together: what must be held at once */
+  readonly peakBytes: number;
+}
+
+/** Unary, binary and comparing nodes, each once; of a `cond` both sides. */
+function exprOperations(value: Expr): number {
+  const seen = new Set<Expr>();
+  let total = 0;
+  const visit = (e: Expr): void => {
+    if (seen.has(e)) return;
+    seen.add(e);
+    if (e.kind === "load") return;
+    if (e.kind === "unary" || e.kind === "binary" || e.kind === "compare") total++;
+    operands(e).forEach(visit);
+  };
+  visit(value);
+  return total;
+}
+
+/** The dearer branch counts; a loop whose length is known only when it runs counts once. */
+function bodyOperations(body: readonly Stmt[]): number {
+  let total = 0;
+  for (const s of body)
+    switch (s.kind) {
+      case "for": {
+        const known = s.from.kind === "lit" && s.to.kind === "lit";
+        const trips = known ? Math.max(0, s.to.value - s.from.value) : 1;
+        total += trips * bodyOperations(s.body);
+        break;
+      }
+      case "while":
+        total += exprOperations(s.test) + bodyOperations(s.body);
+        break;
+      case "if":
+        total += exprOperations(s.test) + Math.max(bodyOperations(s.yes), bodyOperations(s.no));
+        break;
+      case "set":
+      case "store":
+        total += exprOperations(s.value);
+        break;
+    }
+  return total;
+}
+
+const product = (sizes: readonly number[]): number => sizes.reduce((p, n) => p * n, 1);
+
+/** A product counts two operations for each pair of factors, a convolution's at the edge too. */
+function kernelOperations(kernel: Kernel): number {
+  switch (kernel.kind) {
+    case "loops":
+      return bodyOperations(kernel.body);
+    case "contract": {
+      const { batch, m, n, k } = kernel;
+      return 2 * product([...batch, ...m, ...n, ...k].map((d) => d.size));
+    }
+    case "conv": {
+      const { batch, inFeatures, outFeatures, batchGroups, spatial } = kernel;
+      const positions = spatial.flatMap((s) => [s.window, s.output]);
+      const pairs = product([batch.size, inFeatures.size, outFeatures.size, ...positions]);
+      return (2 * pairs) / batchGroups;
+    }
+  }
+}
+
+export function costOf({ buffers, steps, arenaBytes }: Program): Cost {
+  let flops = 0;
+  let bytes = 0;
+  for (const { kernel, args } of steps) {
+    flops += kernelOperations(kernel);
+    args.forEach((id, i) => {
+      const buffer = buffers[id] as ProgramBuffer;
+      if (buffer.place === "scratch") return;
+      bytes += buffer.bytes * (kernel.buffers[i]?.access === "readwrite" ? 2 : 1);
+    });
+  }
+  const held = buffers.filter(({ place }) => place === "input" || place === "output");
+  return { flops, bytes, peakBytes: held.reduce((sum, b) => sum + b.bytes, arenaBytes) };
+}
