@@ -128,11 +128,14 @@ export interface ProgramOptions {
   readonly maxDepth?: number;
   /** "smooth": differentiable operations only; "full": all (default) */
   readonly subset?: "smooth" | "full";
+  /** of each input (default: up to three axes of 1 to 3); results have at most 48 elements, or as many as an input */
+  readonly shapes?: fc.Arbitrary<number[]>;
 }
 /** A random well-typed composition of primitives on one to three float arrays. */
 export function program({
   maxDepth = 30,
   subset = "full",
+  shapes = shape({ maxRank: 3, minSize: 1, maxSize: 3 }),
 }: ProgramOptions = {}): fc.Arbitrary<Program> {
   const pick = fc.nat(9999);
   const instruction = fc.record({
@@ -141,10 +144,7 @@ export function program({
   });
   return fc
     .record({
-      inputs: fc.array(shape({ maxRank: 3, minSize: 1, maxSize: 3 }), {
-        minLength: 1,
-        maxLength: 3,
-      }),
+      inputs: fc.array(shapes, { minLength: 1, maxLength: 3 }),
       // without a bias towards short programs
       instructions: fc.noBias(
         fc.array(instruction, {

@@ -6,7 +6,7 @@ import type { NDArray } from "../../core/ndarray.ts";
 import { showShape, sizeOf, type Shape } from "../../core/shape.ts";
 import { Random } from "../conformance/values.ts";
 import { operations } from "./operations.ts";
-import type { Operation, Step, Value } from "./step.ts";
+import { limits, type Operation, type Step, type Value } from "./step.ts";
 
 /** Numbers from which one instruction is decided: an operation, then its operands and parameters. Every list of
  *  numbers means some instruction, so that programs shrink by leaving instructions out. */
@@ -54,8 +54,9 @@ export class Program {
     }));
     const steps: Step[] = [];
     const depths = values.map(() => 0);
+    const largest = Math.max(limits.size, ...spec.inputs.map(sizeOf));
     for (const { operation, picks } of spec.instructions) {
-      const step = decide(catalogue, operation, picks, values);
+      const step = decide(catalogue, operation, picks, values, largest);
       if (step === null) continue;
       const depth = 1 + Math.max(...step.operands.map((o) => depths[o] as number));
       if (depth > spec.maxDepth) continue;
@@ -122,18 +123,20 @@ export class Program {
   }
 }
 
-/** The step that the numbers mean: the operation named, or the next one in the catalogue that fits. */
+/** The step that the numbers mean: the operation named, or the next one in the catalogue that fits and whose result has
+ *  no more elements than `largest`. */
 function decide(
   catalogue: readonly Operation[],
   operation: number,
   picks: readonly number[],
   values: readonly Value[],
+  largest: number,
 ): Step | null {
   for (let k = 0; k < catalogue.length; k++) {
     let at = 0;
     const pick = (n: number): number => (n <= 0 ? 0 : (picks[at++ % picks.length] as number) % n);
     const step = (catalogue[(operation + k) % catalogue.length] as Operation).build(values, pick);
-    if (step !== null) return step;
+    if (step !== null && sizeOf(step.out.shape) <= largest) return step;
   }
   return null;
 }
