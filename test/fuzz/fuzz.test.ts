@@ -1,5 +1,5 @@
 /** Random programs, large ones among them, on the reference backend, and compiled with one thread and with several: the
- *  same bits, but for contractions, which may add in any order. 100 programs in `npm test`, RUNS (5000) in `npm run fuzz`.
+ *  same bits, but for contractions and long reductions, whose order is free. 100 programs in `npm test`, RUNS (5000) in `npm run fuzz`.
  *  A failure prints the program, shrunk, and the seed with which it comes again (FUZZ_SEED). */
 import fc from "fast-check";
 import { expect, it } from "vitest";

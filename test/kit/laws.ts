@@ -1,8 +1,8 @@
 /** The laws that every function obeys under every transform, checked on functions and on random programs.
  *
  *  Tolerances. Evaluations of one program by other means (jit, another backend, simplified, batched) must agree to
- *  the last bit, for every operation rounds once and in one way; only contractions may add in any order, and their
- *  error, k·ε·Σ|x·y| for k products, is carried through the program by the slopes of what follows (see
+ *  the last bit, for every operation rounds once and in one way; only contractions and long products and sums may go
+ *  in any order, and their error, for example k·ε·Σ|x·y| for k products, is carried through the program by the slopes of what follows (see
  *  operations.ts). Laws about derivatives hold in exact arithmetic and are checked in float64, where the programs'
  *  bounded values and slopes keep accumulated roundings below 10⁻⁹ of the sizes compared: ε·limits.lip·depth·100.
  *  Differences have their own estimate of truncation (check-grads.ts). */

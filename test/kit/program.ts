@@ -92,7 +92,8 @@ export class Program {
     );
   }
 
-  /** How far two correct evaluations of result k may be apart: 0 unless a contraction is among the operations. */
+  /** How far two correct evaluations of result k may be apart: 0 unless a contraction or a long reduction is among
+   *  the operations. */
   allowance(k: number, out: NDArray): number {
     const v = this.values[this.outs[k] as number] as Value;
     // two evaluations, each with this error

@@ -13,7 +13,8 @@ export interface Value {
   /** |∂x/∂input| ≤ lip along directions of size 1 */
   readonly lip: number;
   /** how far two correct evaluations may be apart, in units of ε: 0 where every backend must agree to the last bit.
-   *  Only contractions, which may add in any order, start an error; the others carry it on */
+   *  Only contractions, long products and very long sums, whose order is free, start an error; the others carry it
+   *  on */
   readonly error: number;
 }
 export interface Step {

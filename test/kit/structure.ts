@@ -227,6 +227,8 @@ export const moves: readonly Operation[] = [
         f: (v) => l.reduceSum(v, [at]),
         out: { shape: without(x.shape, at), bound: n * x.bound },
         slope: n,
+        // in float64, in any order: of many numbers the one rounding may fall to the other side
+        own: n < 100 ? 0 : n * x.bound,
       };
     },
     { rank: 1 },
@@ -242,6 +244,8 @@ export const moves: readonly Operation[] = [
         f: (v) => reduceProd(v, [at]),
         out: { shape: without(x.shape, at), bound: b ** n },
         slope: n * b ** Math.max(0, n - 1),
+        // n − 1 roundings, in any order where vectors are filled
+        own: n < 4 ? 0 : n * b ** n,
       };
     },
     { rank: 1 },
