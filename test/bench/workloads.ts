@@ -1,15 +1,17 @@
 /** The shared workloads: what a step is, in float32, is the same on every library that is compared. */
-import { jit, lax, type NDArray, np, random, valueAndGrad } from "../../index.ts";
+import { jit, type Lowered, lax, type NDArray, np, random, valueAndGrad } from "../../index.ts";
 import * as nn from "../../nn/index.ts";
 import { adam, applyUpdates } from "../../optim/index.ts";
 
 /** One step, ending with its result on the host. */
 export type Step = () => Promise<unknown>;
+/** One step of training, and the program it runs. */
+export type TrainStep = Step & { readonly lower: () => Lowered };
 
 const key = (i: number): NDArray => random.key(i);
 
 /** Value and gradient of a loss, and Adam: all parameters computed and the loss on the host. */
-function train<P, X, Y>(params: P, loss: (p: P, x: X, y: Y) => NDArray, x: X, y: Y): Step {
+function train<P, X, Y>(params: P, loss: (p: P, x: X, y: Y) => NDArray, x: X, y: Y): TrainStep {
   const optimizer = adam(1e-3);
   const value = valueAndGrad(loss);
   const step = jit(
@@ -19,15 +21,19 @@ function train<P, X, Y>(params: P, loss: (p: P, x: X, y: Y) => NDArray, x: X, y:
       return [l, applyUpdates(p, updates), next] as const;
     },
     { donateArgnums: [0, 1], name: "step" },
-  ) as unknown as (p: P, s: unknown, a: X, b: Y) => readonly [NDArray, P, unknown];
+  ) as unknown as {
+    (p: P, s: unknown, a: X, b: Y): readonly [NDArray, P, unknown];
+    lower(p: P, s: unknown, a: X, b: Y): Lowered;
+  };
   let p = params;
   let s: unknown = optimizer.init(params);
-  return async () => {
+  const run = async (): Promise<unknown> => {
     const [l, nextP, nextS] = step(p, s, x, y);
     p = nextP;
     s = nextS;
     return l.data();
   };
+  return Object.assign(run, { lower: () => step.lower(p, s, x, y) });
 }
 
 const crossEntropy = (logits: NDArray, labels: NDArray): NDArray =>
@@ -35,7 +41,7 @@ const crossEntropy = (logits: NDArray, labels: NDArray): NDArray =>
 const classes = (n: number, c: number): NDArray =>
   np.array(Int32Array.from({ length: n }, (_, i) => i % c));
 
-function mlp(): Step {
+function mlp(): TrainStep {
   const sizes = [784, 512, 512, 10];
   const params = sizes.slice(1).map((n, i) => ({
     w: random.normal(key(i), [sizes[i] as number, n]).mul(0.05),
@@ -49,7 +55,7 @@ function mlp(): Step {
   );
 }
 
-function cnn(): Step {
+function cnn(): TrainStep {
   const params = {
     c1: random.normal(key(0), [32, 1, 3, 3]).mul(0.1),
     c2: random.normal(key(1), [64, 32, 3, 3]).mul(0.05),
@@ -75,7 +81,7 @@ function cnn(): Step {
   return train(params, loss, random.uniform(key(9), [32, 1, 28, 28]), classes(32, 10));
 }
 
-function gpt(): Step {
+function gpt(): TrainStep {
   const [D, H, L, T, B, V] = [128, 4, 4, 64, 8, 256];
   let k = 0;
   const R = (...shape: number[]): NDArray => random.normal(key(k++), shape).mul(0.02);
@@ -170,6 +176,9 @@ function matmul1024(): Step {
 }
 
 /** name ↦ a fresh step function */
+/** The steps of training. */
+export const training = { mlp, cnn, gpt } as const;
+
 export const workloads: { readonly [name: string]: () => Step } = {
   mlp,
   cnn,
