@@ -62,7 +62,9 @@ describe("lower", () => {
         .compile()(np.array([1, 2]))
         .toArray(),
     ).toEqual([2, 4]);
-    expect(() => low.compile()(np.zeros([3]))).toThrow(/lowered for, f32\[2\]; got f32\[3\]/);
+    expect(() => low.compile()(np.zeros([3]))).toThrow(
+      /lowered for; got args\[0\] changes its shape: f32\[2\], f32\[3\]/,
+    );
   });
   it("takes captured arrays, static and donated arguments", () => {
     const c = np.array([1, 2]);
@@ -77,7 +79,9 @@ describe("lower", () => {
         .compile()(np.ones([2]), 3)
         .toArray(),
     ).toEqual([4, 5]);
-    expect(() => low.compile()(np.ones([2]), 4)).toThrow(/lowered for/);
+    expect(() => low.compile()(np.ones([2]), 4)).toThrow(
+      /got the static args\[1\] changes its value: /,
+    );
   });
 });
 

@@ -26,8 +26,8 @@ import {
 } from "./arguments.ts";
 import { checkFunction, type Fn } from "./autodiff.ts";
 import { call, closeOver } from "./call.ts";
-import { Retraces, type Signature } from "./recompile.ts";
 import { Lowered } from "./lowered.ts";
+import { type Changes, Retraces, type Signature, whatChanges } from "./recompile.ts";
 import { canonical } from "./structure.ts";
 
 export interface JitOptions {
@@ -78,7 +78,6 @@ export function jit<A extends readonly unknown[], R>(
   let calls = 0;
 
   const entryFor = (flat: Call, args: readonly unknown[]): Entry => {
-    const { leaves } = flat;
     let entry = last;
     // a trace that captured values of a function that has returned is of no use
     if (entry === null || !isFor(entry, flat) || entry.consts.some(hasLeaked)) {
@@ -87,11 +86,7 @@ export function jit<A extends readonly unknown[], R>(
       entries.delete(hash);
       if (known !== undefined && isFor(known, flat) && !known.consts.some(hasLeaked)) entry = known;
       else {
-        const signature = {
-          tree: flat.tree,
-          avals: leaves.map((x) => x.aval),
-          statics: flat.statics,
-        };
+        const signature = signatureOf(flat);
         const traced = trace(name, merge(f as Fn, args, statics), signature);
         const donated = donationMask(donates, statics, args, traced.consts.length);
         entry = { ...signature, ...traced, donated, compiled: null };
@@ -125,12 +120,13 @@ export function jit<A extends readonly unknown[], R>(
   };
   const lower = (...args: A): Lowered<A, R> => {
     const entry = entryFor(flattenDynamic(args, statics), args);
-    const call = (...given: A): Arrays<R> => {
+    const again = (...given: A): Arrays<R> => {
       const flat = flattenDynamic(given, statics);
-      if (!isFor(entry, flat)) wrongArguments(name, entry, flat);
+      if (!isFor(entry, flat))
+        wrongArguments(name, whatChanges([entry, signatureOf(flat)], given, statics));
       return runEntry(entry, flat.leaves) as Arrays<R>;
     };
-    return new Lowered(entry.body, compiledFor(entry).executable, call);
+    return new Lowered(entry.body, compiledFor(entry).executable, again);
   };
   Object.defineProperty(jitted, "name", { value: name });
   return Object.assign(jitted, { lower }) as unknown as Jitted<A, R>;
@@ -181,12 +177,17 @@ function isFor(entry: Entry, { leaves, tree, statics }: Call): boolean {
   for (let i = 0; i < avals.length; i++) if (avals[i] !== (leaves[i] as NDArray).aval) return false;
   return statics.length === entry.statics.length && statics.every((s, i) => s === entry.statics[i]);
 }
-const wrongArguments = (name: string, entry: Entry, { leaves }: Call): never =>
+const signatureOf = ({ leaves, tree, statics }: Call): Signature => ({
+  tree,
+  avals: leaves.map((x) => x.aval),
+  statics,
+});
+const wrongArguments = (name: string, { changes }: Changes): never =>
   fail(
     TreeError,
     `jit(${name}).lower`,
-    `the arguments must be like those that it was lowered for, ${entry.avals.join(", ")}`,
-    leaves.map((x) => String(x.aval)).join(", "),
+    "the arguments must be like those that it was lowered for",
+    changes,
     "call the jitted function, which traces anew, or lower it for these",
   );
 function hashOf({ leaves, tree, statics }: Call): number {

@@ -42,8 +42,8 @@ export class Retraces {
     const signatures = this.#signatures;
     this.#signatures = [];
     if (calls > fewCalls) return;
-    const reasons = whatChanges(signatures, args, statics);
-    console.warn(`jit(${this.#name}): traced ${manySignatures} times; ${reasons}.`);
+    const { changes, remedies } = whatChanges(signatures, args, statics);
+    console.warn(`jit(${this.#name}): traced ${manySignatures} times; ${changes}; ${remedies}.`);
   }
 }
 
@@ -52,12 +52,17 @@ const list = (values: Iterable<string>): string => {
   return distinct.slice(0, shown).join(", ") + (distinct.length > shown ? " …" : "");
 };
 
-/** The changes between signatures, and what helps. `args` are the arguments of the last one. */
-function whatChanges(
+/** What differs between signatures, and what helps. */
+export interface Changes {
+  readonly changes: string;
+  readonly remedies: string;
+}
+/** The changes between signatures. `args` are the arguments of the last one. */
+export function whatChanges(
   signatures: readonly Signature[],
   args: readonly unknown[],
   statics: readonly number[],
-): string {
+): Changes {
   const changes: string[] = [];
   const remedies = new Set<string>();
   const say = (what: string, remedy: string): void => {
@@ -105,7 +110,10 @@ function whatChanges(
     });
   }
   const more = changes.length > shown ? `; ${changes.length - shown} more` : "";
-  return `${changes.slice(0, shown).join("; ")}${more}; ${[...remedies].join("; ")}`;
+  return {
+    changes: changes.slice(0, shown).join("; ") + more,
+    remedies: [...remedies].join("; "),
+  };
 }
 
 const shorten = (s: string): string => (s.length > 60 ? `${s.slice(0, 59)}…` : s);

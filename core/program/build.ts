@@ -8,14 +8,8 @@ import type { Literal } from "../ndarray.ts";
 import { stridesOf } from "../shape.ts";
 import { affine } from "./affine.ts";
 import { fuse, type LoopUnit, type Unit } from "./fuse.ts";
-import {
-  axisIndex,
-  type ContractTemplate,
-  Elements,
-  Graph,
-  type LoopNode,
-  type WholeNode,
-} from "./graph.ts";
+import { axisIndex } from "./access.ts";
+import { type ContractTemplate, Elements, Graph, type LoopNode, type WholeNode } from "./graph.ts";
 import { type Assignment, axesOf, position, sectionNest } from "./nest.ts";
 import { planMemory } from "./plan.ts";
 import type { Program, ProgramBuffer, Step } from "./types.ts";

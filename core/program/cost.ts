@@ -1,6 +1,7 @@
 /** What one run of a program takes: operations, bytes moved, bytes held. */
 import { type Expr, operands } from "../kernel/expr.ts";
 import type { Kernel, Stmt } from "../kernel/kernel.ts";
+import { sizeOf } from "../shape.ts";
 import type { Program, ProgramBuffer } from "./types.ts";
 
 export interface Cost {
@@ -52,8 +53,6 @@ function bodyOperations(body: readonly Stmt[]): number {
   return total;
 }
 
-const product = (sizes: readonly number[]): number => sizes.reduce((p, n) => p * n, 1);
-
 /** A product counts two operations for each pair of factors, a convolution's at the edge too. */
 function kernelOperations(kernel: Kernel): number {
   switch (kernel.kind) {
@@ -61,12 +60,12 @@ function kernelOperations(kernel: Kernel): number {
       return bodyOperations(kernel.body);
     case "contract": {
       const { batch, m, n, k } = kernel;
-      return 2 * product([...batch, ...m, ...n, ...k].map((d) => d.size));
+      return 2 * sizeOf([...batch, ...m, ...n, ...k].map((d) => d.size));
     }
     case "conv": {
       const { batch, inFeatures, outFeatures, batchGroups, spatial } = kernel;
       const positions = spatial.flatMap((s) => [s.window, s.output]);
-      const pairs = product([batch.size, inFeatures.size, outFeatures.size, ...positions]);
+      const pairs = sizeOf([batch.size, inFeatures.size, outFeatures.size, ...positions]);
       return (2 * pairs) / batchGroups;
     }
   }

@@ -5,7 +5,8 @@
  *  the passes before it have reduced. Nodes whose value no other unit reads are never stored. */
 import { dtypes } from "../dtype.ts";
 import type { Var } from "../ir/jaxpr.ts";
-import type { Access, Graph, LoopNode, Node, WholeNode } from "./graph.ts";
+import type { Access } from "./access.ts";
+import type { Graph, LoopNode, Node, WholeNode } from "./graph.ts";
 
 export interface LoopUnit {
   readonly kind: "loops";

@@ -4,26 +4,12 @@
  *  each value that it reads, which element it takes: the one at its own position (`same`), the one of its
  *  row (a pattern), or any other. */
 import { type Atom, type Equation, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
-import {
-  div,
-  type Expr,
-  int,
-  KVar,
-  linearIndex,
-  lit,
-  load,
-  operands,
-  rem,
-} from "../kernel/expr.ts";
+import { type Expr, KVar, linearIndex, lit, load, operands } from "../kernel/expr.ts";
 import type { ContractDim, Lowering, MapLowering, Read, ReduceLowering } from "../kernel/kernel.ts";
 import { ruleOf } from "../primitive.ts";
 import { type Shape, sizeOf, stridesOf } from "../shape.ts";
+import { type Access, accessOf, axisIndex, direct, patternOf, reindex } from "./access.ts";
 import { AffineForms } from "./affine.ts";
-
-/** Which element of another value is read at a point: the one at the same row-major position; the one at the position
- *  among the kept axes of a pattern; some other. A pattern lists runs of kept and reduced axes: "512k128r" is a
- *  matrix of 512 rows, of which one element each is read. */
-export type Access = "same" | "other" | (string & { readonly pattern?: never });
 
 /** A node of elementwise work or of a reduction. */
 export interface LoopNode {
@@ -64,81 +50,6 @@ export interface WholeNode {
 }
 export type Node = LoopNode | AliasNode | WholeNode;
 export type ContractTemplate = Extract<WholeNode["lowering"], { kind: "contract" }>;
-
-/** Runs of kept and reduced axes; axes of one element count as neither. */
-export function patternOf(shape: Shape, reduced: (axis: number) => boolean): string {
-  let out = "";
-  let size = 1;
-  let flag: boolean | null = null;
-  const flush = (): void => {
-    if (flag !== null) out += `${size}${flag ? "r" : "k"}`;
-  };
-  shape.forEach((s, i) => {
-    if (s === 1) return;
-    const r = reduced(i);
-    if (r === flag) size *= s;
-    else {
-      flush();
-      flag = r;
-      size = s;
-    }
-  });
-  flush();
-  return out;
-}
-
-/** Multi-index into `from` of the element that has index `index` in `to` (same elements, row-major).
- *  Null where that would take divisions, unless `divide`. */
-export function reindex(
-  from: Shape,
-  to: Shape,
-  index: readonly Expr[],
-  divide: boolean,
-): Expr[] | null {
-  const out: Expr[] = [];
-  let i = 0;
-  let j = 0;
-  while (i < from.length || j < to.length) {
-    // the smallest group of axes with equal products on both sides
-    const fromStart = i;
-    const toStart = j;
-    let p = i < from.length ? (from[i++] as number) : 1;
-    let q = j < to.length ? (to[j++] as number) : 1;
-    while (p !== q) {
-      if (p < q && i < from.length) p *= from[i++] as number;
-      else if (j < to.length) q *= to[j++] as number;
-      else p *= from[i++] as number;
-    }
-    const group = from.slice(fromStart, i);
-    const position = linearIndex(index.slice(toStart, j), stridesOf(to.slice(toStart, j)));
-    const wide = group.filter((s) => s !== 1).length;
-    if (wide > 1 && !divide) return null;
-    const strides = stridesOf(group);
-    let first = true;
-    group.forEach((size, k) => {
-      if (size === 1) out.push(int(0));
-      else if (wide === 1) out.push(position);
-      else {
-        const q = div(position, int(strides[k] as number));
-        out.push(first ? q : rem(q, int(size)));
-        first = false;
-      }
-    });
-  }
-  return out;
-}
-/** True where an element of the one shape has its multi-index in the other without divisions. */
-const direct = (from: Shape, to: Shape): boolean =>
-  reindex(
-    from,
-    to,
-    to.map(() => int(0)),
-    false,
-  ) !== null;
-
-/** One variable for each axis, 0 for axes of one element. */
-export const axisIndex = (shape: Shape, name: string): readonly Expr[] =>
-  shape.map((s, i) => (s === 1 ? int(0) : new KVar("int32", `${name}${i}`)));
 
 /** Weight of the arithmetic of some expressions, indices left out. */
 function weigh(roots: readonly Expr[]): number {
@@ -500,32 +411,4 @@ export class Graph {
     for (const a of e.inputs) for (const v of this.leaves(a)) reads.set(v, "other");
     return reads;
   }
-}
-
-/** How an element at `position` of a value of `size` elements lies to the point `index` of `shape`. */
-function accessOf(
-  position: Expr,
-  size: number,
-  index: readonly Expr[],
-  shape: Shape,
-  forms: AffineForms,
-): Access {
-  const { constant, terms } = forms.of(position);
-  if (constant !== 0) return "other";
-  let kept = 1;
-  let found = 0;
-  let reducedAxes = false;
-  for (let k = shape.length - 1; k >= 0; k--) {
-    if (shape[k] === 1) continue;
-    const c = terms.get(index[k] as Expr);
-    if (c === undefined) {
-      reducedAxes = true;
-      continue;
-    }
-    if (c !== kept) return "other";
-    kept *= shape[k] as number;
-    found++;
-  }
-  if (found !== terms.size || kept !== size) return "other";
-  return reducedAxes ? patternOf(shape, (k) => !terms.has(index[k] as Expr)) : "same";
 }

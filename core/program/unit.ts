@@ -5,7 +5,8 @@ import type { ReduceLowering, Stmt } from "../kernel/kernel.ts";
 import { paramsKey } from "../primitive.ts";
 import { type Shape, sizeOf, stridesOf } from "../shape.ts";
 import { isContiguous, type LoopUnit, rowLengthOf, rowsOf } from "./fuse.ts";
-import { axisIndex, Elements, type Graph, type LoopNode, patternOf, reindex } from "./graph.ts";
+import { axisIndex, patternOf, reindex } from "./access.ts";
+import { Elements, type Graph, type LoopNode } from "./graph.ts";
 import { type Assignment, axesOf, position, type Section, sectionNest } from "./nest.ts";
 
 /** Arithmetic that is repeated in a later pass over a row rather than kept. */

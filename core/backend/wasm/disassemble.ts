@@ -1,7 +1,7 @@
 /** The text of a WebAssembly module. */
 import { instructionNames } from "./instructions.ts";
 
-const types: { readonly [code: number]: string } = {
+const typeNames: { readonly [code: number]: string } = {
   127: "i32",
   126: "i64",
   125: "f32",
@@ -48,7 +48,7 @@ class Reader {
     return Array.from({ length: this.u32() }, item);
   }
   type(): string {
-    return types[this.byte()] ?? "?";
+    return typeNames[this.byte()] ?? "?";
   }
 }
 
@@ -73,7 +73,7 @@ function immediates(op: number, name: string, r: Reader): string {
     return `${offset > 0 ? ` offset=${offset}` : ""} align=${align}${lane}`;
   }
   if (/^(block|loop|if)$/.test(name)) {
-    const type = types[r.byte()];
+    const type = typeNames[r.byte()];
     return type === undefined ? "" : ` (result ${type})`;
   }
   if (/^(br|br_if|call|local\..*|global\..*)$/.test(name)) return ` ${r.u32()}`;
@@ -118,6 +118,7 @@ export function disassemble(bytes: Uint8Array): string {
   let imported = 0;
   const signature = (word: string, all: string[]): string =>
     all.length === 0 ? "" : ` (${word} ${all.join(" ")})`;
+  const types = (): string[] => r.list(() => r.type());
   const importText = (): string => {
     switch (r.byte()) {
       case 0:
@@ -137,16 +138,8 @@ export function disassemble(bytes: Uint8Array): string {
     1: () =>
       r.list(() => {
         r.byte();
-        const params = signature(
-          "param",
-          r.list(() => r.type()),
-        );
-        lines.push(
-          `  (type (func${params}${signature(
-            "result",
-            r.list(() => r.type()),
-          )}))`,
-        );
+        const params = signature("param", types());
+        lines.push(`  (type (func${params}${signature("result", types())}))`);
       }),
     2: () => r.list(() => lines.push(`  (import "${r.name()}" "${r.name()}" ${importText()})`)),
     3: () => {
