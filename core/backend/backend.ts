@@ -29,6 +29,8 @@ export interface Backend {
   /** Copies bytes out, once everything that produces them has run. */
   readSync(storage: Storage): Uint8Array<ArrayBuffer>;
   read(storage: Storage): Promise<Uint8Array<ArrayBuffer>>;
+  /** Resolves once everything that produces the bytes has run; copies nothing. */
+  ready(storage: Storage): Promise<void>;
   /** Gives the memory back; the storage must not be used again. */
   free(storage: Storage): void;
   /** Ties the storage to the life of `owner`: when the owner is collected the memory is given back.

@@ -207,7 +207,7 @@ const methods: { readonly [name: string]: (x: NDArray, ...args: never[]) => unkn
   toArray: toNested,
   toJSON: toNested,
   blockUntilReady: async (x) => {
-    if (x instanceof DeviceArray) await x.storage.backend.read(x.storage);
+    if (x instanceof DeviceArray) await x.storage.backend.ready(x.storage);
     return x;
   },
   // a DeviceArray has its own; tracers and literals hold no memory

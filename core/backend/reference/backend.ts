@@ -224,6 +224,8 @@ export const referenceBackend: Backend = {
   write: (bytes) => hold(new Uint8Array(bytes)),
   readSync: (storage) => live("read", storage).slice(),
   read: async (storage) => live("read", storage).slice(),
+  // a program has run when its executable returns
+  ready: async (storage) => void live("ready", storage),
   free: (storage) => release(checked("free", storage)),
   own: (storage, owner) => {
     const s = checked("own", storage);

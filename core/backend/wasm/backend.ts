@@ -182,6 +182,8 @@ export const wasmBackend: Backend & { budget: number; threads: number } = {
   write: (bytes) => heap.write(wasmBackend, bytes),
   readSync: (s) => heap.read(ours("read", s)),
   read: async (s) => heap.read(ours("read", s)),
+  // a program has run when its executable returns
+  ready: async (s) => heap.checkAlive(ours("ready", s)),
   free: (s) => heap.free(ours("free", s)),
   // a storage lives as long as anything refers to it, which its owners do
   own: (s) => void ours("own", s),

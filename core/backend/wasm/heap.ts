@@ -190,7 +190,7 @@ export class Heap {
   /** A copy of the bytes. Reading does not bring them back into the heap. */
   read(s: WasmStorage): Uint8Array<ArrayBuffer> {
     const { holding, offset, bytes } = s;
-    this.#checkAlive(s);
+    this.checkAlive(s);
     if (holding.host !== null) return holding.host.slice(offset, offset + bytes);
     this.#touch(holding);
     return this.u8.slice(s.address, s.address + bytes);
@@ -218,14 +218,14 @@ export class Heap {
 
   /** Keeps a storage in the heap until the run ends, once it is there. */
   pin(s: WasmStorage): void {
-    this.#checkAlive(s);
+    this.checkAlive(s);
     s.holding.run = this.#run;
   }
   /** Address of a storage, brought back if it was out. It is valid until the next allocation, and until the end of
    *  the run if the storage is pinned. */
   address(s: WasmStorage): number {
     const { holding } = s;
-    this.#checkAlive(s);
+    this.checkAlive(s);
     if (holding.host !== null) {
       this.#bringIn(holding);
       this.u8.set(holding.host, holding.address);
@@ -255,7 +255,8 @@ export class Heap {
 
   // ---- in and out ----
 
-  #checkAlive(s: WasmStorage): void {
+  /** @throws BackendError when the storage was freed */
+  checkAlive(s: WasmStorage): void {
     if (s.freed)
       fail(
         BackendError,
