@@ -1,6 +1,8 @@
 /** np against JAX: the expressions of golden/npcases.py, their values and gradients; printing against NumPy; where we
  *  differ on purpose, and why. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { wasmBackend } from "../core/backend/wasm/backend.ts";
+import { referenceBackend } from "../core/backend/reference/backend.ts";
 import { grad, type NDArray, np, slice, withBackend } from "../index.ts";
 import { check, golden, type Encoded, arrayOf } from "./numpy.golden.ts";
 
@@ -76,6 +78,30 @@ describe("where we differ from JAX on purpose", () => {
   });
   it("float64 needs no flag", () => {
     expect(np.array([0.1], { dtype: "float64" }).item()).toBe(0.1);
+  });
+});
+
+describe("blockUntilReady", () => {
+  const backends = [wasmBackend, referenceBackend];
+  it.each(backends.map((b) => [b.name, b] as const))(
+    "reads nothing on %s",
+    async (name, backend) => {
+      const x = withBackend(name, () => np.ones([1024]));
+      const read = vi.spyOn(backend, "read");
+      const readSync = vi.spyOn(backend, "readSync");
+      try {
+        expect(await x.blockUntilReady()).toBe(x);
+        expect(read).not.toHaveBeenCalled();
+        expect(readSync).not.toHaveBeenCalled();
+      } finally {
+        vi.restoreAllMocks();
+      }
+    },
+  );
+  it("refuses an array that is gone", async () => {
+    const x = np.ones([8]);
+    x.dispose();
+    await expect(x.blockUntilReady()).rejects.toThrow(/must not be used after it is disposed/);
   });
 });
 
