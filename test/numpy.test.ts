@@ -89,8 +89,10 @@ describe("blockUntilReady", () => {
       const x = withBackend(name, () => np.ones([1024]));
       const read = vi.spyOn(backend, "read");
       const readSync = vi.spyOn(backend, "readSync");
+      const ready = vi.spyOn(backend, "ready");
       try {
         expect(await x.blockUntilReady()).toBe(x);
+        expect(ready).toHaveBeenCalledTimes(1);
         expect(read).not.toHaveBeenCalled();
         expect(readSync).not.toHaveBeenCalled();
       } finally {

@@ -207,7 +207,10 @@ const methods: { readonly [name: string]: (x: NDArray, ...args: never[]) => unkn
   toArray: toNested,
   toJSON: toNested,
   blockUntilReady: async (x) => {
-    if (x instanceof DeviceArray) await x.storage.backend.ready(x.storage);
+    if (x instanceof DeviceArray) {
+      const { storage } = x;
+      await storage.backend.ready(storage);
+    }
     return x;
   },
   // a DeviceArray has its own; tracers and literals hold no memory
