@@ -48,7 +48,7 @@ export class Profile {
  *  profile costs two looks at the clock for each; the first profile of a program compiles it again, outside kernels.
  *  Run `f` once before, or the profile shows the time of tracing and compiling.
  *  @throws CotangentError inside another profile
- *  @example profile(() => np.arange(3).add(1)).kernels.map((k) => k.name)  // => ["iota", "add"] */
+ *  @example profile(() => np.arange(3).add(1)).kernels.map((k) => k.name).sort()  // => ["add", "iota"] */
 export function profile(f: () => Promise<unknown>): Promise<Profile>;
 export function profile(f: () => unknown): Profile;
 export function profile(f: () => unknown): Profile | Promise<Profile> {
