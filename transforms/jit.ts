@@ -126,7 +126,7 @@ export function jit<A extends readonly unknown[], R>(
         wrongArguments(name, whatChanges([entry, signatureOf(flat)], given, statics));
       return runEntry(entry, flat.leaves) as Arrays<R>;
     };
-    return new Lowered(entry.body, compiledFor(entry).executable, again);
+    return new Lowered(entry.body, compiledFor(entry).executable, entry.donated, again);
   };
   Object.defineProperty(jitted, "name", { value: name });
   return Object.assign(jitted, { lower }) as unknown as Jitted<A, R>;

@@ -16,17 +16,22 @@ export class Lowered<A extends readonly unknown[] = readonly never[], R = unknow
   readonly flops: number;
   /** bytes that kernels read and write in one run */
   readonly bytes: number;
-  /** bytes of arguments, results and temporaries together
+  /** bytes of arguments, results and temporaries together; a result that takes the place of a donated argument does not count
    *  @example jit((x: NDArray) => x.mul(2).add(1)).lower(np.zeros([100])).peakBytes  // => 800 */
   readonly peakBytes: number;
   readonly #executable: Executable;
   readonly #call: (...args: A) => Arrays<R>;
 
-  constructor(jaxpr: ClosedJaxpr, executable: Executable, call: (...args: A) => Arrays<R>) {
+  constructor(
+    jaxpr: ClosedJaxpr,
+    executable: Executable,
+    donated: readonly boolean[] | undefined,
+    call: (...args: A) => Arrays<R>,
+  ) {
     this.jaxpr = jaxpr;
     this.#executable = executable;
     this.#call = call;
-    const { flops, bytes, peakBytes } = costOf(executable.program);
+    const { flops, bytes, peakBytes } = costOf(executable.program, donated);
     this.flops = flops;
     this.bytes = bytes;
     this.peakBytes = peakBytes;

@@ -69,12 +69,20 @@ export interface KernelBuffer {
   readonly access: "read" | "write" | "readwrite";
 }
 
+/** Positions of a buffer that a kernel writes and of one that it reads which may be the same memory. */
+export interface InPlace {
+  readonly out: number;
+  readonly operand: number;
+}
+
 /** A loop nest, interpreted or emitted as it stands. `load`/`store` name `buffers` by position. */
 export interface LoopKernel {
   readonly kind: "loops";
   readonly name: string;
   readonly buffers: readonly KernelBuffer[];
   readonly body: readonly Stmt[];
+  /** (default: none) */
+  readonly inPlace?: readonly InPlace[];
 }
 
 type ForLoop = Stmt & { readonly kind: "for" };

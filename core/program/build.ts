@@ -9,6 +9,7 @@ import { stridesOf } from "../shape.ts";
 import { affine } from "./affine.ts";
 import { fuse, type LoopUnit, type Unit } from "./fuse.ts";
 import { axisIndex } from "./access.ts";
+import { inPlacePairs } from "./inplace.ts";
 import { type ContractTemplate, Elements, Graph, type LoopNode, type WholeNode } from "./graph.ts";
 import { type Assignment, axesOf, position, sectionNest } from "./nest.ts";
 import { planMemory } from "./plan.ts";
@@ -104,12 +105,13 @@ class ProgramBuilder {
 
   #finish(inputs: readonly number[], outputs: readonly number[]): Program {
     const sized = this.#specs.map((s) => ({ ...s, bytes: s.length * dtypes[s.dtype].bytes }));
-    const { offsets, arenaBytes } = planMemory(sized, this.#steps);
+    const { offsets, arenaBytes, handovers } = planMemory(sized, this.#steps, outputs);
     return {
       name: this.#name,
       buffers: sized.map((s, i) => ({ ...s, offset: offsets[i] as number })),
       inputs,
       outputs,
+      handovers,
       steps: this.#steps,
       arenaBytes,
     };
@@ -246,7 +248,8 @@ class ProgramBuilder {
         return { buffer, ofRow };
       },
     });
-    return { kernel: { kind: "loops", name, buffers, body }, bindings };
+    const inPlace = inPlacePairs(body, buffers);
+    return { kernel: { kind: "loops", name, buffers, body, inPlace }, bindings };
   }
 
   // ---- kernels over whole operands ----

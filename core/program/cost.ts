@@ -9,7 +9,7 @@ export interface Cost {
   readonly flops: number;
   /** bytes that kernels read and write, each buffer of a kernel once */
   readonly bytes: number;
-  /** bytes of arguments, results and temporaries together: what must be held at once */
+  /** bytes of arguments, results and temporaries together, a result in the place of an argument not counted: what is held at once */
   readonly peakBytes: number;
 }
 
@@ -71,7 +71,11 @@ function kernelOperations(kernel: Kernel): number {
   }
 }
 
-export function costOf({ buffers, steps, arenaBytes }: Program): Cost {
+/** `donated` says which inputs are given away. */
+export function costOf(
+  { buffers, inputs, steps, arenaBytes, handovers = [] }: Program,
+  donated: readonly boolean[] = [],
+): Cost {
   let flops = 0;
   let bytes = 0;
   for (const { kernel, args } of steps) {
@@ -82,6 +86,11 @@ export function costOf({ buffers, steps, arenaBytes }: Program): Cost {
       bytes += buffer.bytes * (kernel.buffers[i]?.access === "readwrite" ? 2 : 1);
     });
   }
-  const held = buffers.filter(({ place }) => place === "input" || place === "output");
+  const taken = new Set(
+    handovers.flatMap((h) => (donated[inputs.indexOf(h.input)] ? [h.output] : [])),
+  );
+  const held = buffers.filter(
+    ({ place }, id) => place === "input" || (place === "output" && !taken.has(id)),
+  );
   return { flops, bytes, peakBytes: held.reduce((sum, b) => sum + b.bytes, arenaBytes) };
 }

@@ -1,37 +1,66 @@
-/** Memory plan: temporaries share one arena; two that are alive at once never overlap. */
-import type { ProgramBuffer, Step } from "./types.ts";
+/** Memory plan: temporaries share one arena; two that are alive at once never overlap, but where a kernel works in place. */
+import type { Handover, ProgramBuffer, Step } from "./types.ts";
 
 const align = (n: number): number => Math.ceil(n / 64) * 64;
 
+/** Memory from its first to its last use, maybe by several buffers that take it over from each other. */
 interface Life {
-  readonly id: number;
   readonly bytes: number;
   readonly first: number;
   last: number;
   offset: number;
 }
 
-/** Offsets of all temps and of scratch (0 for the others), and the size of the arena. Largest first, each at the lowest
- *  offset that is free for its whole life.
+export interface Plan {
+  /** of temporaries in the arena and of scratch in its memory, 0 for the others */
+  readonly offsets: readonly number[];
+  readonly arenaBytes: number;
+  readonly handovers: readonly Handover[];
+}
+
+/** Temporaries: largest first, each at the lowest offset that is free for its whole life.
  *  @source "greedy by size", Pisarchyk and Lee 2020, arXiv:2001.03288 */
 export function planMemory(
   buffers: readonly { readonly bytes: number; readonly place: ProgramBuffer["place"] }[],
   steps: readonly Step[],
-): { offsets: readonly number[]; arenaBytes: number } {
-  const lives = new Map<number, Life>();
+  results: readonly number[],
+): Plan {
+  const lives: (Life | undefined)[] = [];
+  const handovers: Handover[] = [];
+  const lastUse: number[] = [];
   steps.forEach(({ args }, step) => {
+    for (const id of args) lastUse[id] = step;
+  });
+  const isResult = new Set(results);
+  const placeOf = (id: number): ProgramBuffer["place"] =>
+    (buffers[id] as (typeof buffers)[number]).place;
+
+  steps.forEach(({ kernel, args }, step) => {
+    const given = new Set<number>();
+    const pairs = (kernel.kind === "loops" ? kernel.inPlace : undefined) ?? [];
+    for (const { out, operand } of pairs) {
+      const [to, from] = [args[out] as number, args[operand] as number];
+      if (given.has(from) || given.has(to) || lastUse[from] !== step) continue;
+      if (placeOf(from) === "temp" && placeOf(to) === "temp" && lives[to] === undefined)
+        lives[to] = lives[from];
+      else if (placeOf(from) === "input" && placeOf(to) === "output" && !isResult.has(from))
+        handovers.push({ output: to, input: from });
+      else continue;
+      given.add(from).add(to);
+    }
     for (const id of args) {
-      const b = buffers[id] as (typeof buffers)[number];
-      if (b.place !== "temp") continue;
-      const life = lives.get(id);
-      if (life === undefined)
-        lives.set(id, { id, bytes: align(b.bytes), first: step, last: step, offset: 0 });
-      else life.last = step;
+      if (placeOf(id) !== "temp") continue;
+      const bytes = align((buffers[id] as (typeof buffers)[number]).bytes);
+      const life = lives[id] ?? { bytes, first: step, last: step, offset: 0 };
+      life.last = step;
+      lives[id] = life;
     }
   });
+
   const placed: Life[] = [];
   let arenaBytes = 0;
-  for (const life of [...lives.values()].sort((a, b) => b.bytes - a.bytes)) {
+  const distinct = new Set(lives.filter((l) => l !== undefined));
+  for (const life of [...distinct].sort((a, b) => b.bytes - a.bytes)) {
     const rivals = placed
       .filter((p) => p.first <= life.last && p.last >= life.first)
       .sort((a, b) => a.offset - b.offset);
@@ -44,16 +73,15 @@ export function planMemory(
     placed.push(life);
     arenaBytes = Math.max(arenaBytes, offset + life.bytes);
   }
-  const offsets = buffers.map((_, id) => lives.get(id)?.offset ?? 0);
+  const offsets = buffers.map((_, id) => lives[id]?.offset ?? 0);
   // scratch memory starts anew with each step
   for (const { args } of steps) {
     let top = 0;
     for (const id of new Set(args)) {
-      const b = buffers[id] as (typeof buffers)[number];
-      if (b.place !== "scratch") continue;
+      if (placeOf(id) !== "scratch") continue;
       offsets[id] = top;
-      top += align(b.bytes);
+      top += align((buffers[id] as (typeof buffers)[number]).bytes);
     }
   }
-  return { offsets, arenaBytes };
+  return { offsets, arenaBytes, handovers };
 }

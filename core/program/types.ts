@@ -20,6 +20,12 @@ export interface Step {
   readonly args: readonly number[];
 }
 
+/** Buffers of a result and of an argument whose memory it may take if the caller gives it away. */
+export interface Handover {
+  readonly output: number;
+  readonly input: number;
+}
+
 export interface Program {
   readonly name: string;
   readonly buffers: readonly ProgramBuffer[];
@@ -27,6 +33,8 @@ export interface Program {
   readonly inputs: readonly number[];
   /** buffer id of each result: an output buffer, or an input that is returned as it came. May repeat. */
   readonly outputs: readonly number[];
+  /** no result, and no argument, occurs twice (default: none) */
+  readonly handovers?: readonly Handover[];
   readonly steps: readonly Step[];
   readonly arenaBytes: number;
 }

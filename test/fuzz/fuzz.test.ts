@@ -26,8 +26,8 @@ const shapes = fc.oneof(
 const totals = { programs: 0, operations: 0, large: 0 };
 
 function compare(p: Program): void {
-  const on = (backend: string): NDArray[] =>
-    withBackend(backend, () => jit(p.apply)(...p.args("float32")));
+  const on = (backend: string, donateArgnums: readonly number[] = []): NDArray[] =>
+    withBackend(backend, () => jit(p.apply, { donateArgnums })(...p.args("float32")));
   const want = on("reference");
   const check = (how: string, got: readonly NDArray[], exact: readonly NDArray[] | null): void => {
     got.forEach((x, k) => {
@@ -43,6 +43,8 @@ function compare(p: Program): void {
   wasmBackend.threads = manyThreads;
   // threads never change a result, contractions included
   check(`${manyThreads} threads and 1`, on("wasm"), alone);
+  const all = p.spec.inputs.map((_, i) => i);
+  check("donated arguments and kept ones", on("wasm", all), alone);
 
   totals.programs++;
   totals.operations += p.steps.length;

@@ -141,8 +141,8 @@ function checkProgram(program: Program): void {
  *  range as an index, so that a read of what nobody wrote is seen. */
 const undefinedBytes = (bytes: number): Uint8Array<ArrayBuffer> => new Uint8Array(bytes).fill(255);
 
-function view(bytes: Uint8Array<ArrayBuffer>, offset: number, b: ProgramBuffer): PackedArray {
-  return new dtypes[b.dtype].packed(bytes.buffer, offset, b.length);
+function view(bytes: Uint8Array<ArrayBuffer>, b: ProgramBuffer): PackedArray {
+  return new dtypes[b.dtype].packed(bytes.buffer, 0, b.length);
 }
 
 function compile(program: Program): Executable {
@@ -182,12 +182,9 @@ function compile(program: Program): Executable {
     for (const id of program.outputs)
       if (!memory.has(id))
         memory.set(id, undefinedBytes((program.buffers[id] as ProgramBuffer).bytes));
-    const arena = undefinedBytes(program.arenaBytes);
-
     const views = program.buffers.map((b, id) => {
-      if (b.place === "temp") return view(arena, b.offset, b);
-      const bytes = b.place === "scratch" ? undefinedBytes(b.bytes) : memory.get(id);
-      return bytes && view(bytes, 0, b);
+      const bytes = isScratch(b) ? undefinedBytes(b.bytes) : memory.get(id);
+      return bytes && view(bytes, b);
     });
     for (const [i, step] of steps.entries()) {
       tick?.(i);

@@ -58,6 +58,8 @@ export class WasmExecutable implements Executable {
   readonly #shared: SharedProgram | null;
   /** program buffers that are allocated for each run */
   readonly #fresh: readonly number[];
+  /** for each of them, the argument whose storage it may take when that is donated, or −1 */
+  readonly #takes: readonly number[];
   /** each result: position among the inputs, or among the fresh buffers */
   readonly #results: readonly { readonly input: boolean; readonly at: number }[];
 
@@ -69,6 +71,11 @@ export class WasmExecutable implements Executable {
     this.#shared = parallel ? { bytes, products } : null;
     this.#run = entryOf(emitted);
     this.#fresh = program.buffers.flatMap((b, i) => (b.place === "output" ? [i] : []));
+    const { handovers = [] } = program;
+    this.#takes = this.#fresh.map((id) => {
+      const from = handovers.find((h) => h.output === id);
+      return from === undefined ? -1 : program.inputs.indexOf(from.input);
+    });
     this.#results = program.outputs.map((id) => {
       const input = program.inputs.indexOf(id);
       return input >= 0
@@ -104,11 +111,17 @@ export class WasmExecutable implements Executable {
     const results = this.#results;
     const fresh = new Array<WasmStorage>(this.#fresh.length);
     let made = 0;
+    let started = false;
     try {
       this.#checkInputs(inputs);
       // the first address is read when nothing is allocated any more but to bring another argument back
       for (let i = 0; i < n; i++) heap.pin(inputs[i] as WasmStorage);
       for (; made < fresh.length; made++) {
+        const from = this.#takes[made] as number;
+        if (donated?.[from]) {
+          fresh[made] = inputs[from] as WasmStorage;
+          continue;
+        }
         const { bytes } = program.buffers[this.#fresh[made] as number] as ProgramBuffer;
         const s = heap.create(wasmBackend, bytes);
         heap.pin(s);
@@ -122,10 +135,13 @@ export class WasmExecutable implements Executable {
       for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).address;
       for (let i = 0; i < made; i++) table[base + n + i] = (fresh[i] as WasmStorage).address;
       table[base + n + made] = arena;
+      started = true;
       entry(tableAddress);
     } catch (error) {
       const cause = this.#shared === null ? error : threads.settle(error);
-      for (let i = 0; i < made; i++) heap.free(fresh[i] as WasmStorage);
+      // a donated argument that was overwritten in part is lost; before the start it is whole
+      for (let i = 0; i < made; i++)
+        if (started || !donated?.[this.#takes[i] as number]) heap.free(fresh[i] as WasmStorage);
       throw cause;
     } finally {
       heap.endRun();
@@ -136,10 +152,9 @@ export class WasmExecutable implements Executable {
       out[i] = (input ? inputs[at] : fresh[at]) as Storage;
     }
     if (donated !== undefined) {
-      const returned = results.some((r) => r.input) ? out : [];
+      const returned = new Set(out);
       for (let i = 0; i < n; i++)
-        if (donated[i] && !returned.includes(inputs[i] as Storage))
-          heap.free(inputs[i] as WasmStorage);
+        if (donated[i] && !returned.has(inputs[i] as Storage)) heap.free(inputs[i] as WasmStorage);
     }
     return out;
   }
