@@ -9,11 +9,19 @@ import { reservedBytes, scratchAddress, tableAddress, tableEntries } from "./lay
 import { hostMath } from "./library.ts";
 import { type Emitted, emitProgram } from "./program.ts";
 import { canShare, type SharedProgram, Threads } from "./threads.ts";
+import { workOf, worthWaking } from "./work.ts";
 
 const defaultBudget = 256 * 2 ** 20;
 
 const heap = new Heap({ reserved: reservedBytes, budget: defaultBudget, shared: canShare });
-const threads = new Threads(heap, (dtype) => gemmModule(dtype, heap.shared));
+const productCode = new Map<GemmDType, Uint8Array<ArrayBuffer>>();
+/** The module of the products of a dtype, for this thread and for the workers. */
+function productBytes(dtype: GemmDType): Uint8Array<ArrayBuffer> {
+  const bytes = productCode.get(dtype) ?? gemmModule(dtype, heap.shared);
+  productCode.set(dtype, bytes);
+  return bytes;
+}
+const threads = new Threads(heap, productBytes);
 /** what every module imports */
 const environment = {
   memory: heap.memory,
@@ -24,7 +32,7 @@ const products = new Map<GemmDType, WebAssembly.ModuleImports>();
 function productsOf(dtype: GemmDType): WebAssembly.ModuleImports {
   let f = products.get(dtype);
   if (f === undefined) {
-    const module = new WebAssembly.Module(gemmModule(dtype, heap.shared));
+    const module = new WebAssembly.Module(productBytes(dtype));
     f = new WebAssembly.Instance(module, { env: environment }).exports as WebAssembly.ModuleImports;
     products.set(dtype, f);
   }
@@ -65,6 +73,9 @@ export class WasmExecutable implements Executable {
 
   constructor(program: Program) {
     this.program = program;
+    // workers take longer to start than programs to compile
+    if (heap.shared && program.steps.reduce((ns, s) => ns + workOf(s.kernel), 0) >= worthWaking)
+      threads.start();
     const emitted = emitProgram(program, heap.shared);
     const { bytes, products, parallel } = emitted;
     this.moduleBytes = bytes;

@@ -157,11 +157,16 @@ export class Threads {
     Atomics.notify(words, word(control.epoch));
   }
 
-  /** Before a run of a program with kernels to share: starts workers that are missing, and tells them of the program. */
+  /** Starts workers that are missing; they take part when they are ready. */
+  start(): void {
+    const workers = this.count - 1;
+    if (Atomics.load(this.#heap.i32, word(control.ready)) < workers) this.#start(workers);
+  }
+  /** Before a run of a program with kernels to share: tells the workers of the program. */
   prepare(program: SharedProgram): void {
     const workers = this.count - 1;
+    this.start();
     const words = this.#heap.i32;
-    if (Atomics.load(words, word(control.ready)) < workers) this.#start(workers);
     if (workers === 0 || this.#scratch.length === 0) {
       Atomics.store(words, word(control.program), -1);
       return;
