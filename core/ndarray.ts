@@ -42,10 +42,14 @@ export class Literal extends NDArray {
   readonly aval: Aval;
   /** the value, already rounded to the dtype; booleans are 0 and 1 */
   readonly value: number;
+  /** what another dtype is made from: of a weak one the number as it was given */
+  readonly exact: number;
 
   constructor(value: number | boolean, dtype: DType, weakType = false) {
     super();
+    const x = Number(value);
     this.aval = Aval.of([], dtype, weakType);
-    this.value = castNumber(Number(value), dtype);
+    this.value = castNumber(x, dtype);
+    this.exact = weakType ? x : this.value;
   }
 }

@@ -3,7 +3,7 @@
 import { describe, expect, it, vi } from "vitest";
 import { wasmBackend } from "../core/backend/wasm/backend.ts";
 import { referenceBackend } from "../core/backend/reference/backend.ts";
-import { grad, type NDArray, np, slice, withBackend } from "../index.ts";
+import { grad, jit, type NDArray, np, slice, withBackend } from "../index.ts";
 import { check, golden, type Encoded, arrayOf } from "./numpy.golden.ts";
 
 const groups = [
@@ -44,6 +44,23 @@ describe("promotion", () => {
         expect(np.resultType(x as np.DType, y as np.DType)).toBe(ours[dtype] ?? dtype);
     },
   );
+  it("a number is rounded once, to the dtype of the array beside it", () => {
+    const one = np.array([1], { dtype: "float64" });
+    for (const y of [
+      one.mul(0.1),
+      np.multiply(0.1, one),
+      np.minimum(one, 0.1),
+      np.where(np.array([false]), one, 0.1),
+      np.stack([np.array(0.1, { dtype: "float64" })]),
+      jit((x: NDArray) => np.multiply(0.1, x))(one),
+      grad((x: NDArray) => x.mul(0.1).sum())(one),
+    ])
+      expect([y.dtype, y.toArray()]).toEqual(["float64", [0.1]]);
+    // 2049.0001 lies above the middle of 2048 and 2050; its float32 neighbour is the middle
+    const half = np.array([0], { dtype: "float16" });
+    expect(half.add(2049.00001).toArray()).toEqual([2050]);
+    expect(np.add(2049.00001, half).toArray()).toEqual([2050]);
+  });
 });
 
 describe("printing", () => {

@@ -1,7 +1,7 @@
 /** Elementwise functions of `np`: operands are promoted, then the primitive is applied. */
 import { dtypes, isFloat, isInteger } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
-import { Literal, type NDArray } from "../ndarray.ts";
+import { Literal, NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
 import * as c from "../ops/compare.ts";
 import { convert } from "../ops/linear.ts";
@@ -13,29 +13,35 @@ import { type ArrayInput, broadcastTo, promote, promoteFloat, toArray, toBool } 
 type Unary = (x: ArrayInput) => NDArray;
 type Binary = (x: ArrayInput, y: ArrayInput) => NDArray;
 
+const like = (x: NDArray, value: number): NDArray => new Literal(value, x.dtype, x.weakType);
+// What needs no promotion goes straight on: a float, two arrays of one type, an array of floats and a number.
 /** f of a float; integers and bools become float32 first. */
 const float =
   (op: string, f: (x: NDArray) => NDArray): Unary =>
   (x) =>
-    f(promoteFloat(op, x)[0] as NDArray);
+    f(x instanceof NDArray && isFloat(x.dtype) ? x : (promoteFloat(op, x)[0] as NDArray));
 /** f of any number. */
 const number =
   (op: string, f: (x: NDArray) => NDArray): Unary =>
   (x) =>
     f(toArray(op, x));
-const two =
-  (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary =>
-  (x, y) => {
-    const [p, q] = promote(op, x, y);
-    return f(p as NDArray, q as NDArray);
+const applied = (
+  meet: (op: string, x: ArrayInput, y: ArrayInput) => NDArray[],
+  op: string,
+  f: (x: NDArray, y: NDArray) => NDArray,
+): Binary => {
+  return (x, y) => {
+    if (x instanceof NDArray && isFloat(x.dtype)) {
+      if (typeof y === "number") return f(x, like(x, y));
+      if (y instanceof NDArray && y.aval === x.aval) return f(x, y);
+    }
+    const both = meet(op, x, y);
+    return f(both[0] as NDArray, both[1] as NDArray);
   };
-const twoFloat =
-  (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary =>
-  (x, y) => {
-    const [p, q] = promoteFloat(op, x, y);
-    return f(p as NDArray, q as NDArray);
-  };
-const like = (x: NDArray, value: number): NDArray => new Literal(value, x.dtype, x.weakType);
+};
+const two = (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary => applied(promote, op, f);
+const twoFloat = (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary =>
+  applied(promoteFloat, op, f);
 /** x where the test holds, y elsewhere, all three broadcast; x and y are of one dtype. */
 function pick(test: NDArray, x: NDArray, y: NDArray): NDArray {
   const shape = broadcastShapes("where", test.shape, x.shape, y.shape);

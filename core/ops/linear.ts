@@ -418,6 +418,6 @@ export const convertElementTypeP: Primitive<ConvertParams> = definePrimitive<Con
 export function convert(x: NDArray, dtype: DType, weakType = false): NDArray {
   if (x.dtype === dtype && x.weakType === weakType) return x;
   if (x instanceof Literal)
-    return new Literal(isFloat(x.dtype) ? x.value : wrapInteger(x.value, dtype), dtype, weakType);
+    return new Literal(isFloat(x.dtype) ? x.exact : wrapInteger(x.value, dtype), dtype, weakType);
   return bind1(convertElementTypeP, [x], { newDtype: dtype, weakType });
 }
