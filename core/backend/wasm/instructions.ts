@@ -1,5 +1,5 @@
-/** Names of WebAssembly's instructions: those of the core specification, its 128-bit vectors included, and of the
- *  proposal of threads. */
+/** Names of WebAssembly's instructions: those of the core specification, its 128-bit vectors included, of the proposal of
+ *  threads, and the fused ones of relaxed vectors. */
 
 /** by number; those after a prefix stand at prefix · 2¹⁶ */
 export const instructionNames = new Map<number, string>();
@@ -104,6 +104,9 @@ define(vector + 0xf8, "i32x4", "trunc_sat_f32x4_s trunc_sat_f32x4_u");
 define(vector + 0xfa, "f32x4", "convert_i32x4_s convert_i32x4_u");
 define(vector + 0xfc, "i32x4", "trunc_sat_f64x2_s_zero trunc_sat_f64x2_u_zero");
 define(vector + 0xfe, "f64x2", "convert_low_i32x4_s convert_low_i32x4_u");
+
+define(vector + 0x105, "f32x4", "relaxed_madd relaxed_nmadd");
+define(vector + 0x107, "f64x2", "relaxed_madd relaxed_nmadd");
 
 define(atomic, "memory.atomic", "notify wait32 wait64");
 const widths = "i32. i64. i32.8 i32.16 i64.8 i64.16 i64.32".split(" ");

@@ -1,5 +1,5 @@
 /** What the code of matrix products differs in between element types, and what it is written with. */
-import type { Code, ValType } from "../encoder.ts";
+import { Code, Module, type ValType } from "../encoder.ts";
 
 export interface Element {
   readonly type: ValType;
@@ -18,6 +18,8 @@ export interface Element {
   readonly extractLane: number;
   readonly vectorAdd: number;
   readonly vectorMul: number;
+  /** x·y + z, the product rounded or not as the engine likes; only of use where it `canFuse` */
+  readonly vectorFused: number | null;
 }
 const integer = {
   type: "i32",
@@ -34,6 +36,7 @@ const integer = {
   extractLane: 27,
   vectorAdd: 174,
   vectorMul: 181,
+  vectorFused: null,
 } as const satisfies Element;
 export const elements = {
   float32: {
@@ -51,6 +54,7 @@ export const elements = {
     extractLane: 31,
     vectorAdd: 228,
     vectorMul: 230,
+    vectorFused: 0x105,
   },
   float64: {
     type: "f64",
@@ -67,6 +71,7 @@ export const elements = {
     extractLane: 33,
     vectorAdd: 240,
     vectorMul: 242,
+    vectorFused: 0x107,
   },
   int32: integer,
   uint32: integer,
@@ -109,6 +114,28 @@ export const loadVector = (c: Code, e: Element, offset = 0): Code =>
   c.simd(0).arg(e.align).arg(offset);
 export const storeVector = (c: Code, e: Element, offset = 0): Code =>
   c.simd(11).arg(e.align).arg(offset);
+
+/** Whether the engine has relaxed vector instructions (fused multiply-add). */
+export const canFuse = ((): boolean => {
+  const c = new Code(["v128", "v128", "v128"]);
+  c.get(0).get(1).get(2).simd(elements.float32.vectorFused);
+  const module = new Module();
+  module.add({ params: c.params, results: ["v128"] }, c);
+  return WebAssembly.validate(module.encode(false));
+})();
+
+/** sum += x·y, vectors in locals; `factors` leaves x and y on the stack. */
+export function multiplyAdd(c: Code, e: Element, sum: number, factors: () => void): void {
+  if (canFuse && e.vectorFused !== null) {
+    factors();
+    c.get(sum).simd(e.vectorFused);
+  } else {
+    c.get(sum);
+    factors();
+    c.simd(e.vectorMul).simd(e.vectorAdd);
+  }
+  c.set(sum);
+}
 
 /** Lanes of the two vectors on the stack: lane i of the result is lane `from[i]` of both, one after the other. */
 export function shuffle(c: Code, e: Element, from: readonly number[]): Code {

@@ -9,6 +9,7 @@ import {
   each,
   loadVector,
   locals,
+  multiplyAdd,
   op,
   storeVector,
   tileColumns,
@@ -41,7 +42,7 @@ class Tile {
       c.get(pointer).simd(e.loadSplat).arg(e.align).arg(offset).set(this.#a);
       for (const [i, v] of this.#b.entries()) {
         const sum = this.#sums[2 * r + i] as number;
-        c.get(sum).get(this.#a).get(v).simd(e.vectorMul).simd(e.vectorAdd).set(sum);
+        multiplyAdd(c, e, sum, () => c.get(this.#a).get(v));
       }
     }
   }
@@ -174,8 +175,7 @@ export function lanesTile(e: Element): Code {
       c.get(b).i32(panel).op(op.add).set(b);
       loadVector(c.get(b), e, offset).set(v);
       for (const [r, s] of sums.entries()) {
-        loadVector(c.get(s).get(at[r] as number), e, offset).get(v);
-        c.simd(e.vectorMul).simd(e.vectorAdd).set(s);
+        multiplyAdd(c, e, s, () => loadVector(c.get(at[r] as number), e, offset).get(v));
       }
     });
     c.get(OUT).set(out);

@@ -1,6 +1,14 @@
 /** Products of a matrix and a vector, which read the matrix once, in the order in which it lies in memory. */
 import { Code, type Signature } from "../encoder.ts";
-import { type Element, loadVector, locals, op, storeVector, whileAtLeast } from "./element.ts";
+import {
+  type Element,
+  loadVector,
+  locals,
+  multiplyAdd,
+  op,
+  storeVector,
+  whileAtLeast,
+} from "./element.ts";
 
 const splatAt = (c: Code, e: Element): Code => c.simd(e.loadSplat).arg(e.align).arg(0);
 
@@ -34,8 +42,7 @@ export function rowSums(e: Element): Code {
       whileAtLeast(c, left, e.lanes, () => {
         loadVector(c.get(x), e).set(xs);
         vectors.forEach((v, i) => {
-          loadVector(c.get(v).get(rows[i] as number), e);
-          c.get(xs).simd(e.vectorMul).simd(e.vectorAdd).set(v);
+          multiplyAdd(c, e, v, () => loadVector(c.get(rows[i] as number), e).get(xs));
         });
         forward([x, ...rows], 16);
       });
@@ -102,8 +109,8 @@ export function sumOfRows(e: Element): Code {
         });
         for (let r = 0; r < n; r++)
           part.forEach((s, i) => {
-            loadVector(c.get(s).get(rows[r] as number), e, 16 * i).get(factors[r] as number);
-            c.simd(e.vectorMul).simd(e.vectorAdd).set(s);
+            const row = rows[r] as number;
+            multiplyAdd(c, e, s, () => loadVector(c.get(row), e, 16 * i).get(factors[r] as number));
           });
         part.forEach((s, i) => {
           storeVector(c.get(out).get(s), e, 16 * i);
