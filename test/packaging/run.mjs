@@ -159,7 +159,9 @@ try {
 
   const spread = Math.max(...losses) - Math.min(...losses);
   if (spread > 1e-5)
-    throw new Error(`packaging: all engines with fused multiply-add must learn alike; got losses ${losses.join(", ")}`);
+    throw new Error(
+      `packaging: all engines with fused multiply-add must learn alike; got losses ${losses.join(", ")}`,
+    );
 } finally {
   rmSync(project, { recursive: true, force: true });
 }
