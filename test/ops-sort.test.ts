@@ -1,9 +1,12 @@
 /** Sorting and the largest elements: what the samples do not say. Values are by JAX where no law gives them. */
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import "../core/eval.ts";
 import { dataSync, fromValues } from "../core/array.ts";
 import { Aval } from "../core/aval.ts";
-import type { DType } from "../core/dtype.ts";
+import { withBackend } from "../core/backend/registry.ts";
+import { wasmBackend } from "../core/backend/wasm/backend.ts";
+import { type DType, dtypes, isFloat } from "../core/dtype.ts";
 import { ShapeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { mul } from "../core/ops/field.ts";
@@ -75,7 +78,125 @@ describe("sort", () => {
   });
 });
 
+/** Positions 0 … n − 1 in order of `keys`, the first that differs deciding: NaN last, −0 equal to +0, ties as they stand. */
+function orderOf(keys: readonly (readonly number[])[], n: number): number[] {
+  const compare = (a: number, b: number): number =>
+    Number.isNaN(a) || Number.isNaN(b) ? +Number.isNaN(a) - +Number.isNaN(b) : +(a > b) - +(a < b);
+  return range(n).toSorted((i, j) => {
+    for (const k of keys) {
+      const order = compare(k[i] as number, k[j] as number);
+      if (order !== 0) return order;
+    }
+    return i - j;
+  });
+}
+const dtypesSorted = [
+  ...["float32", "float64", "float16", "bfloat16"],
+  ...["int32", "uint32", "int8", "uint8", "bool"],
+] as DType[];
+/** Values with many ties; what the dtype has of NaN, infinities, zeros of both signs, and its extremes. */
+const valueOf = (dtype: DType): fc.Arbitrary<number> => {
+  const { min, max } = dtypes[dtype];
+  if (!isFloat(dtype))
+    return fc
+      .integer({ min: Math.max(min, -9), max: Math.min(max, 9) })
+      .chain((x) => fc.constantFrom(x, min, max));
+  const special = [0, -0, NaN, Infinity, -Infinity, 2 ** -14, -(2 ** -14)];
+  return fc.oneof(
+    fc.integer({ min: -99, max: 99 }).map((x) => x / 4),
+    fc.constantFrom(...special),
+  );
+};
+const backends = ["wasm", "reference"] as const;
+
+describe("long slices are sorted by digits", () => {
+  // from 64 elements on by digits of 8 bits, from 16384 on of 11; below by merging
+  test.each(dtypesSorted)("%s: as the host sorts, on both backends", (dtype) => {
+    fc.assert(
+      fc.property(fc.array(valueOf(dtype), { minLength: 50, maxLength: 200 }), (values) => {
+        const want = orderOf([values], values.length);
+        for (const backend of backends)
+          withBackend(backend, () => {
+            const x = array([values.length], values, dtype);
+            expect(list(argsort(x))).toEqual(want);
+            expect(list(sorted(x))).toEqual(want.map((i) => values[i]));
+          });
+      }),
+      { numRuns: 20 },
+    );
+  });
+  test("every bit of a key counts", () => {
+    const n = 20_000;
+    const words = Uint32Array.from({ length: n }, (_, i) => Math.imul(i + 1, 0x9e3779b1) >>> 0);
+    for (const [dtype, values] of [
+      ["uint32", words],
+      ["int32", new Int32Array(words.buffer)],
+      ["float32", new Float32Array(words.buffer)],
+    ] as const) {
+      for (const length of [1000, n]) {
+        const part = Array.from(values.subarray(0, length));
+        expect(list(argsort(array([length], part, dtype)))).toEqual(orderOf([part], length));
+      }
+    }
+  });
+  test("several keys, along any axis, on several threads", () => {
+    const threads = wasmBackend.threads;
+    const shape = [70, 300];
+    const size = 70 * 300;
+    const keys = [
+      range(size).map((i) => (i * 7919) % 3),
+      range(size).map((i) => ((i * 104729) % 11) / 2 - 2),
+    ];
+    try {
+      for (const axis of [0, 1])
+        for (const count of [1, 3]) {
+          wasmBackend.threads = count;
+          const [a, b] = [
+            array(shape, keys[0] as number[], "uint8"),
+            array(shape, keys[1] as number[]),
+          ];
+          const places = array(shape, range(size), "int32");
+          const got = list(sort([a, b, places], { dimension: axis, numKeys: 2 })[2] as NDArray);
+          const [outer, n, step] = axis === 0 ? [300, 70, 300] : [70, 300, 1];
+          for (let slice = 0; slice < outer; slice++) {
+            const at = range(n).map((i) => (axis === 0 ? slice + i * step : slice * n + i));
+            const want = orderOf(
+              keys.map((k) => at.map((i) => k[i] as number)),
+              n,
+            );
+            expect(at.map((i) => got[i])).toEqual(want.map((i) => at[i]));
+          }
+        }
+    } finally {
+      wasmBackend.threads = threads;
+    }
+  });
+});
+
 describe("topK", () => {
+  test.each(dtypesSorted)("%s: the first of a decreasing order, few or many", (dtype) => {
+    fc.assert(
+      fc.property(
+        fc.array(valueOf(dtype), { minLength: 80, maxLength: 160 }),
+        fc.constantFrom(0, 1, 5, 64, 65, 80),
+        (values, k) => {
+          // NaN counts as largest
+          const keys = values.map((x) => (Number.isNaN(x) ? -Infinity : -x));
+          const want = orderOf(
+            [values.map((x) => (Number.isNaN(x) ? 0 : 1)), keys],
+            values.length,
+          ).slice(0, k);
+          for (const backend of backends)
+            withBackend(backend, () => {
+              const [y, positions] = topK(array([values.length], values, dtype), k);
+              expect(list(positions)).toEqual(want);
+              expect(list(y)).toEqual(want.map((i) => values[i]));
+            });
+        },
+      ),
+      { numRuns: 20 },
+    );
+  });
   const x = array([3, 3], [1, 5, 2, 3, 5, 0, 2, 9, 7]);
   test("along the first axis", () => {
     expect(topK(x, 2, 0).map(list)).toEqual([

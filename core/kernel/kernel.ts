@@ -43,6 +43,11 @@ export const loop = (
   const e = (x: Expr | number): Expr => (typeof x === "number" ? int(x) : x);
   return { kind: "for", v, from: e(from), to: e(extent), body: body(v) };
 };
+/** A loop whose iterations may run in any order and at once. */
+export const parallel = (extent: number, body: (v: KVar) => readonly Stmt[]): Stmt => ({
+  ...(loop(extent, body) as Stmt & { readonly kind: "for" }),
+  parallel: true,
+});
 export const whileLoop = (test: Expr, body: readonly Stmt[]): Stmt => ({
   kind: "while",
   test,
@@ -188,11 +193,22 @@ export interface Buf {
   store(index: Expr, value: Expr): Stmt;
 }
 
+/** Room that a routine needs. */
+export interface Temp {
+  readonly dtype: DType;
+  /** elements */
+  readonly length: number;
+  /** what it holds is of one iteration of the outermost loop, so that each thread has room of its own; of these a routine may
+   *  have `maxScratch` bytes */
+  readonly scratch?: boolean;
+}
+/** Scratch memory of one kernel, in bytes. */
+export const maxScratch: number = 2 ** 17;
+
 /** An imperative kernel over whole buffers: sort, scatter, cumulative sums, factorisations. */
 export interface RoutineLowering {
   readonly kind: "routine";
-  /** scratch buffers */
-  readonly temps?: readonly { readonly dtype: DType; readonly length: number }[];
+  readonly temps?: readonly Temp[];
   build(inputs: readonly Buf[], outputs: readonly Buf[], temps: readonly Buf[]): readonly Stmt[];
 }
 

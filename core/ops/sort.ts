@@ -2,137 +2,18 @@
 import { Aval } from "../aval.ts";
 import { isFloat } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
-import * as K from "../kernel/expr.ts";
-import { type Expr, KVar } from "../kernel/expr.ts";
-import {
-  type Buf,
-  loop,
-  type RoutineLowering,
-  set,
-  type Stmt,
-  whileLoop,
-} from "../kernel/kernel.ts";
+import type { Buf } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, noRule, type Primitive, type Tangent, Zero } from "../primitive.ts";
 import { normalizeAxis, shapesEqual } from "../shape.ts";
 import { bind } from "../trace.ts";
 import { gatherAlong } from "./gather.ts";
 import { moveBatch } from "./linear.ts";
+import { largest, sortSlices } from "./ordering.ts";
 import { allZero } from "./select.ts";
 import { iota } from "./structural.ts";
 
 const nonlinear = noRule("it is not linear");
-
-/** a before b in increasing order: NaN after all numbers. */
-function before(a: Expr, b: Expr): Expr {
-  const less = K.compare("lt", a, b);
-  if (!isFloat(a.dtype)) return less;
-  return K.or(less, K.and(K.compare("ne", b, b), K.compare("eq", a, a)));
-}
-/** a before b in decreasing order: NaN before all numbers. */
-function beforeDown(a: Expr, b: Expr): Expr {
-  const more = K.compare("gt", a, b);
-  if (!isFloat(a.dtype)) return more;
-  return K.or(more, K.and(K.compare("ne", a, a), K.compare("eq", b, b)));
-}
-
-/** Merge sort of a permutation, bottom up. `order` and `spare` hold positions 0 … n − 1 within one slice;
- *  `goesBefore(p, q)` compares the elements at two positions. The sorted permutation ends in `order`.
- *  @source Knuth, The Art of Computer Programming 3, 5.2.4 */
-function mergeSort(
-  n: number,
-  order: Buf,
-  spare: Buf,
-  goesBefore: (p: Expr, q: Expr) => Expr,
-): Stmt[] {
-  const v = (name: string): KVar => new KVar("int32", name);
-  const [width, low, middle, high] = [v("width"), v("low"), v("middle"), v("high")];
-  const [i, j, p, q] = [v("i"), v("j"), v("p"), v("q")];
-  const takeLeft = new KVar("bool", "takeLeft");
-  const end = K.int(n);
-  const lt = (a: Expr, b: Expr): Expr => K.compare("lt", a, b);
-  const merge: Stmt[] = [
-    set(middle, K.min(K.add(low, width), end)),
-    set(high, K.min(K.add(middle, width), end)),
-    set(i, low),
-    set(j, middle),
-    loop(
-      high,
-      (at) => [
-        set(p, order.at(K.min(i, K.int(n - 1)))),
-        set(q, order.at(K.min(j, K.int(n - 1)))),
-        // the right one goes first only if it is strictly before: equal keys keep their order
-        set(
-          takeLeft,
-          K.and(lt(i, middle), K.or(K.compare("ge", j, high), K.unary("not", goesBefore(q, p)))),
-        ),
-        spare.store(at, K.select(takeLeft, p, q)),
-        set(i, K.add(i, K.cast(takeLeft, "int32"))),
-        set(j, K.add(j, K.cast(K.unary("not", takeLeft), "int32"))),
-      ],
-      "at",
-      low,
-    ),
-  ];
-  return [
-    loop(n, (at) => [order.store(at, at)]),
-    set(width, K.int(1)),
-    whileLoop(lt(width, end), [
-      set(low, K.int(0)),
-      whileLoop(lt(low, end), [...merge, set(low, high)]),
-      loop(n, (at) => [order.store(at, spare.at(at))]),
-      set(width, K.mul(width, K.int(2))),
-    ]),
-  ];
-}
-
-/** A routine that sorts the slices along an axis and then writes each output from the sorted positions. */
-function sortSlices(
-  shape: readonly number[],
-  axis: number,
-  goesBefore: (inputs: readonly Buf[], p: Expr, q: Expr) => Expr,
-  count: number,
-  write: (
-    inputs: readonly Buf[],
-    outputs: readonly Buf[],
-    from: Expr,
-    position: Expr,
-    to: Expr,
-  ) => Stmt[],
-): RoutineLowering {
-  const n = shape[axis] as number;
-  const outer = shape.slice(0, axis).reduce((p, s) => p * s, 1);
-  const inner = shape.slice(axis + 1).reduce((p, s) => p * s, 1);
-  const length = Math.max(1, n);
-  return {
-    kind: "routine",
-    temps: [
-      { dtype: "int32", length },
-      { dtype: "int32", length },
-    ],
-    build: (inputs, outputs, [order, spare]) => {
-      if (n === 0 || outer * inner === 0) return [];
-      return [
-        loop(outer, (o) => [
-          loop(inner, (i) => {
-            const place = (position: Expr, size: number): Expr =>
-              K.add(K.mul(K.add(K.mul(o, K.int(size)), position), K.int(inner)), i);
-            const from = new KVar("int32", "from");
-            return [
-              ...mergeSort(n, order as Buf, spare as Buf, (p, q) =>
-                goesBefore(inputs, place(p, n), place(q, n)),
-              ),
-              loop(count, (k) => [
-                set(from, (order as Buf).at(k)),
-                ...write(inputs, outputs, place(from, n), from, place(k, count)),
-              ]),
-            ];
-          }),
-        ]),
-      ];
-    },
-  };
-}
 
 // ---- sort ----
 
@@ -203,15 +84,7 @@ export const sortP: Primitive<SortParams> = definePrimitive<SortParams>({
     sortSlices(
       (xs[0] as Aval).shape,
       dimension,
-      (inputs, p, q) => {
-        // lexicographic: the first key that differs decides
-        const go = (key: number): Expr => {
-          const [a, b] = [(inputs[key] as Buf).at(p), (inputs[key] as Buf).at(q)];
-          if (key === numKeys - 1) return before(a, b);
-          return K.or(before(a, b), K.and(K.unary("not", before(b, a)), go(key + 1)));
-        };
-        return go(0);
-      },
+      xs.slice(0, numKeys).map(({ dtype }, input) => ({ input, dtype })),
       (xs[0] as Aval).shape[dimension] as number,
       (inputs, outputs, from, _position, to) =>
         outputs.map((out, i) => out.store(to, (inputs[i] as Buf).at(from))),
@@ -291,17 +164,7 @@ export const topKP: Primitive<TopKParams> = definePrimitive<TopKParams>({
     const at = d as number;
     return { outs: topK(x as NDArray, k, axis >= at ? axis + 1 : axis), dims: [at, at] };
   },
-  lower: ([x], _outs, { k, axis }) =>
-    sortSlices(
-      (x as Aval).shape,
-      axis,
-      ([input], p, q) => beforeDown((input as Buf).at(p), (input as Buf).at(q)),
-      k,
-      ([input], [values, positions], from, position, to) => [
-        (values as Buf).store(to, (input as Buf).at(from)),
-        (positions as Buf).store(to, position),
-      ],
-    ),
+  lower: ([x], _outs, { k, axis }) => largest((x as Aval).shape, (x as Aval).dtype, axis, k),
 });
 /** The k largest elements along an axis in decreasing order, and their positions (int32).
  *  @throws ShapeError unless 0 ≤ k ≤ the size of the axis

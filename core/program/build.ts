@@ -3,7 +3,13 @@ import type { Aval } from "../aval.ts";
 import { type DType, dtypes } from "../dtype.ts";
 import { type Atom, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
 import { type Expr, load } from "../kernel/expr.ts";
-import { bufferView, type ContractDim, type Kernel, type KernelBuffer } from "../kernel/kernel.ts";
+import {
+  bufferView,
+  type ContractDim,
+  type Kernel,
+  type KernelBuffer,
+  maxScratch,
+} from "../kernel/kernel.ts";
 import type { Literal } from "../ndarray.ts";
 import { stridesOf } from "../shape.ts";
 import { affine } from "./affine.ts";
@@ -21,9 +27,6 @@ export interface Built {
   readonly program: Program;
   readonly results: readonly (Literal | number)[];
 }
-
-/** Scratch memory of one kernel, in bytes. */
-const maxScratch = 1 << 17;
 
 /** What a kernel's buffer is: a value, by its number in the unit's key, or room for one. */
 type Binding =
@@ -260,7 +263,9 @@ class ProgramBuilder {
     if (lowering.kind === "routine") {
       const ins = e.inputs.map((a) => this.#materialize(a));
       const ids = e.outputs.map((v) => this.#buffer(v.aval, "temp"));
-      const temps = (lowering.temps ?? []).map((t) => this.#add(t.dtype, t.length, "temp"));
+      const temps = (lowering.temps ?? []).map((t) =>
+        this.#add(t.dtype, t.length, t.scratch === true ? "scratch" : "temp"),
+      );
       const view = (access: KernelBuffer["access"]) => (id: number) => {
         const { dtype, length } = this.#spec(id);
         return bufferView(scope.use(id, access), dtype, length);

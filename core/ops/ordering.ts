@@ -1,0 +1,338 @@
+/** Routines that put the slices of an array in order, in the kernel language. NaN comes after all numbers, −0 equals +0, and
+ *  equal elements keep their order. */
+import { type DType, dtypes, isFloat } from "../dtype.ts";
+import * as K from "../kernel/expr.ts";
+import { type Expr, KVar } from "../kernel/expr.ts";
+import {
+  type Buf,
+  loop,
+  maxScratch,
+  parallel,
+  type RoutineLowering,
+  set,
+  type Stmt,
+  type Temp,
+  when,
+  whileLoop,
+} from "../kernel/kernel.ts";
+
+/** a before b in increasing order: NaN after all numbers. */
+export function before(a: Expr, b: Expr): Expr {
+  const less = K.compare("lt", a, b);
+  if (!isFloat(a.dtype)) return less;
+  return K.or(less, K.and(K.compare("ne", b, b), K.compare("eq", a, a)));
+}
+/** a before b in decreasing order: NaN before all numbers. */
+export const beforeDown = (a: Expr, b: Expr): Expr => before(b, a);
+
+// ---- the slices along an axis ----
+
+/** The slices of an array along an axis, `inner` elements apart. */
+interface Slices {
+  readonly n: number;
+  readonly outer: number;
+  readonly inner: number;
+}
+function slicesOf(shape: readonly number[], axis: number): Slices {
+  const size = (part: readonly number[]): number => part.reduce((p, s) => p * s, 1);
+  return {
+    n: shape[axis] as number,
+    outer: size(shape.slice(0, axis)),
+    inner: size(shape.slice(axis + 1)),
+  };
+}
+/** Statements for every slice, given where an element of it lies in an array whose slices have `size` elements. */
+function eachSlice(
+  { outer, inner }: Slices,
+  independent: boolean,
+  body: (place: (position: Expr, size: number) => Expr) => Stmt[],
+): Stmt[] {
+  const all = independent ? parallel : loop;
+  return [
+    all(outer * inner, (slice) => {
+      const [o, i] =
+        inner === 1
+          ? [slice, K.int(0)]
+          : [K.div(slice, K.int(inner)), K.binary("rem", slice, K.int(inner))];
+      return body((position, size) =>
+        K.add(K.mul(K.add(K.mul(o, K.int(size)), position), K.int(inner)), i),
+      );
+    }),
+  ];
+}
+
+// ---- sorting ----
+
+/** A key of the order: operand `input`, of dtype `dtype`. */
+export interface SortKey {
+  readonly input: number;
+  readonly dtype: DType;
+  readonly descending?: boolean;
+}
+type At = (input: number, position: Expr) => Expr;
+
+/** Merge sort of a permutation, bottom up. `order` and `spare` hold positions 0 … n − 1 within one slice;
+ *  `goesBefore(p, q)` compares the elements at two positions. The sorted permutation ends in `order`.
+ *  @source Knuth, The Art of Computer Programming 3, 5.2.4 */
+function mergeSort(
+  n: number,
+  order: Buf,
+  spare: Buf,
+  goesBefore: (p: Expr, q: Expr) => Expr,
+): Stmt[] {
+  const v = (name: string): KVar => new KVar("int32", name);
+  const [width, low, middle, high] = [v("width"), v("low"), v("middle"), v("high")];
+  const [i, j, p, q] = [v("i"), v("j"), v("p"), v("q")];
+  const takeLeft = new KVar("bool", "takeLeft");
+  const end = K.int(n);
+  const lt = (a: Expr, b: Expr): Expr => K.compare("lt", a, b);
+  const merge: Stmt[] = [
+    set(middle, K.min(K.add(low, width), end)),
+    set(high, K.min(K.add(middle, width), end)),
+    set(i, low),
+    set(j, middle),
+    loop(
+      high,
+      (at) => [
+        set(p, order.at(K.min(i, K.int(n - 1)))),
+        set(q, order.at(K.min(j, K.int(n - 1)))),
+        // the right one goes first only if it is strictly before: equal keys keep their order
+        set(
+          takeLeft,
+          K.and(lt(i, middle), K.or(K.compare("ge", j, high), K.unary("not", goesBefore(q, p)))),
+        ),
+        spare.store(at, K.select(takeLeft, p, q)),
+        set(i, K.add(i, K.cast(takeLeft, "int32"))),
+        set(j, K.add(j, K.cast(K.unary("not", takeLeft), "int32"))),
+      ],
+      "at",
+      low,
+    ),
+  ];
+  return [
+    loop(n, (at) => [order.store(at, at)]),
+    set(width, K.int(1)),
+    whileLoop(lt(width, end), [
+      set(low, K.int(0)),
+      whileLoop(lt(low, end), [...merge, set(low, high)]),
+      loop(n, (at) => [order.store(at, spare.at(at))]),
+      set(width, K.mul(width, K.int(2))),
+    ]),
+  ];
+}
+/** Lexicographic order: the first key that differs decides. */
+function lexicographic(keys: readonly SortKey[], at: At, p: Expr, q: Expr): Expr {
+  const [first, ...others] = keys as [SortKey, ...SortKey[]];
+  const [a, b] = [at(first.input, p), at(first.input, q)];
+  const order = first.descending === true ? beforeDown : before;
+  if (others.length === 0) return order(a, b);
+  return K.or(order(a, b), K.and(K.unary("not", order(b, a)), lexicographic(others, at, p, q)));
+}
+
+/** Bits of x as an unsigned number that increases with x. */
+function rankOf(x: Expr, descending: boolean): Expr {
+  const word = (value: number): Expr => K.lit(value, "uint32");
+  const top = 0x80000000;
+  let rank: Expr;
+  if (isFloat(x.dtype)) {
+    const value = K.cast(x, "float32");
+    const zero = K.lit(0, "float32");
+    const bits = K.bitcast(K.select(K.compare("eq", value, zero), zero, value), "uint32");
+    const negative = K.compare("ge", bits, word(top));
+    rank = K.binary("xor", bits, K.select(negative, word(0xffffffff), word(top)));
+    rank = K.select(K.compare("ne", value, value), word(0xffffffff), rank);
+  } else {
+    const least = dtypes[x.dtype].min;
+    const shifted = K.sub(K.cast(x, "int32"), K.lit(least | 0, "int32"));
+    rank = x.dtype === "uint32" ? x : K.bitcast(shifted, "uint32");
+  }
+  return descending ? K.unary("not", rank) : rank;
+}
+/** Bits of a rank that differ between elements, where radix sort can take them. */
+const rankBits = ({ dtype, descending }: SortKey): number =>
+  isFloat(dtype) || descending === true ? 32 : dtype === "bool" ? 1 : 8 * dtypes[dtype].bytes;
+/** Slices shorter than this are merged. */
+const leastRadix = 64;
+/** bits of a digit: the counters of all digits stay in the first-level cache, and are few for short slices */
+const digitBits = (n: number): number => (n >= 2 ** 14 ? 11 : 8);
+
+interface RadixRoom {
+  readonly orders: readonly [Buf, Buf];
+  readonly ranks: readonly [Buf, Buf];
+  readonly counts: Buf;
+}
+/** Radix sort of a permutation, least significant digit of the last key first. Gives the buffer with the sorted one.
+ *  @source Knuth, The Art of Computer Programming 3, 5.2.5 */
+function radixSort(
+  n: number,
+  keys: readonly SortKey[],
+  at: At,
+  { orders, ranks, counts }: RadixRoom,
+): { readonly body: Stmt[]; readonly order: Buf } {
+  const bits = digitBits(n);
+  const size = 2 ** bits;
+  let now: 0 | 1 = 0;
+  const body: Stmt[] = [loop(n, (i) => [orders[0].store(i, i)])];
+  const v = (name: string, dtype: DType = "int32"): KVar => new KVar(dtype, name);
+  for (const key of [...keys].reverse()) {
+    const passes = Math.ceil(rankBits(key) / bits);
+    const slot = (rank: Expr, pass: number): Expr => {
+      const digit = K.binary("shrl", rank, K.lit(pass * bits, "uint32"));
+      const low = K.binary("and", digit, K.lit(size - 1, "uint32"));
+      return K.add(K.bitcast(low, "int32"), K.int(pass * size));
+    };
+    const increment = (where: KVar): Stmt => counts.store(where, K.add(counts.at(where), K.int(1)));
+    const [rank, from] = [v("rank", "uint32"), v("from")];
+    const slots = Array.from({ length: passes }, (_, pass) => v(`slot${pass}`));
+    const first = now;
+    body.push(
+      loop(passes * size, (i) => [counts.store(i, K.int(0))]),
+      loop(n, (i) => [
+        set(rank, rankOf(at(key.input, orders[first].at(i)), key.descending === true)),
+        ranks[first].store(i, rank),
+        ...slots.flatMap((s, pass) => [set(s, slot(rank, pass)), increment(s)]),
+      ]),
+    );
+    for (let pass = 0; pass < passes; pass++) {
+      const source: 0 | 1 = now;
+      const target: 0 | 1 = source === 0 ? 1 : 0;
+      const [sum, count, to] = [v("sum"), v("count"), v("to")];
+      body.push(
+        set(sum, K.int(0)),
+        loop(
+          (pass + 1) * size,
+          (i) => [set(count, counts.at(i)), counts.store(i, sum), set(sum, K.add(sum, count))],
+          "i",
+          pass * size,
+        ),
+        loop(n, (i) => [
+          set(rank, ranks[source].at(i)),
+          set(from, orders[source].at(i)),
+          set(slots[pass] as KVar, slot(rank, pass)),
+          set(to, counts.at(slots[pass] as KVar)),
+          increment(slots[pass] as KVar),
+          orders[target].store(to, from),
+          ranks[target].store(to, rank),
+        ]),
+      );
+      now = target;
+    }
+  }
+  return { body, order: orders[now] };
+}
+
+/** A routine that sorts the slices along an axis and then writes, for each of the first `count` places, what stands at the
+ *  position that belongs there. */
+export function sortSlices(
+  shape: readonly number[],
+  axis: number,
+  keys: readonly SortKey[],
+  count: number,
+  write: (
+    inputs: readonly Buf[],
+    outputs: readonly Buf[],
+    from: Expr,
+    position: Expr,
+    to: Expr,
+  ) => Stmt[],
+): RoutineLowering {
+  const slices = slicesOf(shape, axis);
+  const { n, outer, inner } = slices;
+  const length = Math.max(1, n);
+  const radix = n >= leastRadix && keys.every((k) => k.dtype !== "float64");
+  const positions = { dtype: "int32", length } as const;
+  const ranks = { dtype: "uint32", length } as const;
+  const digits = Math.ceil(Math.max(...keys.map(rankBits)) / digitBits(n));
+  const counts = { dtype: "int32", length: digits * 2 ** digitBits(n) } as const;
+  const room: readonly Temp[] = [positions, positions, ...(radix ? [ranks, ranks, counts] : [])];
+  // slices are independent where each thread has room for one
+  const apart =
+    outer * inner > 1 && room.reduce((sum, t) => sum + t.length * 4 + 16, 0) <= maxScratch;
+  return {
+    kind: "routine",
+    temps: room.map((t) => (apart ? { ...t, scratch: true } : t)),
+    build: (inputs, outputs, temps) => {
+      if (n === 0 || outer * inner === 0) return [];
+      const [a, b, rankA, rankB, counters] = temps as [Buf, Buf, Buf, Buf, Buf];
+      return eachSlice(slices, apart, (place) => {
+        const at: At = (input, position) => (inputs[input] as Buf).at(place(position, n));
+        const { body, order } = radix
+          ? radixSort(n, keys, at, { orders: [a, b], ranks: [rankA, rankB], counts: counters })
+          : { body: mergeSort(n, a, b, (p, q) => lexicographic(keys, at, p, q)), order: a };
+        const from = new KVar("int32", "from");
+        return [
+          ...body,
+          loop(count, (k) => [
+            set(from, order.at(k)),
+            ...write(inputs, outputs, place(from, n), from, place(k, count)),
+          ]),
+        ];
+      });
+    },
+  };
+}
+
+// ---- the first few ----
+
+/** From so many on, sorting all is quicker than inserting each among the first. */
+const mostInserted = 64;
+
+/** A routine for the `count` largest elements of each slice along an axis, in decreasing order, and their positions. */
+export function largest(
+  shape: readonly number[],
+  dtype: DType,
+  axis: number,
+  count: number,
+): RoutineLowering {
+  if (count > mostInserted)
+    return sortSlices(
+      shape,
+      axis,
+      [{ input: 0, dtype, descending: true }],
+      count,
+      ([input], [values, positions], from, position, to) => [
+        (values as Buf).store(to, (input as Buf).at(from)),
+        (positions as Buf).store(to, position),
+      ],
+    );
+  const slices = slicesOf(shape, axis);
+  return {
+    kind: "routine",
+    build: ([input], outputs) => {
+      const [values, positions] = outputs as [Buf, Buf];
+      if (count === 0 || slices.outer * slices.inner === 0) return [];
+      return eachSlice(slices, true, (place) => {
+        const at = (k: Expr): Expr => place(k, count);
+        const [x, hole] = [new KVar(dtype, "x"), new KVar("int32", "hole")];
+        const above = K.max(K.sub(hole, K.int(1)), K.int(0));
+        const last = K.int(count - 1);
+        const insert = (position: KVar): Stmt[] => [
+          whileLoop(K.and(K.compare("gt", hole, K.int(0)), beforeDown(x, values.at(at(above)))), [
+            values.store(at(hole), values.at(at(above))),
+            positions.store(at(hole), positions.at(at(above))),
+            set(hole, above),
+          ]),
+          values.store(at(hole), x),
+          positions.store(at(hole), position),
+        ];
+        const read = (position: KVar): Stmt => set(x, (input as Buf).at(place(position, slices.n)));
+        return [
+          loop(
+            count,
+            (position) => [read(position), set(hole, position), ...insert(position)],
+            "p",
+          ),
+          loop(
+            slices.n,
+            (position) => [
+              read(position),
+              when(beforeDown(x, values.at(at(last))), [set(hole, last), ...insert(position)]),
+            ],
+            "p",
+            count,
+          ),
+        ];
+      });
+    },
+  };
+}
