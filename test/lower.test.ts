@@ -85,6 +85,21 @@ describe("lower", () => {
   });
 });
 
+describe("the text of a program", () => {
+  it("names what a kernel uses again, so that it grows with the number of operations", () => {
+    const chain = (length: number): string => {
+      const f = (x: NDArray): NDArray => {
+        let y = x;
+        for (let i = 0; i < length; i++) y = np.where(y.greater(i), y.mul(0.5).add(x), y.sub(1));
+        return y;
+      };
+      return jit(f).lower(np.ones([64])).program;
+    };
+    expect(chain(40).length).toBeLessThan(20 * chain(4).length);
+    expect(chain(3)).toMatch(/^ +(e\d+) = [\s\S]*\1/m);
+  });
+});
+
 describe("the text of a module", () => {
   it("says what the bytes say", () => {
     // (func (result i32) i32.const -5, i64.const 2^40, i32.wrap_i64, i32.add), exported as f

@@ -1,5 +1,6 @@
 /** np against JAX: the expressions of golden/npcases.py, their values and gradients; printing against NumPy; where we
  *  differ on purpose, and why. */
+import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { wasmBackend } from "../core/backend/wasm/backend.ts";
 import { referenceBackend } from "../core/backend/reference/backend.ts";
@@ -28,6 +29,32 @@ describe("every function of np occurs", () => {
   );
   it.each(functions)("%s", (name) => {
     expect(text).toMatch(new RegExp(`np\\.${name}\\(`));
+  });
+});
+
+describe("searchsorted", () => {
+  it("counts the elements that stand before, in vectors of every length", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.integer({ min: -20, max: 20 }), { maxLength: 70 }),
+        fc.array(fc.integer({ min: -22, max: 22 }), { minLength: 1, maxLength: 9 }),
+        fc.constantFrom("left", "right"),
+        (values, wanted, side) => {
+          const sorted = values.toSorted((a, b) => a - b);
+          const before = (v: number) => (x: number) => (side === "left" ? x < v : x <= v);
+          expect(
+            np
+              .searchsorted(np.array(sorted, { shape: [sorted.length] }), wanted, { side })
+              .toArray(),
+          ).toEqual(wanted.map((v) => sorted.filter(before(v)).length));
+        },
+      ),
+    );
+  });
+  it("a long vector, asked for each of its elements", () => {
+    const n = 2 ** 17 + 3;
+    const at = np.searchsorted(np.arange(n), np.arange(n));
+    expect(at.equal(np.arange(n)).all().item()).toBe(true);
   });
 });
 

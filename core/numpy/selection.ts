@@ -12,7 +12,7 @@ import { broadcastShapes, normalizeAxis, range } from "../shape.ts";
 import { resultType } from "./creation.ts";
 import { where } from "./elementwise.ts";
 import { ravel } from "./manipulation.ts";
-import { type ArrayInput, broadcastTo, promote, toArray, toBool } from "./promote.ts";
+import { type ArrayInput, broadcastTo, toArray, toBool } from "./promote.ts";
 
 /** What to do with an index that is out of range. */
 export type TakeMode = "fill" | "clip" | "wrap";
@@ -162,15 +162,22 @@ export function searchsorted(
   const [sorted, values] = [toArray("searchsorted", x), toArray("searchsorted", v)];
   if (sorted.ndim !== 1)
     fail(ShapeError, "searchsorted", "needs a sorted vector", String(sorted.aval), "flatten it");
-  const [s, q] = promote("searchsorted", sorted, l.reshape(values, [values.size, 1])) as [
-    NDArray,
-    NDArray,
-  ];
+  const dtype = resultType(sorted, values);
+  const [s, q] = [l.convert(sorted, dtype), l.convert(values, dtype)];
+  const n = s.size;
+  const int = (k: number): Literal => new Literal(k, "int32");
   // NaN stands after everything else, as in a sorted vector
   const missing = c.ne(q, q);
-  const below =
-    side === "left" ? c.or(c.lt(s, q), c.and(missing, c.eq(s, s))) : c.or(c.le(s, q), missing);
-  return l.reshape(l.reduceSum(l.convert(below, "int32"), [1]), values.shape);
+  const below = (e: NDArray): NDArray =>
+    side === "left" ? c.or(c.lt(e, q), c.and(missing, c.eq(e, e))) : c.or(c.le(e, q), missing);
+  // how many elements are below: bit by bit from the highest
+  let count = broadcastTo(int(0), q.shape);
+  for (let bit = n === 0 ? 0 : 2 ** Math.floor(Math.log2(n)); bit >= 1; bit /= 2) {
+    const more = a.add(count, int(bit));
+    const last = take(s, a.sub(more, int(1)), 0, { mode: "clip" });
+    count = selectN(c.and(c.le(more, int(n)), below(last)), [count, more]);
+  }
+  return count;
 }
 
 /** Indices (int32) of the nonzero elements, one vector for each axis. Needs concrete values. */

@@ -1,6 +1,6 @@
 /** A program as text: its buffers, its kernels, their loops. */
 import { dtypes } from "../dtype.ts";
-import type { Expr, KVar } from "../kernel/expr.ts";
+import { type Expr, type KVar, operands } from "../kernel/expr.ts";
 import type { ContractDim, ContractKernel, ConvKernel, Kernel, Stmt } from "../kernel/kernel.ts";
 import type { Program } from "./types.ts";
 
@@ -24,10 +24,35 @@ const infix: { readonly [op: string]: string } = {
   ge: ">=",
 };
 
+/** Values that are used more than once and have more parts than this get a line of their own. */
+const mostRepeated = 6;
+/** Those among the parts of some expressions, each after its own parts. */
+function repeated(roots: readonly Expr[]): Expr[] {
+  const uses = new Map<Expr, number>();
+  const sizes = new Map<Expr, number>();
+  const found: Expr[] = [];
+  const visit = (e: Expr): number => {
+    const known = sizes.get(e);
+    uses.set(e, (uses.get(e) ?? 0) + 1);
+    if (known !== undefined) return known;
+    const size = operands(e).reduce((n, x) => n + visit(x), 1);
+    sizes.set(e, size);
+    found.push(e);
+    return size;
+  };
+  roots.forEach(visit);
+  return found.filter(
+    (e) => (uses.get(e) as number) > 1 && (sizes.get(e) as number) > mostRepeated,
+  );
+}
+
 /** Text of expressions and statements of one kernel. */
 class Writer {
   readonly #names = new Map<KVar, string>();
   readonly #taken = new Set<string>();
+  /** values that have a line of their own, in the statement that is being written */
+  readonly #shared = new Map<Expr, string>();
+  #lines = 0;
   readonly #buffers: readonly string[];
   constructor(buffers: readonly string[]) {
     this.#buffers = buffers;
@@ -44,6 +69,8 @@ class Writer {
   }
   /** `tight` puts brackets around what an operator would tear apart */
   expr(e: Expr, tight = false): string {
+    const named = this.#shared.get(e);
+    if (named !== undefined) return named;
     const bracket = (s: string): string => (tight ? `(${s})` : s);
     switch (e.kind) {
       case "var":
@@ -74,6 +101,18 @@ class Writer {
         return `bits_${dtypes[e.dtype].short}(${this.expr(e.x)})`;
     }
   }
+  /** The lines of the values that `roots` repeat, then those that `write` gives. */
+  #sharing(roots: readonly Expr[], indent: string, write: () => string): string[] {
+    const lines = repeated(roots).map((e) => {
+      const text = this.expr(e);
+      const name = `e${this.#lines++}`;
+      this.#shared.set(e, name);
+      return `${indent}${name} = ${text}`;
+    });
+    lines.push(indent + write());
+    this.#shared.clear();
+    return lines;
+  }
   statements(body: readonly Stmt[], indent: string): string[] {
     const lines = (s: Stmt): string[] => {
       switch (s.kind) {
@@ -93,11 +132,17 @@ class Writer {
             ...(s.no.length > 0 ? [`${indent}else`, ...this.statements(s.no, `${indent}  `)] : []),
           ];
         case "set":
-          return [`${indent}${this.#name(s.v)} = ${this.expr(s.value)}`];
+          return this.#sharing(
+            [s.value],
+            indent,
+            () => `${this.#name(s.v)} = ${this.expr(s.value)}`,
+          );
         case "store":
-          return [
-            `${indent}${this.#buffers[s.buffer]}[${this.expr(s.index)}] = ${this.expr(s.value)}`,
-          ];
+          return this.#sharing(
+            [s.index, s.value],
+            indent,
+            () => `${this.#buffers[s.buffer]}[${this.expr(s.index)}] = ${this.expr(s.value)}`,
+          );
       }
     };
     return body.flatMap(lines);
