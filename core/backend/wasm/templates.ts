@@ -255,16 +255,22 @@ function aroundPart(
   });
 }
 
+/** Dims from this size on are equally good for a product. */
+const longDim = 64;
+
 /** From as many products on, it is those that are shared out, not the rows or columns of each. */
 const manyProducts = 8;
 
 /** A contraction as calls of the matrix product. */
 export function contractCalls(kernel: ContractKernel, { gemm }: Products): KernelFunction {
   const { bytes } = dtypes[kernel.buffers[2].dtype];
-  // the longest dim of each kind is the product's own; the others are loops around it
+  // the longest dim of each kind is the product's own, of long ones the one whose elements lie nearest; the others are
+  // loops around it
+  const length = (d: ContractDim): number => Math.min(d.size, longDim);
+  const distance = (d: ContractDim): number => d.lhs + d.rhs + d.out;
   const split = (dims: readonly ContractDim[]): { own: ContractDim; loops: ContractDim[] } => {
     const all = collapse(dims);
-    const own = all.reduce((best, d) => (d.size > best.size ? d : best), one);
+    const [own = one] = all.toSorted((x, y) => length(y) - length(x) || distance(x) - distance(y));
     return { own, loops: all.filter((d) => d !== own) };
   };
   const [mm, nn, kk] = [split(kernel.m), split(kernel.n), split(kernel.k)];
