@@ -2,6 +2,7 @@
 import { dtypes, isFloat } from "../../../dtype.ts";
 import { type BinaryOp, type Expr, type KVar, operands, rewrite } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
+import { isQuickFold } from "./extrema.ts";
 import { type Position, positionOf } from "./position.ts";
 
 /** acc = acc `op` x₀ `op` x₁ …, where the order does not matter. */
@@ -84,6 +85,18 @@ const associative: ReadonlySet<BinaryOp> = new Set([
 function fold(e: Expr, acc: KVar): BinaryOp | "same" | null {
   if (e === acc) return "same";
   if (e.kind === "select" || e.kind === "cond") {
+    const { test, yes: x } = e;
+    // acc < x ? x : acc and x < acc ? x : acc
+    if (
+      isQuickFold(acc) &&
+      e.no === acc &&
+      test.kind === "compare" &&
+      test.op === "lt" &&
+      !uses(x, acc)
+    ) {
+      if (test.x === acc && test.y === x) return "max";
+      if (test.x === x && test.y === acc) return "min";
+    }
     if (uses(e.test, acc)) return null;
     const yes = fold(e.yes, acc);
     const no = fold(e.no, acc);
