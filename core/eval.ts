@@ -12,6 +12,7 @@ import { buildProgram } from "./program/build.ts";
 import { inlineCalls } from "./program/inline.ts";
 import { simplify } from "./program/simplify.ts";
 import type { Program } from "./program/types.ts";
+import { widenProducts } from "./program/widen.ts";
 import { checkAlive, setRoot, Tracer } from "./trace.ts";
 
 /** A jaxpr ready to run on a backend. */
@@ -30,7 +31,7 @@ type Result =
   | { readonly kind: "output"; readonly output: number; readonly shared: boolean };
 
 function compile(backend: Backend, name: string, jaxpr: Jaxpr): Compiled {
-  const small = simplify(inlineCalls(jaxpr));
+  const small = simplify(widenProducts(inlineCalls(jaxpr)));
   const { program, results: built } = buildProgram(name, small);
   const outAvals = jaxpr.outAvals;
   const args = [...small.constVars, ...small.inVars];

@@ -1,6 +1,6 @@
 /** What one run of a program takes: operations, bytes moved, bytes held. */
 import { type Expr, operands } from "../kernel/expr.ts";
-import type { Kernel, Stmt } from "../kernel/kernel.ts";
+import type { LoopKernel, Stmt, TemplateLowering } from "../kernel/kernel.ts";
 import { sizeOf } from "../shape.ts";
 import type { Program, ProgramBuffer } from "./types.ts";
 
@@ -54,7 +54,7 @@ function bodyOperations(body: readonly Stmt[]): number {
 }
 
 /** A product counts two operations for each pair of factors, a convolution's at the edge too. */
-function kernelOperations(kernel: Kernel): number {
+export function operationsOf(kernel: LoopKernel | TemplateLowering): number {
   switch (kernel.kind) {
     case "loops":
       return bodyOperations(kernel.body);
@@ -79,7 +79,7 @@ export function costOf(
   let flops = 0;
   let bytes = 0;
   for (const { kernel, args } of steps) {
-    flops += kernelOperations(kernel);
+    flops += operationsOf(kernel);
     args.forEach((id, i) => {
       const buffer = buffers[id] as ProgramBuffer;
       if (buffer.place === "scratch") return;

@@ -198,6 +198,7 @@ export class Graph {
     if (moves?.kind !== "map" || reader.inputs.length !== 1 || reader.outputs.length !== 1)
       return null;
     const to = (reader.outputs[0] as Var).aval;
+    if (to.dtype !== out.aval.dtype) return null;
     const index = axisIndex(to.shape, "i");
     const element = lit(0, to.dtype);
     const reads: (readonly Expr[])[] = [];
