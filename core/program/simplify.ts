@@ -1,43 +1,154 @@
 /** Simplification: a jaxpr that computes the same results with fewer equations. Every rewrite is exact, bit
  *  for bit. */
-import { isFloat } from "../dtype.ts";
+import { type DType, dtypes, isFloat } from "../dtype.ts";
 import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, type Var } from "../ir/jaxpr.ts";
-import type { Literal } from "../ndarray.ts";
-import { paramsKey } from "../primitive.ts";
+import { Literal } from "../ndarray.ts";
+import { type Primitive, paramsKey, primitives } from "../primitive.ts";
 
-type Rule = (e: Equation, definition: (a: Atom) => Equation | undefined) => Atom | null;
+/** An atom in place of the result, what to compute instead, or null. Operands are there: no two are read apart. */
+type Rewrite = Atom | Partial<Pick<Equation, "primitive" | "inputs" | "params">> | null;
+type Rule = (e: Equation, definition: (a: Atom | undefined) => Equation | undefined) => Rewrite;
 
 const sameType = (a: Atom, e: Equation): boolean => a.aval.strong === e.outputs[0]?.aval.strong;
 const is = (a: Atom | undefined, value: number): a is Literal =>
   a !== undefined && isLiteral(a) && Object.is(a.value, value);
+const named = (name: string): Primitive => primitives.get(name) as Primitive;
+/** The operand of `a`, where that is computed by one of some primitives. */
+const operandOf = (inner: Equation | undefined, ...names: readonly string[]): Atom | undefined =>
+  inner !== undefined && names.includes(inner.primitive.name) ? inner.inputs[0] : undefined;
 
-/** An equation that gives one of its operands, by primitive. */
-const identities: { readonly [primitive: string]: Rule } = {
+/** its operand, if it keeps the type */
+const itself: Rule = ({ inputs: [x] }) => x as Atom;
+/** f(f(x)) = f(x) */
+const idempotent: Rule = ({ primitive, inputs: [x] }, definition) =>
+  operandOf(definition(x), primitive.name) === undefined ? null : (x as Atom);
+/** f(f(x)) = x */
+const involution: Rule = ({ primitive, inputs: [x] }, definition) =>
+  operandOf(definition(x), primitive.name) ?? null;
+/** f(x, …, x) = x */
+const ofEquals =
+  (from: number): Rule =>
+  ({ inputs }) => {
+    const [x, ...others] = inputs.slice(from);
+    return others.every((y) => y === x) ? (x as Atom) : null;
+  };
+/** The same elements under another shape. */
+const reshape: Rule = ({ inputs: [x], outputs: [out] }, definition) => {
+  const inner = operandOf(definition(x), "reshape", "squeeze");
+  if (inner === undefined) return x as Atom;
+  return {
+    primitive: named("reshape"),
+    inputs: [inner],
+    params: { newSizes: (out as Var).aval.shape },
+  };
+};
+
+/** bits of the integers of which every one is a number of the dtype */
+const wholeBits: { readonly [D in DType]?: number } = {
+  bfloat16: 8,
+  float16: 11,
+  float32: 24,
+  float64: 53,
+};
+/** True where conversion to `to` keeps every value, and the way from there to `last` is that from `from`. */
+function isDetour(from: DType, to: DType, last: DType): boolean {
+  if (from === "bool") return true;
+  const [a, b] = [dtypes[from].bytes, dtypes[to].bytes];
+  if (isFloat(from)) return isFloat(to) && a < b;
+  const signed = (d: DType): boolean => d.startsWith("int");
+  // whole numbers wrap, floats on the way to them saturate
+  if (isFloat(to))
+    return (
+      8 * a <= (wholeBits[to] as number) && (isFloat(last) || last === "bool" || last === from)
+    );
+  return to !== "bool" && a < b && (signed(to) || !signed(from));
+}
+
+/** The reciprocal of a power of two of which both are normal numbers of the dtype, else 0. */
+function exactReciprocal({ value, aval: { dtype } }: Literal): number {
+  const exponent = Math.log2(Math.abs(value));
+  const most = dtype === "float16" ? 14 : 126;
+  return Number.isInteger(exponent) &&
+    Math.abs(exponent) <= most &&
+    2 ** exponent === Math.abs(value)
+    ? 1 / value
+    : 0;
+}
+
+/** What an equation may become, by primitive. */
+const rules: { readonly [primitive: string]: Rule } = {
   // x·1 = x and x/1 = x for every x, NaN included
   mul: ({ inputs: [x, y] }) => (is(y, 1) ? (x as Atom) : is(x, 1) ? (y as Atom) : null),
-  div: ({ inputs: [x, y] }) => (is(y, 1) ? (x as Atom) : null),
-  // x − 0 = x; x + 0 is not x for x = −0, but x + (−0) is
-  sub: ({ inputs: [x, y] }) => (is(y, 0) ? (x as Atom) : null),
-  add: ({ inputs: [x, y], outputs: [out] }) => {
+  div: ({ inputs: [x, y] }) => {
+    if (is(y, 1)) return x as Atom;
+    if (y === undefined || !isLiteral(y) || !isFloat(y.aval.dtype)) return null;
+    // x/2ⁿ and x·2⁻ⁿ round the same number
+    const inverse = exactReciprocal(y);
+    if (inverse === 0) return null;
+    const factor = new Literal(inverse, y.aval.dtype, y.aval.weakType);
+    return { primitive: named("mul"), inputs: [x as Atom, factor] };
+  },
+  // x − 0 = x; x + 0 is not x for x = −0, but x + (−0) is; x − (−y) = x + y
+  sub: ({ inputs: [x, y] }, definition) => {
+    if (is(y, 0)) return x as Atom;
+    const negated = operandOf(definition(y), "neg");
+    return negated === undefined ? null : { primitive: named("add"), inputs: [x as Atom, negated] };
+  },
+  add: ({ inputs: [x, y], outputs: [out] }, definition) => {
     const zero = isFloat((out as Var).aval.dtype) ? -0 : 0;
-    return is(y, zero) ? (x as Atom) : is(x, zero) ? (y as Atom) : null;
+    if (is(y, zero)) return x as Atom;
+    if (is(x, zero)) return y as Atom;
+    const negated = operandOf(definition(y), "neg");
+    return negated === undefined ? null : { primitive: named("sub"), inputs: [x as Atom, negated] };
   },
-  convert_element_type: ({ inputs: [x] }) => x as Atom,
-  copy: ({ inputs: [x] }) => x as Atom,
-  stop_gradient: ({ inputs: [x] }) => x as Atom,
-  broadcast_in_dim: ({ inputs: [x] }) => x as Atom,
-  reshape: ({ inputs: [x] }) => x as Atom,
-  // −(−x) = x
-  neg: ({ inputs: [x] }, definition) => {
-    const inner = definition(x as Atom);
-    return inner?.primitive.name === "neg" ? (inner.inputs[0] as Atom) : null;
+  neg: involution,
+  not: involution,
+  abs: ({ inputs: [x] }, definition) => {
+    const inner = definition(x);
+    if (operandOf(inner, "abs") !== undefined) return x as Atom;
+    const negated = operandOf(inner, "neg");
+    return negated === undefined ? null : { inputs: [negated] };
   },
+  sign: idempotent,
+  floor: idempotent,
+  ceil: idempotent,
+  max: ofEquals(0),
+  min: ofEquals(0),
+  and: ofEquals(0),
+  or: ofEquals(0),
+  select_n: ofEquals(1),
+  convert_element_type: ({ inputs: [x], outputs: [out], params }, definition) => {
+    const from = operandOf(definition(x), "convert_element_type");
+    const [to, last] = [(x as Atom).aval.dtype, (out as Var).aval.dtype];
+    return from !== undefined && isDetour(from.aval.dtype, to, last)
+      ? { inputs: [from], params }
+      : (x as Atom);
+  },
+  copy: itself,
+  stop_gradient: itself,
+  broadcast_in_dim: itself,
+  // of the same shape they take everything
+  slice: itself,
+  dynamic_slice: itself,
+  pad: ({ inputs: [x], params }) =>
+    (params as { paddingConfig: readonly (readonly number[])[] }).paddingConfig.every((widths) =>
+      widths.every((n) => n === 0),
+    )
+      ? (x as Atom)
+      : null,
+  reshape,
+  squeeze: reshape,
   transpose: ({ inputs: [x], params }, definition) => {
-    const inner = definition(x as Atom);
-    if (inner?.primitive.name !== "transpose") return null;
-    const p = (inner.params as { permutation: number[] }).permutation;
-    const q = (params as { permutation: number[] }).permutation;
-    return q.every((i, at) => p[i] === at) ? (inner.inputs[0] as Atom) : null;
+    const inner = definition(x);
+    const from = operandOf(inner, "transpose");
+    const p = (inner?.params as { permutation?: readonly number[] } | undefined)?.permutation;
+    const { permutation: q } = params as { permutation: readonly number[] };
+    return from !== undefined && q.every((axis, i) => p?.[axis] === i) ? from : null;
+  },
+  rev: ({ inputs: [x], params }, definition) => {
+    const inner = definition(x);
+    const from = operandOf(inner, "rev");
+    return from !== undefined && paramsKey(inner?.params) === paramsKey(params) ? from : null;
   },
 };
 
@@ -56,17 +167,23 @@ export function simplify(jaxpr: Jaxpr): Jaxpr {
     }
     return n;
   };
+  const definition = (a: Atom | undefined): Equation | undefined => definitions.get(a as Atom);
+  const rewrite = (e: Equation): Rewrite => rules[e.primitive.name]?.(e, definition) ?? null;
   const kept: Equation[] = [];
   for (const original of jaxpr.equations) {
-    const inputs = original.inputs.map(resolve);
-    const e = { ...original, inputs };
+    let e: Equation = { ...original, inputs: original.inputs.map(resolve) };
     const out = e.outputs[0] as Var;
-    const same = identities[e.primitive.name]?.(e, (a) => definitions.get(a)) ?? null;
+    let same = rewrite(e);
+    while (same !== null && !("aval" in same)) {
+      e = { ...e, ...same };
+      same = rewrite(e);
+    }
     // an identity must keep the shape and dtype, which x·1 with a broadcast x does not
-    if (same !== null && sameType(same, e)) {
+    if (same !== null && e.outputs.length === 1 && sameType(same, e)) {
       renamed.set(out, same);
       continue;
     }
+    const { inputs } = e;
     const key = `${e.primitive.id}(${inputs
       .map((a) =>
         isLiteral(a) ? `#${a.aval.id}:${Object.is(a.value, -0) ? "-0" : a.value}` : number(a),
