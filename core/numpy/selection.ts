@@ -1,4 +1,5 @@
 /** Picking, ordering and searching. */
+import type { DType } from "../dtype.ts";
 import { dataSync } from "../array.ts";
 import { fail, ShapeError } from "../errors.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
@@ -202,7 +203,7 @@ export function nonzero(x: ArrayInput): NDArray[] {
 export function oneHot(
   labels: ArrayInput,
   classes: number,
-  { dtype = "float32" as const, axis = -1 } = {},
+  { dtype = "float32", axis = -1 }: { readonly dtype?: DType; readonly axis?: number } = {},
 ): NDArray {
   const v = intIndices("oneHot", labels);
   const at = normalizeAxis("oneHot", axis, v.ndim + 1);

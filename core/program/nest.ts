@@ -200,7 +200,7 @@ function sharedNodes(roots: readonly Expr[]): readonly Expr[] {
 }
 
 /** Variables and buffers that an expression reads. */
-function sourcesOf(e: Expr): ReadonlySet<KVar | number> {
+export function sourcesOf(e: Expr): ReadonlySet<KVar | number> {
   const found = new Set<KVar | number>();
   const seen = new Set<Expr>();
   const visit = (x: Expr): void => {

@@ -7,6 +7,7 @@ import { type Shape, sizeOf, stridesOf } from "../shape.ts";
 import { isContiguous, type LoopUnit, rowLengthOf, rowsOf } from "./fuse.ts";
 import { axisIndex, patternOf, reindex } from "./access.ts";
 import { Elements, type Graph, type LoopNode } from "./graph.ts";
+import { pick } from "./pick.ts";
 import { type Assignment, axesOf, position, type Section, sectionNest } from "./nest.ts";
 
 /** Arithmetic that is repeated in a later pass over a row rather than kept. */
@@ -230,14 +231,20 @@ class UnitKernel {
       for (const at of pointsOf(lowering.extents)) accs = lowering.step(accs, index, at, read);
     else {
       const folded = initial.map((e, j) => new KVar(e.dtype, `acc${n.id}_${j}`));
-      initial.forEach((value, j) => {
-        start.push({ kind: "set", v: folded[j] as KVar, value });
+      const next = lowering.extents.includes(0) ? [] : lowering.step(folded, index, r, read);
+      const [along, ...others] = r.filter((e) => e.kind !== "lit");
+      const single = along instanceof KVar && others.length + next.length === 1 ? along : null;
+      accs = folded.map((acc, j) => {
+        const [value, init] = [next[j], initial[j] as Expr];
+        const picked =
+          single === null || value === undefined
+            ? null
+            : pick(value, acc, init, single, sizeOf(lowering.extents));
+        if (picked !== null) return picked;
+        start.push({ kind: "set", v: acc, value: init });
+        if (value !== undefined) steps.push({ kind: "set", v: acc, value });
+        return acc;
       });
-      if (!lowering.extents.includes(0))
-        lowering.step(folded, index, r, read).forEach((value, j) => {
-          steps.push({ kind: "set", v: folded[j] as KVar, value });
-        });
-      accs = folded;
     }
     const final = lowering.finish ? lowering.finish(accs) : accs;
     n.equation.outputs.forEach((out, j) => {
