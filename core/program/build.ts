@@ -108,10 +108,10 @@ class ProgramBuilder {
 
   #finish(inputs: readonly number[], outputs: readonly number[]): Program {
     const sized = this.#specs.map((s) => ({ ...s, bytes: s.length * dtypes[s.dtype].bytes }));
-    const { offsets, arenaBytes, handovers } = planMemory(sized, this.#steps, outputs);
+    const { homes, offsets, arenaBytes, handovers } = planMemory(sized, this.#steps, outputs);
     return {
       name: this.#name,
-      buffers: sized.map((s, i) => ({ ...s, offset: offsets[i] as number })),
+      buffers: sized.map((s, i) => ({ ...s, offset: offsets[i] as number, home: homes.get(i) })),
       inputs,
       outputs,
       handovers,

@@ -1,4 +1,6 @@
 /** Memory plan: temporaries share one arena; two that are alive at once never overlap, but where a kernel works in place. */
+import type { DType } from "../dtype.ts";
+import type { InPlace, Kernel } from "../kernel/kernel.ts";
 import type { Handover, ProgramBuffer, Step } from "./types.ts";
 
 const align = (n: number): number => Math.ceil(n / 64) * 64;
@@ -12,16 +14,54 @@ interface Life {
 }
 
 export interface Plan {
+  /** results in whose memory temporaries lie, by temporary */
+  readonly homes: ReadonlyMap<number, number>;
   /** of temporaries in the arena and of scratch in its memory, 0 for the others */
   readonly offsets: readonly number[];
   readonly arenaBytes: number;
   readonly handovers: readonly Handover[];
 }
 
+type Buffers = readonly {
+  readonly bytes: number;
+  readonly dtype: DType;
+  readonly place: ProgramBuffer["place"];
+}[];
+const inPlaceOf = (kernel: Kernel): readonly InPlace[] =>
+  (kernel.kind === "loops" ? kernel.inPlace : undefined) ?? [];
+
+/** A temporary over which a result is written is computed where the result lies; and what that is written over, too. */
+function homesOf(
+  buffers: Buffers,
+  steps: readonly Step[],
+  lastUse: readonly number[],
+): ReadonlyMap<number, number> {
+  const homes = new Map<number, number>();
+  const taken = new Set<number>();
+  const place = (id: number): ProgramBuffer["place"] | undefined => buffers[id]?.place;
+  for (const [step, { kernel, args }] of [...steps.entries()].reverse()) {
+    const pairs = inPlaceOf(kernel).map((p) => [args[p.out], args[p.operand]]) as [
+      number,
+      number,
+    ][];
+    for (const [to, from] of pairs) {
+      const home = homes.get(to) ?? to;
+      if (place(home) !== "output" || place(from) !== "temp" || lastUse[from] !== step) continue;
+      // the storage of an argument that is given away saves as much
+      if (pairs.some(([out, operand]) => out === to && place(operand) === "input")) continue;
+      if (buffers[from]?.dtype !== buffers[home]?.dtype || taken.has(to) || homes.has(from))
+        continue;
+      homes.set(from, home);
+      taken.add(to);
+    }
+  }
+  return homes;
+}
+
 /** Temporaries: largest first, each at the lowest offset that is free for its whole life.
  *  @source "greedy by size", Pisarchyk and Lee 2020, arXiv:2001.03288 */
 export function planMemory(
-  buffers: readonly { readonly bytes: number; readonly place: ProgramBuffer["place"] }[],
+  buffers: Buffers,
   steps: readonly Step[],
   results: readonly number[],
 ): Plan {
@@ -31,20 +71,20 @@ export function planMemory(
   steps.forEach(({ args }, step) => {
     for (const id of args) lastUse[id] = step;
   });
+  const homes = homesOf(buffers, steps, lastUse);
   const isResult = new Set(results);
   const placeOf = (id: number): ProgramBuffer["place"] =>
-    (buffers[id] as (typeof buffers)[number]).place;
+    homes.has(id) ? "output" : (buffers[id] as (typeof buffers)[number]).place;
 
   steps.forEach(({ kernel, args }, step) => {
     const given = new Set<number>();
-    const pairs = (kernel.kind === "loops" ? kernel.inPlace : undefined) ?? [];
-    for (const { out, operand } of pairs) {
+    for (const { out, operand } of inPlaceOf(kernel)) {
       const [to, from] = [args[out] as number, args[operand] as number];
       if (given.has(from) || given.has(to) || lastUse[from] !== step) continue;
       if (placeOf(from) === "temp" && placeOf(to) === "temp" && lives[to] === undefined)
         lives[to] = lives[from];
       else if (placeOf(from) === "input" && placeOf(to) === "output" && !isResult.has(from))
-        handovers.push({ output: to, input: from });
+        handovers.push({ output: homes.get(to) ?? to, input: from });
       else continue;
       given.add(from).add(to);
     }
@@ -83,5 +123,5 @@ export function planMemory(
       top += align((buffers[id] as (typeof buffers)[number]).bytes);
     }
   }
-  return { offsets, arenaBytes, handovers };
+  return { homes, offsets, arenaBytes, handovers };
 }

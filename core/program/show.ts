@@ -217,8 +217,9 @@ export function showPlan(program: Program): string {
     if (b.place !== "temp") return;
     const alive = program.steps.flatMap(({ args }, i) => (args.includes(id) ? [i] : []));
     if (alive.length === 0) return;
+    const at = b.home === undefined ? `at ${b.offset}` : `in ${names[b.home]}`;
     lines.push(
-      `  ${names[id]}: ${dtypes[b.dtype].short}[${b.length}] at ${b.offset}, ${showBytes(b.bytes)}, kernels ${alive[0]} to ${alive.at(-1)}`,
+      `  ${names[id]}: ${dtypes[b.dtype].short}[${b.length}] ${at}, ${showBytes(b.bytes)}, kernels ${alive[0]} to ${alive.at(-1)}`,
     );
   });
   return lines.join("\n");

@@ -12,6 +12,8 @@ export interface ProgramBuffer {
   readonly place: "input" | "output" | "temp" | "scratch";
   /** byte offset in the arena, or in scratch memory; a multiple of 16 */
   readonly offset: number;
+  /** the result in whose memory a temporary lies until that is written over it (default: none, it is in the arena) */
+  readonly home?: number | undefined;
 }
 
 export interface Step {

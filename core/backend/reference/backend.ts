@@ -86,6 +86,7 @@ function interpret(kernel: Kernel): RunKernel {
 function overlap(a: ProgramBuffer, b: ProgramBuffer): boolean {
   if (a === b) return a.bytes > 0;
   if (a.place !== "temp" || b.place !== "temp") return false;
+  if (a.home !== undefined || b.home !== undefined) return a.home === b.home && a.bytes > 0;
   return a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
 }
 
@@ -102,7 +103,12 @@ function checkProgram(program: Program): void {
   for (const [id, b] of program.buffers.entries()) {
     if (b.bytes !== b.length * dtypes[b.dtype].bytes)
       wrong(`buffer ${id} of ${b.length} ${b.dtype} has ${b.bytes} bytes`);
-    if (b.place !== "temp") continue;
+    if (b.home !== undefined) {
+      const { place, bytes, dtype } = buffer(b.home);
+      if (b.place !== "temp" || place !== "output" || bytes !== b.bytes || dtype !== b.dtype)
+        wrong(`buffer ${id} cannot lie in buffer ${b.home}`);
+    }
+    if (b.place !== "temp" || b.home !== undefined) continue;
     if (b.offset % 16 !== 0) wrong(`buffer ${id} is at unaligned offset ${b.offset}`);
     if (b.offset < 0 || b.offset + b.bytes > program.arenaBytes)
       wrong(

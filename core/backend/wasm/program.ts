@@ -118,8 +118,8 @@ class Bindings {
   /** Pushes the addresses of buffers, given the local that holds the table's; empty ones are never touched. */
   push(code: Code, table: number, args: readonly number[]): void {
     for (const id of args) {
-      const slot = this.#slots.get(id);
-      const { place, offset } = this.#program.buffers[id] as ProgramBuffer;
+      const { place, offset, home = id } = this.#program.buffers[id] as ProgramBuffer;
+      const slot = this.#slots.get(home);
       if (place === "scratch") code.scratch(scratchRows + offset);
       else {
         code.get(table).memory(0x28, 2, (slot ?? this.#slots.size) * 4);
