@@ -78,6 +78,45 @@ describe("one kernel for", () => {
   });
 });
 
+describe("a transposition", () => {
+  const add1 = (v: NDArray): NDArray => v.T.add(1);
+  it("of a large matrix goes in tiles, of others row by row", () => {
+    const loops = (shape: number[]): number => loopsOf(programOf(add1, np.zeros(shape)));
+    expect(loops([256, 256])).toBe(4);
+    // no rows of tiles that fit: strips
+    expect(loops([512, 131])).toBe(3);
+    expect(loops([509, 512])).toBe(2);
+    expect(loops([64, 64])).toBe(2);
+    // lines of so short a column stay in the cache
+    expect(loops([64, 300])).toBe(2);
+  });
+  it("is the same in tiles", () => {
+    for (const shape of [
+      [256, 256],
+      [512, 131],
+      [200, 330],
+      [1000, 72],
+      [3, 96, 320],
+      [320, 2, 96],
+    ]) {
+      const v = np.arange(shape.reduce((p, n) => p * n)).reshape(shape);
+      const got = jit(add1)(v).dataSync();
+      const strides = shape.map((_, k) => shape.slice(k + 1).reduce((p, n) => p * n, 1)).reverse();
+      const sizes = [...shape].reverse();
+      const wrong = got.findIndex((value, at) => {
+        let [rest, from] = [at, 0];
+        for (let k = sizes.length - 1; k >= 0; k--) {
+          const size = sizes[k] as number;
+          from += (rest % size) * (strides[k] as number);
+          rest = Math.floor(rest / size);
+        }
+        return value !== from + 1;
+      });
+      expect(wrong).toBe(-1);
+    }
+  });
+});
+
 describe("kernels of their own for", () => {
   it("values that are read at other positions by several", () => {
     const p = programOf((v: NDArray) => [np.exp(v), np.exp(v).T], x);

@@ -18,6 +18,7 @@ const programOf = (f: (...args: never[]) => unknown, ...args: unknown[]): Progra
 const handovers = (p: Program): string[] =>
   (p.handovers ?? []).map((h) => `${p.outputs.indexOf(h.output)}<-${p.inputs.indexOf(h.input)}`);
 const x = random.normal(random.key(0), [64, 256]);
+const tall = random.normal(random.key(2), [256, 64]);
 const row = random.normal(random.key(1), [256]);
 
 describe("a result may take the memory of an argument", () => {
@@ -27,6 +28,7 @@ describe("a result may take the memory of an argument", () => {
     ["of another dtype as wide", (a) => a.astype("int32"), ["0<-0"]],
     ["of whose rows it needs the sum", (a) => nn.softmax(a, -1), ["0<-0"]],
     ["that another result has read before", (a) => [np.exp(a), np.exp(a).add(a)], ["0<-0"]],
+    ["beside one that is transposed", (a) => a.add(tall.T), ["0<-1"]],
     ["once", (a, b) => [a.add(b), a.sub(b)], ["0<-0"]],
   ])("%s", (_, f, want) => {
     expect(handovers(programOf(f, x, row))).toEqual(want);

@@ -151,6 +151,79 @@ class Accesses {
     const value: Rewrite = (e) => rewrite(e, (x) => (x.kind === "load" ? loadOf(x) : null), memo);
     return { index, value };
   }
+
+  /** The axis along which some access goes element by element, while it goes far along `inner`. */
+  turned(axes: readonly Axis[], inner: Axis): Axis | undefined {
+    for (const { terms } of this.indices) {
+      const stride = Math.abs(terms.get(inner.v) ?? 0);
+      if (stride < farApart || (inner.extent <= manyLines && stride % samePlace !== 0)) continue;
+      const found = axes.find(({ v }) => Math.abs(terms.get(v) ?? 0) === 1);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+}
+
+// ---- tiles ----
+
+/** Elements: accesses as far apart need a cache line each. */
+const farApart = 64;
+/** Lines that stay in the first-level cache, unless they are as far apart that they have to share a place there. */
+const manyLines = 128;
+const samePlace = 256;
+/** Points of a space that is worth tiles. */
+const leastTiled = 1 << 14;
+/** Iterations of the two loops of a tile, the best first: the accesses of the inner one are as many lines as have room in one
+ *  place of the first-level cache, those of the outer one as in the second-level cache. */
+const tileColumns = [8, 16] as const;
+const tileRows = [128, 32] as const;
+
+/** Cuts an axis into blocks, of a size from the first to the last; null where none fits. */
+function cut(
+  { v, extent }: Axis,
+  [first, last]: readonly [number, number],
+): { outer: Axis; inner: Axis; at: Expr } | null {
+  let size = first;
+  while (extent % size !== 0)
+    if (size === last) return null;
+    else size += Math.sign(last - first);
+  const outer: Axis = { v: new KVar("int32", `${v.name}b`), extent: extent / size };
+  const inner: Axis = { v: new KVar("int32", v.name), extent: size };
+  return { outer, inner, at: add(mul(outer.v, int(size)), inner.v) };
+}
+
+/** The loops of a transposition, in tiles: each line of the cache that the innermost loop meets is still there for its
+ *  neighbours. Null where there is nothing to gain. */
+function tiled(
+  axes: readonly Axis[],
+  accesses: Accesses,
+  body: readonly Assignment[],
+): readonly Stmt[] | null {
+  const last = axes.at(-1);
+  if (last === undefined || axes.reduce((n, a) => n * a.extent, 1) < leastTiled) return null;
+  const along = accesses.turned(axes.slice(0, -1), last);
+  const columns = cut(last, tileColumns);
+  if (along === undefined || along.extent < farApart || columns === null) return null;
+  const rows = cut(along, tileRows);
+  const whole = axes.filter((a) => a !== along && a !== last);
+  const memo = new Map<Expr, Expr>();
+  const moved = (e: Expr): Expr =>
+    rewrite(e, (x) => (x === last.v ? columns.at : x === along.v ? (rows?.at ?? x) : null), memo);
+  return loops(
+    [
+      ...whole,
+      ...(rows === null ? [] : [rows.outer]),
+      columns.outer,
+      rows?.inner ?? along,
+      columns.inner,
+    ],
+    body.map((a) =>
+      a.kind === "store"
+        ? { ...a, index: moved(a.index), value: moved(a.value) }
+        : { ...a, value: moved(a.value) },
+    ),
+    true,
+  );
 }
 
 // ---- several values of one point ----
@@ -281,7 +354,10 @@ export function sectionNest(
     );
     return loop ? loops(keptInner, statements, false) : statements;
   });
-  return loops(keptOuter, body, true);
+  return (
+    (inner.length === 0 ? tiled(keptOuter, accesses, body as readonly Assignment[]) : null) ??
+    loops(keptOuter, body, true)
+  );
 }
 
 /** out_j[index] = at(index)[j] for every index of `shape`, stored row-major.
