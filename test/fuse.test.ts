@@ -1,5 +1,6 @@
 /** Fusion: which equations share a kernel. That results stay the same is for the laws and the conformance suite. */
 import { describe, expect, it } from "vitest";
+import { withBackend } from "../core/backend/registry.ts";
 import { compiledJaxpr } from "../core/eval.ts";
 import type { Program } from "../core/program/types.ts";
 import { showProgram } from "../core/program/show.ts";
@@ -114,6 +115,38 @@ describe("a transposition", () => {
       });
       expect(wrong).toBe(-1);
     }
+  });
+});
+
+describe("a reduction over the first axis", () => {
+  const large = random.normal(random.key(3), [256, 1024]);
+  const forms: { readonly [name: string]: (v: NDArray) => unknown } = {
+    sum: (v) => v.sum(0),
+    "maximum and its place": (v) => [v.max(0), v.argmax(0)],
+    "mean and variance": (v) => [v.mean(0), np.var(v, 0)],
+    "softmax, with the sum of another": (v) => [nn.softmax(v, 0), np.square(v).sum(0).mul(2)],
+  };
+  for (const [name, f] of Object.entries(forms))
+    it(`of a large matrix goes by blocks of rows and columns: ${name}`, () => {
+      const p = programOf(f, large);
+      // blocks of columns, blocks of rows, columns, rows
+      expect(showProgram(p)).toMatch(/for .*parallel\n(.*\n)* {4}for .*0\.\.4\n {6}for .*0\.\.256/);
+      const leaves = (g: () => unknown): number[][] =>
+        [g()].flat().map((y) => Array.from((y as NDArray).dataSync()));
+      expect(leaves(() => jit(f)(large))).toEqual(
+        withBackend("reference", () => leaves(() => jit(f)(large))),
+      );
+    });
+  it("goes column by column where it is small, or has no blocks", () => {
+    const sum = forms.sum as (v: NDArray) => unknown;
+    for (const shape of [
+      [64, 1024],
+      [257, 1024],
+      [1024, 263],
+      [32768, 8],
+    ])
+      expect(loopsOf(programOf(sum, np.zeros(shape)))).toBe(2);
+    expect(loopsOf(programOf(sum, large))).toBeGreaterThan(2);
   });
 });
 

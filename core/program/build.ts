@@ -232,6 +232,11 @@ class ProgramBuilder {
     const { body, name } = unitKernel(this.#graph, unit, {
       load: (v, at) => load(use(v, "load"), at, v.aval.dtype),
       store: (v) => (stores(v) ? use(v, "store") : null),
+      room: (dtype, length) =>
+        bind(
+          { kind: "room", dtype, length, place: "scratch" },
+          { dtype, length, access: "readwrite" },
+        ),
       keep: (v, rows, rowLength) => {
         const own = local.get(v);
         if (own !== undefined) {

@@ -5,8 +5,10 @@
  *  on a·extent(b) + b alone. A contiguous elementwise kernel is then a single loop whatever its rank.
  *  Indices are put in affine form on the way, which also takes out divisions that cancel. */
 import { add, type Expr, int, KVar, load, mul, operands, rewrite } from "../kernel/expr.ts";
+import type { DType } from "../dtype.ts";
 import { type Stmt, set } from "../kernel/kernel.ts";
 import type { Shape } from "../shape.ts";
+import { type Axis, columnNest, loops, type Pass, tiled } from "./blocks.ts";
 import { type Affine, AffineForms, affine, fromAffine } from "./affine.ts";
 
 /** A value and the buffer that it goes to. */
@@ -23,11 +25,6 @@ export interface ReduceParts {
 }
 
 // ---- axes ----
-
-export interface Axis {
-  readonly v: KVar;
-  readonly extent: number;
-}
 
 /** The loops of a box: one per axis, outermost first, axes of extent 1 left out. */
 export interface Box {
@@ -54,18 +51,6 @@ export const axesOf = (index: readonly Expr[], shape: Shape): Axis[] =>
 /** Row-major position of a point of the box. */
 export function position(index: readonly Expr[], extents: readonly number[]): Expr {
   return index.reduce((acc, e, i) => add(mul(acc, int(extents[i] as number)), e), int(0));
-}
-
-/** `body` inside one loop per axis; `independent` says that no two iterations touch the same element. */
-function loops(
-  axes: readonly Axis[],
-  body: readonly Stmt[],
-  independent: boolean,
-): readonly Stmt[] {
-  return axes.reduceRight<readonly Stmt[]>((inner, { v, extent }) => {
-    const loop: Stmt = { kind: "for", v, from: int(0), to: int(extent), body: inner };
-    return [independent ? { ...loop, parallel: true } : loop];
-  }, body);
 }
 
 // ---- merging ----
@@ -164,68 +149,11 @@ class Accesses {
   }
 }
 
-// ---- tiles ----
-
 /** Elements: accesses as far apart need a cache line each. */
 const farApart = 64;
 /** Lines that stay in the first-level cache, unless they are as far apart that they have to share a place there. */
 const manyLines = 128;
 const samePlace = 256;
-/** Points of a space that is worth tiles. */
-const leastTiled = 1 << 14;
-/** Iterations of the two loops of a tile, the best first: the accesses of the inner one are as many lines as have room in one
- *  place of the first-level cache, those of the outer one as in the second-level cache. */
-const tileColumns = [8, 16] as const;
-const tileRows = [128, 32] as const;
-
-/** Cuts an axis into blocks, of a size from the first to the last; null where none fits. */
-function cut(
-  { v, extent }: Axis,
-  [first, last]: readonly [number, number],
-): { outer: Axis; inner: Axis; at: Expr } | null {
-  let size = first;
-  while (extent % size !== 0)
-    if (size === last) return null;
-    else size += Math.sign(last - first);
-  const outer: Axis = { v: new KVar("int32", `${v.name}b`), extent: extent / size };
-  const inner: Axis = { v: new KVar("int32", v.name), extent: size };
-  return { outer, inner, at: add(mul(outer.v, int(size)), inner.v) };
-}
-
-/** The loops of a transposition, in tiles: each line of the cache that the innermost loop meets is still there for its
- *  neighbours. Null where there is nothing to gain. */
-function tiled(
-  axes: readonly Axis[],
-  accesses: Accesses,
-  body: readonly Assignment[],
-): readonly Stmt[] | null {
-  const last = axes.at(-1);
-  if (last === undefined || axes.reduce((n, a) => n * a.extent, 1) < leastTiled) return null;
-  const along = accesses.turned(axes.slice(0, -1), last);
-  const columns = cut(last, tileColumns);
-  if (along === undefined || along.extent < farApart || columns === null) return null;
-  const rows = cut(along, tileRows);
-  const whole = axes.filter((a) => a !== along && a !== last);
-  const memo = new Map<Expr, Expr>();
-  const moved = (e: Expr): Expr =>
-    rewrite(e, (x) => (x === last.v ? columns.at : x === along.v ? (rows?.at ?? x) : null), memo);
-  return loops(
-    [
-      ...whole,
-      ...(rows === null ? [] : [rows.outer]),
-      columns.outer,
-      rows?.inner ?? along,
-      columns.inner,
-    ],
-    body.map((a) =>
-      a.kind === "store"
-        ? { ...a, index: moved(a.index), value: moved(a.value) }
-        : { ...a, value: moved(a.value) },
-    ),
-    true,
-  );
-}
-
 // ---- several values of one point ----
 
 /** Nodes of a list of expressions that are worth a local: they belong to several of the expressions, and are evaluated
@@ -326,11 +254,14 @@ export interface Section {
   readonly assign: readonly Assignment[];
 }
 
+const none: readonly Axis[] = [];
+
 /** The sections, in order, at every point of the outer axes, which are independent of each other. */
 export function sectionNest(
   outer: readonly Axis[],
   inner: readonly Axis[],
   sections: readonly Section[],
+  room?: (dtype: DType, length: number) => number,
 ): readonly Stmt[] {
   const accesses = new Accesses();
   for (const { assign } of sections)
@@ -342,9 +273,10 @@ export function sectionNest(
   const keptInner = accesses.merge(inner);
   const to = accesses.rewriter([...outer, ...inner], [...keptOuter, ...keptInner]);
   const isEmpty = inner.some((a) => a.extent === 0);
-  const body = sections.flatMap(({ loop, assign }): readonly Stmt[] => {
-    if (assign.length === 0 || (loop && isEmpty)) return [];
-    const statements = simultaneously(
+  const passes: Pass[] = [];
+  for (const { loop, assign } of sections) {
+    if (assign.length === 0 || (loop && isEmpty)) continue;
+    const body = simultaneously(
       assign.map(
         (a): Assignment =>
           a.kind === "store"
@@ -352,11 +284,26 @@ export function sectionNest(
             : { ...a, value: to.value(a.value) },
       ),
     );
-    return loop ? loops(keptInner, statements, false) : statements;
-  });
+    const before = passes.at(-1);
+    if (loop) passes.push({ axes: keptInner, body });
+    else if (before === undefined || before.axes !== none) passes.push({ axes: none, body });
+    else passes[passes.length - 1] = { axes: none, body: [...before.body, ...body] };
+  }
+  const [only] = passes;
+  const column = keptOuter.at(-1);
+  const row = keptInner.at(-1);
   return (
-    (inner.length === 0 ? tiled(keptOuter, accesses, body as readonly Assignment[]) : null) ??
-    loops(keptOuter, body, true)
+    (only !== undefined && column !== undefined && inner.length === 0
+      ? tiled(keptOuter, accesses.turned(keptOuter.slice(0, -1), column), only.body)
+      : null) ??
+    (room !== undefined && row !== undefined && accesses.turned(keptOuter.slice(-1), row)
+      ? columnNest(keptOuter, keptInner, passes, room)
+      : null) ??
+    loops(
+      keptOuter,
+      passes.flatMap(({ axes, body }) => loops(axes, body, false)),
+      true,
+    )
   );
 }
 

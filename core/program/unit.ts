@@ -1,4 +1,5 @@
 /** The kernel of a unit of fusion: one loop over its points or, with reductions, passes over each of its rows. */
+import type { DType } from "../dtype.ts";
 import { type Atom, isLiteral, type Var } from "../ir/jaxpr.ts";
 import { type Expr, int, KVar, linearIndex, load } from "../kernel/expr.ts";
 import type { ReduceLowering, Stmt } from "../kernel/kernel.ts";
@@ -36,6 +37,8 @@ export interface UnitMemory {
   load(v: Var, at: Expr): Expr;
   /** buffer to which a value is stored, or null where nobody else needs it */
   store(v: Var): number | null;
+  /** a buffer of scratch memory */
+  room(dtype: DType, length: number): number;
   /** a buffer for a value that later passes need again: of one row, or of all of them (its own, if it is stored) */
   keep(
     v: Var,
@@ -205,7 +208,7 @@ class UnitKernel {
       (a) => !this.#reduced[this.#index.indexOf(a.v)],
     );
     return {
-      body: this.#empty() ? [] : sectionNest(outer, inner, sections),
+      body: this.#empty() ? [] : sectionNest(outer, inner, sections, this.#memory.room),
       name: this.#kernelName(),
     };
   }
