@@ -90,6 +90,15 @@ describe("threads", () => {
       const x = big([700, 431]);
       return [x.sum(), x.sum(0), x.sum(1), x.argmax(1), x.std(0), np.cumsum(x, 1)];
     },
+    blocks: () => {
+      const x = big([640, 512]);
+      const f = jit((a: NDArray) => [a.T.add(1), a.sum(0), a.argmax(0), np.var(a, 0)]);
+      return [...f(x), big([4, 256, 320]).max(1)];
+    },
+    "16-bit products": () => {
+      const [x, y] = [big([257, 301]).astype("bfloat16"), big([301, 203], 1).astype("bfloat16")];
+      return [x.matmul(y).astype("float32"), jit((a: NDArray) => a.T.matmul(a))(x)];
+    },
     products: () => {
       const [x, y] = [big([257, 301]), big([301, 203], 1)];
       return [

@@ -30,7 +30,7 @@ type Buffers = readonly {
 const inPlaceOf = (kernel: Kernel): readonly InPlace[] =>
   (kernel.kind === "loops" ? kernel.inPlace : undefined) ?? [];
 
-/** A temporary over which a result is written is computed where the result lies; and what that is written over, too. */
+/** Temporaries over which a result is written, or over which such a temporary is, by the result in whose memory they lie. */
 function homesOf(
   buffers: Buffers,
   steps: readonly Step[],

@@ -5,7 +5,7 @@ import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, type Var } fro
 import { Literal } from "../ndarray.ts";
 import { type Primitive, paramsKey, primitives } from "../primitive.ts";
 
-/** An atom in place of the result, what to compute instead, or null. Operands are there: no two are read apart. */
+/** An atom in place of the result (if it has the same type), an equation in place of this one, or null. */
 type Rewrite = Atom | Partial<Pick<Equation, "primitive" | "inputs" | "params">> | null;
 type Rule = (e: Equation, definition: (a: Atom | undefined) => Equation | undefined) => Rewrite;
 
@@ -17,7 +17,7 @@ const named = (name: string): Primitive => primitives.get(name) as Primitive;
 const operandOf = (inner: Equation | undefined, ...names: readonly string[]): Atom | undefined =>
   inner !== undefined && names.includes(inner.primitive.name) ? inner.inputs[0] : undefined;
 
-/** its operand, if it keeps the type */
+/** f(x) = x where the type is kept */
 const itself: Rule = ({ inputs: [x] }) => x as Atom;
 /** f(f(x)) = f(x) */
 const idempotent: Rule = ({ primitive, inputs: [x] }, definition) =>
