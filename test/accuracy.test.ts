@@ -1,16 +1,57 @@
-/** Accuracy of the elementary functions of float32; `npm run accuracy` looks at a million points. */
-import { expect, it } from "vitest";
-import { cases, samples, ulps, worst } from "./accuracy/functions.ts";
+/** Accuracy of the functions, at a few thousand points; `npm run accuracy` looks at a million. Before that, of the arithmetic that judges. */
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { dd, exact, type Exact, ldexp } from "./accuracy/double-double.ts";
+import { elementary } from "./accuracy/exact-elementary.ts";
+import { cases, isWithin, worst } from "./accuracy/functions.ts";
+import { formats, ulpError } from "./accuracy/ulp.ts";
 
-it("units in the last place", () => {
-  expect(ulps(1, 1)).toBe(0);
-  expect(ulps(1, 1 + 2 ** -23)).toBe(1);
-  expect(ulps(-(2 ** -149), 2 ** -149)).toBe(2);
-  expect(ulps(0, -0)).toBe(Number.POSITIVE_INFINITY);
-  expect(ulps(Number.NaN, 1)).toBe(Number.POSITIVE_INFINITY);
+describe("units in the last place", () => {
+  const { float32, float64 } = formats;
+  const plain = (x: number): Exact => exact(dd(x));
+  it("are those of the exact value", () => {
+    expect(ulpError(1, plain(1), float32)).toBe(0);
+    expect(ulpError(1 + 2 ** -23, plain(1), float32)).toBe(1);
+    expect(ulpError(1, exact(dd(1, 2 ** -54)), float64)).toBe(0.25);
+    expect(ulpError(-(2 ** -149), plain(2 ** -149), float32)).toBe(Number.POSITIVE_INFINITY);
+    expect(ulpError(3 * 2 ** -149, exact(dd(1.25), -148), float32)).toBe(0.5);
+  });
+  it("count zeros, NaN and what overflows", () => {
+    expect(ulpError(0, exact(dd(1.5), -1076), float64)).toBe(0.375);
+    expect(ulpError(-0, plain(2 ** -151), float32)).toBe(Number.POSITIVE_INFINITY);
+    expect(ulpError(0, plain(-0), float32)).toBe(Number.POSITIVE_INFINITY);
+    expect(ulpError(Number.NaN, plain(1), float32)).toBe(Number.POSITIVE_INFINITY);
+    expect(ulpError(Number.NaN, plain(Number.NaN), float32)).toBe(0);
+    expect(ulpError(Number.POSITIVE_INFINITY, plain(2 ** 128), float32)).toBe(0);
+    expect(ulpError(Number.POSITIVE_INFINITY, exact(dd(1), 5000), float64)).toBe(0);
+    expect(ulpError(Number.POSITIVE_INFINITY, plain(2 ** 128 - 2 ** 105), float32)).toBe(2);
+    expect(ulpError(Number.MAX_VALUE, exact(dd(1), 1024), float64)).toBe(1);
+  });
 });
 
-it.each(Object.entries(cases))("%s stays within its bound", (_, c) => {
-  const { ulp, at } = worst(c, samples(20_000));
-  expect(ulp, `at ${at}`).toBeLessThanOrEqual(c.bound);
+/** {function: [[argument, …, hi, lo, exp], …]} */
+const rows = JSON.parse(
+  readFileSync(new URL("./golden/functions_exact.json", import.meta.url), "utf8"),
+) as { readonly [name: string]: readonly (readonly number[])[] };
+const oracles = elementary as { readonly [name: string]: (...x: number[]) => Exact };
+
+it.each(Object.entries(rows))("exact %s is so to 88 bits", (name, points) => {
+  for (const row of points) {
+    const [x, [hi, lo, exp]] = [row.slice(0, -3), row.slice(-3) as [number, number, number]];
+    const y = (oracles[name] as (...x: number[]) => Exact)(...x);
+    const shift = y.exp - exp;
+    const error = Math.abs(ldexp(y.hi, shift) - hi + (ldexp(y.lo, shift) - lo));
+    expect(error, `${name}(${x})`).toBeLessThanOrEqual(2 ** -88 * Math.abs(hi));
+  }
+});
+
+describe.each(["float32", "float64"] as const)("in %s", (dtype) => {
+  it.each(Object.entries(cases))("%s stays within its bound", (name, c) => {
+    const { ulp, at, got } = worst(c, dtype, 4000);
+    const bound = c.bound[dtype];
+    expect(
+      isWithin(ulp, bound),
+      `${name}(${at}) = ${got}, off by ${ulp} units in the last place, not ${bound}`,
+    ).toBe(true);
+  });
 });

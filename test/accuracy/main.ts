@@ -1,22 +1,34 @@
-/** `npm run accuracy -- [SAMPLES]`: the worst error of each elementary function of float32, over 10⁶ points by default. Fails where
- *  one is beyond its bound. */
-import { cases, samples, worst } from "./functions.ts";
+/** `npm run accuracy -- [SAMPLES] [FUNCTION …]`: the worst error of each function in float32 and float64, over 10⁶ points by default, in units
+ *  in the last place of the exact value: a correctly rounded one has at most ½. Fails where a result is further than its bound from the
+ *  correctly rounded value. */
+import { type Case, cases, isWithin, worst } from "./functions.ts";
+import type { FloatName } from "./ulp.ts";
 
-const count = Number(process.argv[2] ?? 1e6);
-if (!Number.isInteger(count) || count < 1) {
+const [first = "1000000", ...rest] = process.argv.slice(2);
+const named = Object.hasOwn(cases, first) ? [first, ...rest] : rest;
+const count = named.length > rest.length ? 1e6 : Number(first);
+const unknown = named.filter((name) => !Object.hasOwn(cases, name));
+if (!Number.isInteger(count) || count < 1 || unknown.length > 0) {
   console.error(
-    `accuracy: the number of samples must be a positive integer; got ${process.argv[2]}`,
+    `accuracy: give a positive number of samples and names of functions; got ${process.argv.slice(2).join(" ")}; the functions are ${Object.keys(cases).join(", ")}`,
   );
   process.exit(2);
 }
-const xs = samples(count);
+const dtypes: readonly FloatName[] = ["float32", "float64"];
+const table = named.length > 0 ? named : Object.keys(cases);
 let failed = false;
-console.log(`function   dtype    worst ulp   bound   at        (${count} points)`);
-for (const [name, c] of Object.entries(cases)) {
-  const { ulp, at } = worst(c, xs);
-  failed ||= ulp > c.bound;
-  console.log(
-    `${name.padEnd(10)} float32  ${String(ulp).padStart(9)}   ${String(c.bound).padStart(5)}   ${at}${ulp > c.bound ? "   beyond its bound" : ""}`,
-  );
+console.log(`function   dtype    worst ulp   bound   at        (${count} points each)`);
+for (const name of table) {
+  const c = cases[name] as Case;
+  for (const dtype of dtypes) {
+    if (process.stderr.isTTY) process.stderr.write(`${name} ${dtype} …\r`);
+    const { ulp, at, got } = worst(c, dtype, count);
+    const bound = c.bound[dtype];
+    const good = isWithin(ulp, bound);
+    failed ||= !good;
+    console.log(
+      `${name.padEnd(10)} ${dtype}  ${ulp.toFixed(3).padStart(9)}   ${String(bound).padStart(5)}   ${name}(${at.join(", ")}) = ${got}${good ? "" : "   beyond its bound"}`,
+    );
+  }
 }
 process.exitCode = failed ? 1 : 0;
