@@ -3,7 +3,10 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { dd, exact, type Exact, ldexp } from "./accuracy/double-double.ts";
 import { elementary } from "./accuracy/exact-elementary.ts";
-import { cases, isWithin, worst } from "./accuracy/functions.ts";
+import { erfFunctions } from "./accuracy/exact-erf.ts";
+import { gammaFunctions } from "./accuracy/exact-gamma.ts";
+import { cases } from "./accuracy/functions.ts";
+import { isWithin, worst } from "./accuracy/measure.ts";
 import { formats, ulpError } from "./accuracy/ulp.ts";
 
 describe("units in the last place", () => {
@@ -33,7 +36,9 @@ describe("units in the last place", () => {
 const rows = JSON.parse(
   readFileSync(new URL("./golden/functions_exact.json", import.meta.url), "utf8"),
 ) as { readonly [name: string]: readonly (readonly number[])[] };
-const oracles = elementary as { readonly [name: string]: (...x: number[]) => Exact };
+const oracles = { ...elementary, ...erfFunctions, ...gammaFunctions } as {
+  readonly [name: string]: (...x: number[]) => Exact;
+};
 
 it.each(Object.entries(rows))("exact %s is so to 88 bits", (name, points) => {
   for (const row of points) {

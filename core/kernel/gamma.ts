@@ -198,15 +198,15 @@ export const lgamma = wide((x) => lgamma64(x as Expr));
 
 // ---- digamma ----
 
-/** ψ(x) for 1 ≤ x ≤ 2 as (x − root)(Y + R(x − 1)), the root in three pieces.
+/** ψ(1 + y) for 0 ≤ y ≤ 1 as (1 + y − root)(Y + R(y)), root − 1 in three pieces.
  *  Maddock 2006, Boost.Math, digamma.hpp. */
-function digammaNearRoot(x: Expr): Expr {
-  const g = [1569415565 / 2 ** 30, 381566830 / 2 ** 60, 9.016312093258695e-20].reduce<Expr>(
+function digammaAboveOne(y: Expr): Expr {
+  const g = [495673741 / 2 ** 30, 381566830 / 2 ** 60, 9.016312093258695e-20].reduce<Expr>(
     (acc, part) => sub(acc, c(part)),
-    x,
+    y,
   );
   const r = ratio(
-    sub(x, one),
+    y,
     [
       0.25479851061131553, -0.3255503118680449, -0.6503185377089651, -0.28919126444774784,
       -0.04525132144873906, -0.002071332116774595,
@@ -218,8 +218,8 @@ function digammaNearRoot(x: Expr): Expr {
   );
   return mul(g, add(c(Math.fround(0.9955816268920898)), r));
 }
-/** ψ(x) for x > 0 */
-function digammaPositive(x: Expr): Expr {
+/** ψ(x) for x ≥ 1 */
+function digammaFromOne(x: Expr): Expr {
   // log x − 1/2x − Σ B₂ₖ/(2k x²ᵏ)
   const z = div(one, square(x));
   const series = mul(
@@ -236,27 +236,32 @@ function digammaPositive(x: Expr): Expr {
     steps = select(more, add(steps, div(one, next)), steps);
     at = select(more, next, at);
   }
-  return cases(
-    [
-      [below(x, 1), sub(digammaNearRoot(add(x, one)), div(one, x))],
-      [atMost(x, 2), digammaNearRoot(x)],
-      [below(x, 10), add(steps, digammaNearRoot(at))],
-    ],
-    large,
-  );
+  return cond(below(x, 10), add(steps, digammaAboveOne(sub(at, one))), large);
+}
+/** π cot πx: for an x nearer to a half than to a whole number as a tangent, whose argument is then exact up to π. */
+function piCotPi(x: Expr): Expr {
+  const f = fromNearest(x);
+  const a = abs(f);
+  const steep = below(a, 0.25);
+  const t = unary("tan", mul(c(Math.PI), select(steep, a, sub(half, a))));
+  const y = mul(c(Math.PI), select(steep, div(one, t), t));
+  return select(below(f, 0), neg(y), y);
 }
 function digamma64(x: Expr): Expr {
-  const angle = mul(c(Math.PI), fromNearest(x));
-  // ψ(x) = ψ(1 − x) − π/tan πx; 1 − x is the argument of one evaluation for both signs
-  const negative = below(x, 0);
-  const positive = digammaPositive(select(negative, sub(one, x), x));
+  const a = abs(x);
+  const inverse = div(one, a);
+  // ψ(a) for a ≥ 1, else ψ(1 + a) = ψ(a) + 1/a: no digit of a is lost
+  const small = below(a, 1);
+  const positive = cond(small, digammaAboveOne(a), digammaFromOne(a));
+  // ψ(x) = ψ(1 − x) − π cot πx, 1 − x = 1 + a
+  const reflected = sub(select(small, positive, add(positive, inverse)), piCotPi(x));
   return cases(
     [
       [and(atMost(x, 0), isInteger(x)), nan],
-      [negative, sub(positive, div(c(Math.PI), unary("tan", angle)))],
+      [below(x, 0), reflected],
       [compare("eq", x, infinity), infinity],
     ],
-    positive,
+    select(small, sub(positive, inverse), positive),
   );
 }
 /** ψ(x) = d/dx log Γ(x); NaN at 0, −1, −2, … */

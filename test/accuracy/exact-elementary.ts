@@ -88,7 +88,7 @@ function log1pNear(f: DD): DD {
   for (let k = 4; k >= 1; k--) sum = mul(add(sum, oddFractions[k] as DD), z);
   return times(mul(plus(sum, 1), s), 2);
 }
-/** log m, 2⁻¹⁰⁰ < m < 2¹⁰⁰, by a step of Newton's method where m is not near 1 */
+/** log m, e⁻⁶⁰⁰ < m < e⁶⁰⁰, by a step of Newton's method where m is not near 1 */
 export function log(m: DD): DD {
   const f = plus(m, -1);
   if (Math.abs(f.hi) <= 2 ** -6) return log1pNear(f);
@@ -110,15 +110,15 @@ export const logOf = (x: number): DD => logExact(plain(x));
 // ---- sine and cosine ----
 
 const grid = 64;
-const sines = table(64, (k) => sinFixed(BigInt(k) << BigInt(bits - 6), bits));
-const cosines = table(64, (k) => cosFixed(BigInt(k) << BigInt(bits - 6), bits));
+const sines = table(102, (k) => sinFixed(BigInt(k) << BigInt(bits - 6), bits));
+const cosines = table(102, (k) => cosFixed(BigInt(k) << BigInt(bits - 6), bits));
 const sineTerms = [-6, 120].map((n) => fraction(1, n));
 const cosineTerms = [-2, 24, -720].map((n) => fraction(1, n));
 export interface SinCos {
   readonly sin: DD;
   readonly cos: DD;
 }
-/** of an angle with |r| < 0.99 */
+/** of an angle with |r| ≤ π/2 */
 export function sinCos(r: DD): SinCos {
   if (r.hi < 0) {
     const { sin, cos } = sinCos(neg(r));

@@ -1,7 +1,8 @@
 /** `npm run accuracy -- [SAMPLES] [FUNCTION …]`: the worst error of each function in float32 and float64, over 10⁶ points by default, in units
  *  in the last place of the exact value: a correctly rounded one has at most ½. Fails where a result is further than its bound from the
  *  correctly rounded value. */
-import { type Case, cases, isWithin, worst } from "./functions.ts";
+import { cases } from "./functions.ts";
+import { type Case, isWithin, worst } from "./measure.ts";
 import type { FloatName } from "./ulp.ts";
 
 const [first = "1000000", ...rest] = process.argv.slice(2);
@@ -17,17 +18,17 @@ if (!Number.isInteger(count) || count < 1 || unknown.length > 0) {
 const dtypes: readonly FloatName[] = ["float32", "float64"];
 const table = named.length > 0 ? named : Object.keys(cases);
 let failed = false;
-console.log(`function   dtype    worst ulp   bound   at        (${count} points each)`);
+console.log(`function   dtype    worst ulp   bound    points   at`);
 for (const name of table) {
   const c = cases[name] as Case;
   for (const dtype of dtypes) {
     if (process.stderr.isTTY) process.stderr.write(`${name} ${dtype} …\r`);
-    const { ulp, at, got } = worst(c, dtype, count);
+    const { count: points, ulp, at, got } = worst(c, dtype, count);
     const bound = c.bound[dtype];
     const good = isWithin(ulp, bound);
     failed ||= !good;
     console.log(
-      `${name.padEnd(10)} ${dtype}  ${ulp.toFixed(3).padStart(9)}   ${String(bound).padStart(5)}   ${name}(${at.join(", ")}) = ${got}${good ? "" : "   beyond its bound"}`,
+      `${name.padEnd(10)} ${dtype}  ${ulp.toFixed(3).padStart(9)}   ${String(bound).padStart(5)}  ${String(points).padStart(8)}   ${name}(${at.join(", ")}) = ${got}${good ? "" : "   beyond its bound"}`,
     );
   }
 }

@@ -136,14 +136,14 @@ export function samples(
   for (let i = 0; i < count; i++) x[i] = first[i] ?? (kinds[i % kinds.length] as Draw)(r, format);
   return [x];
 }
-/** The same for two arguments: all pairs of edges first. */
+/** The same for two arguments: all pairs of what comes first. */
 export function samplePairs(
   count: number,
   dtype: FloatName,
   kinds: readonly DrawPair[],
+  first: readonly number[] = edges(formats[dtype]),
 ): readonly Floats[] {
   const [r, format] = [new Random(), formats[dtype]];
-  const first = edges(format);
   const n = first.length;
   const [x, y] = [new makeArray[dtype](count), new makeArray[dtype](count)];
   for (let i = 0; i < count; i++) {

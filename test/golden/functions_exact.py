@@ -61,6 +61,37 @@ def ratio():
     return tuple(random.choice((-1, 1)) * 2.0 ** random.uniform(-60, 60) for _ in range(2))
 
 
+def lgamma(x):
+    return mp.log(abs(mp.gamma(x))) if abs(x) < 1000 else mp.loggamma(x).real
+
+
+def digamma(x):
+    if x <= 0 and x == mp.floor(x):
+        raise ValueError
+    return mp.digamma(x) if x > 0 else mp.digamma(1 - x) - mp.pi * mp.cot(mp.pi * x)
+
+
+def erfinv(x):
+    if not 0 < abs(x) < 1:
+        raise ValueError
+    if abs(x) < 1e-60:
+        return mp.sqrt(mp.pi) / 2 * x
+    y = mp.erfinv(float(x)) if abs(x) < 0.9 else mp.sign(x) * mp.sqrt(-mp.log(1 - abs(x)))
+    for _ in range(12):
+        f = mp.erf(y) - x if abs(x) < 0.9 else mp.sign(x) * (1 - abs(x) - mp.erfc(abs(y)))
+        u = f * mp.sqrt(mp.pi) / 2 * mp.exp(y * y)
+        y -= u / (1 + y * u)
+    return y
+
+
+def zeta(s, q):
+    if not (s > 1 and q > 0):
+        raise ValueError
+    return mp.zeta(s, q)
+
+
+lgamma_zeros = [float(mp.findroot(lgamma, x)) for x in (-2.457, -2.7477, -3.1436, -3.9552, -4.0393, -5.0083, 1, 2)]
+digamma_zeros = [float(mp.findroot(digamma, x)) for x in (1.46, -0.504, -1.573, -2.6109, -3.635, -9.7026)]
 zeros = around(0)
 functions = {
     "exp": (mp.exp, [bits, zeros, uniform(-745, 710), around(709.78, -708.4, -745.1, 0.0027)]),
@@ -86,6 +117,13 @@ functions = {
     "rsqrt": (lambda x: 1 / mp.sqrt(x), [bits, zeros, uniform(0, 4)]),
     "cbrt": (lambda x: mp.sign(x) * mp.cbrt(abs(x)), [bits, zeros, uniform(0, 4)]),
     "logistic": (lambda x: 1 / (1 + mp.exp(-x)), [bits, zeros, uniform(-50, 50), around(-745, 80, -80)]),
+    "erf": (mp.erf, [zeros, uniform(-6, 6), around(1, -1)]),
+    "erfc": (mp.erfc, [zeros, uniform(-6, 28), around(1, -1, 1.03125, 26.5)]),
+    "erfInv": (erfinv, [zeros, uniform(-1, 1), around(1, -1, 0.8427)]),
+    "lgamma": (lgamma, [lambda: abs(bits()), zeros, uniform(-30, 30), around(*lgamma_zeros), around(24, -7)]),
+    "digamma": (digamma, [lambda: abs(bits()), zeros, uniform(-30, 30), around(*digamma_zeros), around(24, -7)]),
+    "zeta": (zeta, [lambda: (random.uniform(1, 20), random.uniform(0, 30)), lambda: (1 + abs(zeros()), 2.0 ** random.uniform(-30, 30))]),
+    "polygamma": (lambda m, x: mp.polygamma(int(m), x), [lambda: (random.randrange(1, 12), random.uniform(0, 30))]),
     "pow": (lambda x, y: mp.mpf(x) ** y, [lambda: (abs(bits()), bits()), power, power_near_one]),
     "atan2": (mp.atan2, [lambda: (bits(), bits()), ratio]),
 }
