@@ -1,12 +1,16 @@
 /** Accuracy of the functions, at a few thousand points; `npm run accuracy` looks at a million. Before that, of the arithmetic that judges. */
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { dd, exact, type Exact, ldexp } from "./accuracy/double-double.ts";
+import { np, type NDArray } from "../index.ts";
+import { dd, exact, type Exact, exponentOf, ldexp } from "./accuracy/double-double.ts";
 import { elementary } from "./accuracy/exact-elementary.ts";
 import { erfFunctions } from "./accuracy/exact-erf.ts";
 import { gammaFunctions } from "./accuracy/exact-gamma.ts";
 import { cases } from "./accuracy/functions.ts";
-import { isWithin, worst } from "./accuracy/measure.ts";
+import { lgammaZeros } from "./accuracy/gamma-zeros.ts";
+import { type Case, isWithin, worst } from "./accuracy/measure.ts";
+import { Random } from "./accuracy/random.ts";
+import { anyBits, type Floats, hardAngles, near, samples } from "./accuracy/samples.ts";
 import { formats, ulpError } from "./accuracy/ulp.ts";
 
 describe("units in the last place", () => {
@@ -29,6 +33,33 @@ describe("units in the last place", () => {
     expect(ulpError(Number.POSITIVE_INFINITY, exact(dd(1), 5000), float64)).toBe(0);
     expect(ulpError(Number.POSITIVE_INFINITY, plain(2 ** 128 - 2 ** 105), float32)).toBe(2);
     expect(ulpError(Number.MAX_VALUE, exact(dd(1), 1024), float64)).toBe(1);
+  });
+});
+
+describe("samples", () => {
+  it("reach the float64 that is closest to a multiple of π/2, and keep to the format", () => {
+    const r = new Random();
+    const drawn = Array.from({ length: 30_000 }, () => Math.abs(hardAngles(r, formats.float64)));
+    expect(drawn).toContain(6381956970095103 * 2 ** 797);
+    const narrow = Array.from({ length: 1000 }, () => hardAngles(r, formats.float32));
+    expect(narrow.map(Math.fround)).toEqual(narrow);
+  });
+  it("have every exponent and the zeros", () => {
+    const [x] = samples(40_000, "float64", [anyBits, near(...lgammaZeros())]);
+    const exponents = new Set(
+      [...(x as Floats)].filter((v) => v !== 0 && Number.isFinite(v)).map(exponentOf),
+    );
+    expect(exponents.size).toBeGreaterThan(2046);
+    expect(x).toContain(-2.4570247382208006);
+  });
+  it("find what is wrong", () => {
+    const exp = cases["exp"] as Case;
+    const wrong = (factor: number): Case => ({
+      ...exp,
+      f: (x) => np.multiply(np.exp(x as NDArray), factor),
+    });
+    expect(worst(wrong(1 - 2 ** -20), "float32", 2000).ulp).toBeGreaterThan(7);
+    expect(worst(wrong(1 - 2 ** -49), "float64", 2000).ulp).toBeGreaterThan(7);
   });
 });
 

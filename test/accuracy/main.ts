@@ -18,6 +18,9 @@ if (!Number.isInteger(count) || count < 1 || unknown.length > 0) {
 const dtypes: readonly FloatName[] = ["float32", "float64"];
 const table = named.length > 0 ? named : Object.keys(cases);
 let failed = false;
+console.log(
+  "Units in the last place of the exact value. A bound counts from the correctly rounded value: half a unit more from the exact one.\n",
+);
 console.log(`function   dtype    worst ulp   bound    points   at`);
 for (const name of table) {
   const c = cases[name] as Case;
