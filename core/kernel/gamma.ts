@@ -238,13 +238,29 @@ function digammaFromOne(x: Expr): Expr {
   }
   return cond(below(x, 10), add(steps, digammaAboveOne(sub(at, one))), large);
 }
-/** π cot πx: for an x nearer to a half than to a whole number as a tangent, whose argument is then exact up to π. */
+/** π cot πx. With u the distance from the nearest whole number, g(u²) = πu cot πu (Chebyshev series to 2⁻⁵⁹ for u ≤ ¼) gives it as g/u;
+ *  with the distance from the nearest half as π tan πu = π²u/g. Both distances are exact. */
 function piCotPi(x: Expr): Expr {
   const f = fromNearest(x);
   const a = abs(f);
   const steep = below(a, 0.25);
-  const t = unary("tan", mul(c(Math.PI), select(steep, a, sub(half, a))));
-  const y = mul(c(Math.PI), select(steep, div(one, t), t));
+  const u = select(steep, a, sub(half, a));
+  const z = square(u);
+  const g = sub(
+    one,
+    mul(
+      z,
+      polynomial(
+        z,
+        [
+          3.289868133696453, 2.164646467422292, 2.03468612396084, 2.008154714041266,
+          2.0019889799437163, 2.0005022743772565, 1.9997590854471101, 2.0080732280868983,
+          1.8937276859767056, 2.7545039873927943,
+        ],
+      ),
+    ),
+  );
+  const y = div(select(steep, g, mul(c(Math.PI ** 2), u)), select(steep, u, g));
   return select(below(f, 0), neg(y), y);
 }
 function digamma64(x: Expr): Expr {
