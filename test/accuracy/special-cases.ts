@@ -40,7 +40,8 @@ const positive: readonly Draw[] = [
 ];
 
 // Between the poles of Γ, lgamma and digamma are differences of two terms (Euler's reflection formula), and have zeros that are
-// no float64: there float64 is judged by the larger term.
+// no float64: there float64 is judged by the larger term, which for lgamma is at least 1. By units of the value itself 1.2 % of lgamma's
+// arguments in [−30, 0], a quarter of those in [−3, −2], and 4.4 % of digamma's are off by more than 4.
 export const specialCases: { readonly [name: string]: Case } = {
   erf: unary(lax.erf, erfFunctions.erf, null, () => erfKinds),
   erfc: unary(lax.erfc, erfFunctions.erfc, null, () => erfcKinds),
