@@ -21,7 +21,11 @@ export type UnaryOp =
   | "popcount"
   | "clz"
   | "isFinite" // gives bool
+  | WordOp
   | Intrinsic;
+
+/** The upper and the lower 32 bits of a float64, as int32. */
+export type WordOp = "highWord" | "lowWord";
 
 /** Elementary functions of a float that each backend supplies, correctly rounded to within an ulp or so
  *  (float32 and narrower are computed in double and rounded once). */
@@ -63,7 +67,8 @@ export type BinaryOp =
   | "shr" // arithmetic for signed dtypes; a long shift gives the sign
   | "shrl" // logical
   | "mulhi" // upper half of the full product
-  | "nextafter";
+  | "nextafter"
+  | "joinWords"; // of the int32 x and y: the float64 whose upper 32 bits are x, the lower ones y
 
 /** (x, y) ↦ bool; false on NaN, except `ne`. */
 export type CompareOp = "eq" | "ne" | "lt" | "le" | "gt" | "ge";
@@ -132,16 +137,17 @@ export const int = (value: number): Expr => lit(value, "int32");
 export const isLit = (e: Expr, value?: number): e is Expr & { kind: "lit" } =>
   e.kind === "lit" && (value === undefined || e.value === value);
 
+export const isWordOp = (op: UnaryOp): op is WordOp => op === "highWord" || op === "lowWord";
 export const unary = (op: UnaryOp, x: Expr): Expr => ({
   kind: "unary",
-  dtype: op === "isFinite" ? "bool" : x.dtype,
+  dtype: op === "isFinite" ? "bool" : isWordOp(op) ? "int32" : x.dtype,
   op,
   x,
 });
 
 export function binary(op: BinaryOp, x: Expr, y: Expr): Expr {
   if (x.dtype !== y.dtype) throw new Error(`kernel ${op}: ${x.dtype} against ${y.dtype}`);
-  return { kind: "binary", dtype: x.dtype, op, x, y };
+  return { kind: "binary", dtype: op === "joinWords" ? "float64" : x.dtype, op, x, y };
 }
 
 export function add(x: Expr, y: Expr): Expr {

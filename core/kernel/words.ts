@@ -14,15 +14,13 @@ import {
   isLit,
   lit,
   mul,
-  neg,
   or,
   select,
-  sub,
   unary,
+  type WordOp,
 } from "./expr.ts";
 
 export const word = (value: number): Expr => lit(value >>> 0, "uint32");
-const double = (value: number): Expr => lit(value, "float64");
 const masked = (x: Expr, mask: number): Expr => binary("and", x, word(mask));
 export const shiftUp = (x: Expr, bits: number): Expr =>
   bits === 0 ? x : binary("shl", x, word(bits));
@@ -84,63 +82,15 @@ export function fromWords(words: readonly Expr[], d: DType): Expr {
   }
 }
 
-/** x = ±m·2ᵉ with 1 ≤ m < 2: the exponent is found by halving, every step being exact. */
 function wordsOfDouble(x: Expr): readonly [Expr, Expr] {
-  const a = unary("abs", x);
-  const small = compare("lt", a, double(1));
-  let m = select(small, mul(a, double(2 ** 1022)), a);
-  let exponent = select(small, word(1), word(1023));
-  for (let p = 512; p >= 1; p /= 2) {
-    const large = compare("ge", m, double(2 ** p));
-    m = select(large, mul(m, double(2 ** -p)), m);
-    exponent = select(large, add(exponent, word(p)), exponent);
-  }
-  const subnormal = compare("lt", a, double(2 ** -1022));
-  const fraction = select(
-    subnormal,
-    mul(mul(a, double(2 ** 537)), double(2 ** 537)),
-    mul(sub(m, double(1)), double(2 ** 52)),
-  );
-  const upper = unary("floor", mul(fraction, double(2 ** -32)));
-  const lower = sub(fraction, mul(upper, double(2 ** 32)));
-  const finite = unary("isFinite", x);
-  const field = shiftUp(select(subnormal, word(0), exponent), 20);
-  const special = select(compare("ne", x, x), word(0x7ff80000), word(0x7ff00000));
-  // 1/−0 = −∞ tells the zeros apart
-  const zero = double(0);
-  const negative = or(compare("lt", x, zero), compare("lt", binary("div", double(1), x), zero));
-  const high = select(finite, or(field, cast(upper, "uint32")), special);
-  return [
-    select(finite, cast(lower, "uint32"), word(0)),
-    or(high, select(negative, word(0x80000000), word(0))),
-  ];
+  const nan = compare("ne", x, x);
+  const bits = (op: WordOp, ofNaN: number): Expr =>
+    select(nan, word(ofNaN), bitcast(unary(op, x), "uint32"));
+  return [bits("lowWord", 0), bits("highWord", 0x7ff80000)];
 }
-
-/** (2⁵² + fraction)·2^(exponent − 1075), by the binary digits of the exponent. */
 function doubleOfWords(low: Expr, high: Expr): Expr {
-  const exponent = masked(shiftDown(high, 20), 0x7ff);
-  const subnormal = compare("eq", exponent, word(0));
-  const fraction = add(
-    mul(cast(masked(high, 0xfffff), "float64"), double(2 ** 32)),
-    cast(low, "float64"),
-  );
-  const significand = select(subnormal, fraction, add(fraction, double(2 ** 52)));
-  let value = mul(significand, double(2 ** -1074));
-  const steps = select(subnormal, word(0), sub(exponent, word(1)));
-  for (let k = 0; k <= 10; k++) {
-    const scaled =
-      k === 10
-        ? mul(mul(value, double(2 ** 512)), double(2 ** 512))
-        : mul(value, double(2 ** (2 ** k)));
-    value = select(compare("ne", masked(steps, 1 << k), word(0)), scaled, value);
-  }
-  const special = select(
-    compare("eq", fraction, double(0)),
-    double(Number.POSITIVE_INFINITY),
-    double(Number.NaN),
-  );
-  const magnitude = select(compare("eq", exponent, word(0x7ff)), special, value);
-  return select(compare("ge", high, word(0x80000000)), neg(magnitude), magnitude);
+  const value = binary("joinWords", bitcast(high, "int32"), bitcast(low, "int32"));
+  return select(compare("ne", value, value), lit(Number.NaN, "float64"), value);
 }
 
 /** `x` rounded to the nearest value with `mantissaBits` explicit significand bits (ties to even) and `exponentBits`

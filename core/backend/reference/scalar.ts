@@ -13,7 +13,7 @@ import {
   type PackedArray,
   wrapInteger,
 } from "../../dtype.ts";
-import type { BinaryOp, CompareOp, UnaryOp } from "../../kernel/expr.ts";
+import { type BinaryOp, type CompareOp, isWordOp, type UnaryOp } from "../../kernel/expr.ts";
 
 export type Unary = (x: number) => number;
 export type Binary = (x: number, y: number) => number;
@@ -100,7 +100,24 @@ const exactOnFloat: { readonly [op in UnaryOp]?: Unary } = {
   isFinite: (x) => (Number.isFinite(x) ? 1 : 0),
 };
 
+const float64 = new Float64Array(1);
+const float64Bits = new BigInt64Array(float64.buffer);
+/** little-endian, as all of a backend's memory is */
+const float64Words = new Int32Array(float64.buffer);
+const wordOf =
+  (k: 0 | 1): Unary =>
+  (x) => {
+    float64[0] = x;
+    return float64Words[k] as number;
+  };
+function joinWords(high: number, low: number): number {
+  float64Words[1] = high;
+  float64Words[0] = low;
+  return float64[0] as number;
+}
+
 export function unaryOf(op: UnaryOp, d: DType): Unary {
+  if (isWordOp(op)) return wordOf(op === "highWord" ? 1 : 0);
   if (isFloat(d)) {
     const exact = exactOnFloat[op];
     if (exact !== undefined) return exact;
@@ -150,8 +167,6 @@ function integerPower(x: number, y: number): number {
   return result;
 }
 
-const float64 = new Float64Array(1);
-const float64Bits = new BigInt64Array(float64.buffer);
 const float32 = new Float32Array(1);
 const float32Bits = new Int32Array(float32.buffer);
 
@@ -244,6 +259,7 @@ function integerBinary(op: BinaryOp, d: DType): Binary {
 }
 
 export function binaryOf(op: BinaryOp, d: DType): Binary {
+  if (op === "joinWords") return joinWords;
   if (isFloat(d)) {
     if (op === "nextafter") return nextafterOf(d);
     const f = floatBinary[op] ?? undefinedFor(op, d);

@@ -15,6 +15,8 @@ const vectorUnary: ReadonlySet<UnaryOp> = new Set([
   "sqrt",
   "popcount",
   "isFinite",
+  "highWord",
+  "lowWord",
 ]);
 
 /** True for an operation without a vector form: it is applied to one lane after the other. */

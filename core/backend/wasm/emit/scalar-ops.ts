@@ -148,6 +148,14 @@ export class ScalarOps {
         x();
         this.#frame.call(`finite_${type}`);
         return;
+      case "highWord":
+        x();
+        code.op(0xbd, 0x42, 32, 0x88, 0xa7);
+        return;
+      case "lowWord":
+        x();
+        code.op(0xbd, 0xa7);
+        return;
       default:
         x();
         if (type === "f32") code.op(0xbb);
@@ -237,6 +245,12 @@ export class ScalarOps {
         helper(
           half(d) ? (d === "float16" ? "nextafter_f16" : "nextafter_bf16") : `nextafter_${type}`,
         );
+        return;
+      case "joinWords":
+        x();
+        code.op(0xad, 0x42, 32, 0x86);
+        y();
+        code.op(0xad, 0x84, 0xbf);
         return;
       case "pow":
       case "atan2":

@@ -142,6 +142,8 @@ export const positions = {
   even: bytesOf(4, [0, 2, 4, 6]),
   /** elements 0, 2, 4, 6 where the second vector begins with element 3 */
   everySecond: bytesOf(4, [0, 2, 5, 7]),
+  /** lanes of two vectors in turn, from the lower and from the upper halves */
+  turns: [bytesOf(4, [0, 4, 1, 5]), bytesOf(4, [2, 6, 3, 7])],
   reverse32: bytesOf(4, [3, 2, 1, 0]),
   reverse64: bytesOf(8, [1, 0]),
   /** lanes one down, the lowest of the second vector above them */

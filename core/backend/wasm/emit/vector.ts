@@ -3,7 +3,7 @@
  *  A block of four values is one register, of float64 two (*parts* 0 and 1). A bool is a mask in one register or, beside
  *  float64, in two (parts 2 and 3, *wide*); each is made from the other when it is asked for. */
 import { dtypes } from "../../../dtype.ts";
-import { type Expr, operands } from "../../../kernel/expr.ts";
+import { type Expr, isWordOp, operands } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import { Constants } from "./constants.ts";
 import type { Frame } from "./frame.ts";
@@ -165,16 +165,32 @@ export class VectorExpressions {
           ];
         if (e.x.dtype === "bool") return [[e.x, e.dtype === "float64" ? wide + part : 0]];
         return [[e.x, partsOf(e.x.dtype) === 2 ? part - wide : 0]];
-      case "compare":
       case "unary":
+        if (isWordOp(e.op))
+          return [
+            [e.x, 0],
+            [e.x, 1],
+          ];
+        return this.#alike(e, part);
       case "binary":
+        if (e.op === "joinWords")
+          return [
+            [e.x, 0],
+            [e.y, 0],
+          ];
+        return this.#alike(e, part);
+      case "compare":
       case "bitcast":
-        return operands(e).map(
-          (x) => [x, x.dtype === "float64" && e.dtype === "bool" ? part - wide : part] as const,
-        );
+        return this.#alike(e, part);
       default:
         return [];
     }
+  }
+  /** The same part of each operand, but for a wide mask. */
+  #alike(e: Expr, part: number): readonly (readonly [Expr, number])[] {
+    return operands(e).map(
+      (x) => [x, x.dtype === "float64" && e.dtype === "bool" ? part - wide : part] as const,
+    );
   }
 
   // ---- values ----
@@ -268,11 +284,19 @@ export class VectorExpressions {
         return;
       case "unary":
         if (isPerLane(e)) this.#eachLane(e, block, part);
-        else ops.unary(e.op, e.x.dtype, of(e.x));
+        else if (isWordOp(e.op)) {
+          this.value(e.x, block, 0);
+          this.value(e.x, block, 1);
+          code.shuffle(e.op === "highWord" ? positions.odd : positions.even);
+        } else ops.unary(e.op, e.x.dtype, of(e.x));
         return;
       case "binary":
         if (isPerLane(e)) this.#eachLane(e, block, part);
-        else {
+        else if (e.op === "joinWords") {
+          this.value(e.y, block, 0);
+          this.value(e.x, block, 0);
+          code.shuffle(positions.turns[part] as readonly number[]);
+        } else {
           // a number is the second operand of min and max
           const swap = e.x.kind === "lit" && (e.op === "min" || e.op === "max");
           const [x, y] = swap ? [e.y, e.x] : [e.x, e.y];
