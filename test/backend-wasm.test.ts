@@ -541,9 +541,9 @@ describe("kernels", () => {
     expect(runKernel(backend, k, [[100]])[0]).toEqual([55, 89]);
   });
 
-  it("round elementary functions of other dtypes than float32 once, from double", () => {
+  it("round elementary functions of 16-bit floats as if once", () => {
     const xs = times(500, (i) => (i - 250) / 17);
-    for (const d of ["float16", "bfloat16", "float64"] as const) {
+    for (const d of ["float16", "bfloat16"] as const) {
       const held = [...unpack(bytesOf(pack(xs, d)), d)];
       const k = elementwise("tanh", [d], d, xs.length, (x) => K.unary("tanh", x as Expr));
       expect(runKernel(backend, k, [xs])[0]).toEqual(held.map((x) => castNumber(Math.tanh(x), d)));

@@ -27,8 +27,8 @@ export type UnaryOp =
 /** The upper and the lower 32 bits of a float64, as int32. */
 export type WordOp = "highWord" | "lowWord";
 
-/** Elementary functions of a float that each backend supplies, correctly rounded to within an ulp or so
- *  (float32 and narrower are computed in double and rounded once). */
+/** Elementary functions of a float, which elementary.ts writes out before a backend sees them. What remains are the sine, cosine
+ *  and tangent of large float64 angles: backends take them from the host. */
 export type Intrinsic =
   | "exp"
   | "exp2"
@@ -58,8 +58,9 @@ export type BinaryOp =
   | "rem" // sign of the dividend, as C's fmod; integer x rem 0 = x
   | "min" // NaN if either is NaN; min(−0, +0) = −0
   | "max"
-  | "pow" // IEEE pow: pow(x, 0) = 1, pow(1, y) = 1
-  | "atan2"
+  | "pow" // IEEE pow: pow(x, 0) = 1, pow(1, y) = 1; of floats written out in elementary.ts
+  | "hostPow" // the host's x ** y of float64
+  | "atan2" // written out in elementary.ts
   | "and"
   | "or"
   | "xor"

@@ -285,7 +285,8 @@ export const digamma = wide((x) => digamma64(x as Expr));
 
 // ---- Hurwitz zeta, polygamma ----
 
-const power = (x: Expr, y: Expr): Expr => binary("pow", x, y);
+/** There are so many powers here that they would be too much code, written out. */
+const power = (x: Expr, y: Expr): Expr => binary("hostPow", x, y);
 
 /** B₂ⱼ/(2j)!, j = 1, 2, … */
 const eulerMaclaurin = [

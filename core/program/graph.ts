@@ -62,7 +62,7 @@ function weigh(roots: readonly Expr[]): number {
     sum +=
       e.kind === "unary" && intrinsics.has(e.op)
         ? 12
-        : e.kind === "binary" && (e.op === "pow" || e.op === "atan2")
+        : e.kind === "binary" && (e.op === "pow" || e.op === "hostPow" || e.op === "atan2")
           ? 24
           : e.kind === "binary" && (e.op === "div" || e.op === "rem")
             ? 3

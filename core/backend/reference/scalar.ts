@@ -67,25 +67,11 @@ function popcount(x: number): number {
   return n;
 }
 
-const elementary: { readonly [op in UnaryOp]?: Unary } = {
-  exp: Math.exp,
-  exp2: (x) => 2 ** x,
-  log: Math.log,
-  log1p: Math.log1p,
-  expm1: Math.expm1,
+const rounded: { readonly [op in UnaryOp]?: Unary } = {
+  sqrt: Math.sqrt,
   sin: Math.sin,
   cos: Math.cos,
   tan: Math.tan,
-  asin: Math.asin,
-  acos: Math.acos,
-  atan: Math.atan,
-  sinh: Math.sinh,
-  cosh: Math.cosh,
-  tanh: Math.tanh,
-  asinh: Math.asinh,
-  acosh: Math.acosh,
-  atanh: Math.atanh,
-  cbrt: Math.cbrt,
 };
 
 /** Operations whose result on a float of any width needs no rounding. */
@@ -121,8 +107,7 @@ export function unaryOf(op: UnaryOp, d: DType): Unary {
   if (isFloat(d)) {
     const exact = exactOnFloat[op];
     if (exact !== undefined) return exact;
-    const f = op === "sqrt" ? Math.sqrt : elementary[op];
-    if (f === undefined) return undefinedFor(op, d);
+    const f = rounded[op] ?? undefinedFor(op, d);
     const round = rounder(d);
     return (x) => round(f(x));
   }
@@ -148,12 +133,6 @@ export function unaryOf(op: UnaryOp, d: DType): Unary {
 }
 
 // ---- binary ----
-
-/** JavaScript's power is IEEE's except that it has NaN for pow(1, NaN) and pow(±1, ±∞). */
-function power(x: number, y: number): number {
-  if (x === 1 || (x === -1 && (y === Infinity || y === -Infinity))) return 1;
-  return x ** y;
-}
 
 /** xʸ modulo 2^bits; a negative y gives the reciprocal truncated to an integer. */
 function integerPower(x: number, y: number): number {
@@ -203,8 +182,7 @@ const floatBinary: { readonly [op in BinaryOp]?: Binary } = {
   rem: (x, y) => x % y,
   min: Math.min,
   max: Math.max,
-  pow: power,
-  atan2: Math.atan2,
+  hostPow: (x, y) => x ** y,
 };
 
 const boolBinary: { readonly [op in BinaryOp]?: Binary } = {

@@ -1,33 +1,16 @@
 /** Functions that kernels share: integer division, 16-bit floats, fmod and the like; put into a module when
- *  a kernel asks for them. The elementary functions are imported from the host's `Math`. */
+ *  a kernel asks for them. A few functions are imported from the host's `Math`. */
 import { Code, type Module, type ValType } from "./encoder.ts";
 
 /** Host functions by name: float64 to float64. */
 export const hostMath: { readonly [name: string]: (x: number, y: number) => number } = {
-  exp: Math.exp,
-  exp2: (x) => 2 ** x,
-  log: Math.log,
-  log1p: Math.log1p,
-  expm1: Math.expm1,
   sin: Math.sin,
   cos: Math.cos,
   tan: Math.tan,
-  asin: Math.asin,
-  acos: Math.acos,
-  atan: Math.atan,
-  sinh: Math.sinh,
-  cosh: Math.cosh,
-  tanh: Math.tanh,
-  asinh: Math.asinh,
-  acosh: Math.acosh,
-  atanh: Math.atanh,
-  cbrt: Math.cbrt,
-  // IEEE pow: JavaScript gives NaN for 1^NaN and (±1)^±∞
-  pow: (x, y) => (x === 1 || (x === -1 && Math.abs(y) === Number.POSITIVE_INFINITY) ? 1 : x ** y),
-  atan2: Math.atan2,
+  hostPow: (x, y) => x ** y,
   fmod: (x, y) => x % y,
 };
-const binaryMath = new Set(["pow", "atan2", "fmod"]);
+const binaryMath = new Set(["hostPow", "fmod"]);
 
 const i32 = {
   lt_s: 0x48,

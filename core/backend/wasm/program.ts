@@ -25,7 +25,7 @@ function intrinsicsOf(kernel: LoopKernel, into: Set<string>): void {
     seen.add(e);
     if (e.kind === "unary" && Object.hasOwn(hostMath, e.op)) into.add(e.op);
     if (e.kind === "binary") {
-      if ((e.op === "pow" || e.op === "atan2") && isFloat(e.dtype)) into.add(e.op);
+      if (e.op === "hostPow") into.add(e.op);
       if (e.op === "rem" && isFloat(e.dtype)) into.add("fmod");
     }
     operands(e).forEach(visit);

@@ -40,6 +40,7 @@ function nodeWork(e: Expr): number {
     case "binary":
       switch (e.op) {
         case "pow":
+        case "hostPow":
         case "atan2":
           return 16;
         case "rem":

@@ -22,31 +22,33 @@ import {
   withSign,
 } from "./arithmetic.ts";
 
-/** eʳ − 1 for |r| ≤ ½ log 2. float32: r + r²·p(r), p minimax of degree 4, to a relative 2⁻²⁶. float64: r + rc/(2 − c) with
+/** eʳ − 1 − r for |r| ≤ ½ log 2. float32: r²·p(r), p minimax of degree 4, to 2⁻²⁶ of eʳ − 1. float64: rc/(2 − c) with
  *  c = r − r²·p(r²).
  *  @source Sun Microsystems (1993), FreeBSD msun, e_exp.c, for float64 */
-export function expm1Near(r: Expr): Expr {
+function expTail(r: Expr): Expr {
   const z = mul(r, r);
   if (r.dtype === "float32") {
     const p = [
       0.5, 0.16666541993618011, 0.04166627675294876, 0.008366777561604977, 0.001394677790813148,
     ];
-    return add(mul(z, pairwise(r, z, p)), r);
+    return mul(z, pairwise(r, z, p));
   }
-  const c = sub(
-    r,
-    mul(
-      z,
-      inSquares(
-        z,
-        [
-          0.16666666666666602, -0.0027777777777015593, 6.613756321437934e-5, -1.6533902205465252e-6,
-          4.1381367970572385e-8,
-        ],
-      ),
-    ),
-  );
-  return add(div(mul(r, c), sub(like(r, 2), c)), r);
+  const p = [
+    0.16666666666666602, -0.0027777777777015593, 6.613756321437934e-5, -1.6533902205465252e-6,
+    4.1381367970572385e-8,
+  ];
+  const c = sub(r, mul(z, inSquares(z, p)));
+  return div(mul(r, c), sub(like(r, 2), c));
+}
+/** eʳ − 1 */
+const expm1Near = (r: Expr): Expr => add(expTail(r), r);
+/** e^(r + c) for a small c; of float64, what 1 + r rounds off is added to the tail */
+export function expNear(r: Expr, c: Expr | null = null): Expr {
+  const one = like(r, 1);
+  if (r.dtype === "float32") return add(expm1Near(r), one);
+  const s = add(one, r);
+  const lost = add(sub(one, s), r);
+  return add(s, add(expTail(r), c === null ? lost : add(lost, c)));
 }
 /** e·2ⁿ, 2ⁿ in two factors, so that results below the normal range are rounded once */
 export function scaled(e: Expr, low: Expr): Expr {
@@ -69,13 +71,13 @@ export function exp(x: Expr): Expr {
   const [high, low] = largest[realOf(x)];
   const a = atLeast(atMost(x, high), low);
   const { n, low: whole } = rounded(mul(a, like(a, Math.LOG2E)));
-  return scaled(add(expm1Near(rest(a, n)), like(a, 1)), whole);
+  return scaled(expNear(rest(a, n)), whole);
 }
 export function exp2(x: Expr): Expr {
   const [high, low] = largest[realOf(x)];
   const a = atLeast(atMost(x, high * 1.5), low * 1.5);
   const { n, low: whole } = rounded(a);
-  return scaled(add(expm1Near(mul(sub(a, n), like(a, Math.LN2))), like(a, 1)), whole);
+  return scaled(expNear(mul(sub(a, n), like(a, Math.LN2))), whole);
 }
 
 /** (2ⁿ·(eʳ − 1) + (2ⁿ − 1))/4: without overflow where eˣ is a little beyond the largest number */

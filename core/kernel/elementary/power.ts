@@ -29,7 +29,7 @@ import {
   upperBits,
   withSign,
 } from "./arithmetic.ts";
-import { exp, expm1Near, scaled } from "./exponential.ts";
+import { exp, expNear, scaled } from "./exponential.ts";
 import { log, split } from "./logarithm.ts";
 
 const d = "float64";
@@ -99,8 +99,7 @@ function exactly(a: Expr, y: Expr): Expr {
   const w = mul(part, like(a, ln2High));
   const z = add(w, v);
   const lost = sub(v, sub(z, w));
-  const e = add(like(a, 1), add(expm1Near(z), add(lost, mul(z, lost))));
-  return scaled(e, whole);
+  return scaled(expNear(z, add(lost, mul(z, lost))), whole);
 }
 /** e^(y·log a), to the precision of float32 */
 const roughly = (a: Expr, y: Expr): Expr => exp(mul(y, log(a)));

@@ -14,6 +14,8 @@ const laneCost = 1.75;
 const wholeCost = 1.25;
 /** a branch that is mispredicted now and then */
 const branchCost = 10;
+/** how often a side is taken that calls the host, which the other is there to avoid */
+const rarely = 1 / 16;
 
 /** Cost of statements, inner loops by `loop`; where `lanes` is given, of a block. */
 export function cost(
@@ -31,11 +33,14 @@ export function cost(
     if (e.kind === "load") sum += share * access(e.buffer, e.index, e.dtype, "load");
     else if (e.kind === "cond") {
       const branches = lanes === null || lanes.uniform(e.test);
-      sum += share * (branches ? branchCost : node(e, lanes));
+      const calls = [e.yes, e.no].map(hasCall);
+      const rare = calls[0] !== calls[1];
+      sum += share * (branches && !rare ? branchCost : node(e, lanes));
       visit(e.test, share);
-      // lanes that differ need both sides
-      visit(e.yes, branches ? share / 2 : share);
-      visit(e.no, branches ? share / 2 : share);
+      [e.yes, e.no].forEach((side, i) => {
+        // lanes that differ need both sides
+        visit(side, share * (rare ? (calls[i] ? rarely : 1) : branches ? 1 / 2 : 1));
+      });
     } else {
       sum += share * node(e, lanes);
       for (const x of operands(e)) visit(x, share);
@@ -112,9 +117,16 @@ function scalarNode(e: Expr): number {
 const isDivision = (e: Expr): boolean =>
   (e.kind === "binary" && (e.op === "div" || e.op === "rem")) ||
   (e.kind === "unary" && e.op === "sqrt");
+const calling = new WeakMap<Expr, boolean>();
+function hasCall(e: Expr): boolean {
+  let known = calling.get(e);
+  if (known === undefined) {
+    known = isCall(e) || operands(e).some(hasCall);
+    calling.set(e, known);
+  }
+  return known;
+}
 /** True for what the host computes. */
 const isCall = (e: Expr): boolean =>
   (e.kind === "unary" && isPerLane(e) && e.op !== "clz") ||
-  (e.kind === "binary" &&
-    valType(e.dtype) !== "i32" &&
-    (e.op === "pow" || e.op === "atan2" || e.op === "rem"));
+  (e.kind === "binary" && valType(e.dtype) !== "i32" && (e.op === "hostPow" || e.op === "rem"));

@@ -27,7 +27,7 @@ export function isPerLane(e: Expr): boolean {
     case "binary":
       switch (e.op) {
         case "pow":
-        case "atan2":
+        case "hostPow":
         case "nextafter":
           return true;
         case "rem":

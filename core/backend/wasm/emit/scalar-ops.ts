@@ -157,10 +157,9 @@ export class ScalarOps {
         code.op(0xbd, 0xa7);
         return;
       default:
+        // of float64
         x();
-        if (type === "f32") code.op(0xbb);
         code.call(this.#frame.library.math(op));
-        this.#narrow(d);
     }
   }
 
@@ -253,19 +252,16 @@ export class ScalarOps {
         code.op(0xad, 0x84, 0xbf);
         return;
       case "pow":
-      case "atan2":
-        if (type === "i32") {
-          helper(`pow_${sign}`);
-          this.#wrap(d);
-          return;
-        }
-        x();
-        if (type === "f32") code.op(0xbb);
-        y();
-        if (type === "f32") code.op(0xbb);
-        code.call(this.#frame.library.math(op));
-        this.#narrow(d);
+        helper(`pow_${sign}`);
+        this.#wrap(d);
         return;
+      case "hostPow":
+        x();
+        y();
+        code.call(this.#frame.library.math(op));
+        return;
+      default:
+        throw new Error(`wasm: no instructions for ${op}`);
     }
   }
 
