@@ -8,7 +8,6 @@ import {
   div,
   mul,
   neg,
-  or,
   polynomial,
   select,
   sub,
@@ -38,116 +37,44 @@ import {
 } from "./float64.ts";
 
 // ---- lgamma ----
-// Sun Microsystems (1993), FreeBSD msun, e_lgamma_r.c: polynomials about the minimum and the two zeros,
-// a rational function on [2, 3] with the recurrence up to 8, Stirling's series beyond.
 
-/** lgamma(2 − y) + y/2 */
-const lgammaBelowTwo = (y: Expr): Expr => {
-  const z = square(y);
-  const odd = polynomial(
-    z,
-    [
-      7.721566490153287e-2, 6.735230105312927e-2, 7.385550860814029e-3, 1.1927076318336207e-3,
-      2.2086279071390839e-4, 2.5214456545125733e-5,
-    ],
-  );
-  const even = polynomial(
-    z,
-    [
-      3.224670334241136e-1, 2.0580808432516733e-2, 2.8905138367341563e-3, 5.100697921535113e-4,
-      1.0801156724758394e-4, 4.4864094961891516e-5,
-    ],
-  );
-  return add(mul(y, odd), mul(z, even));
-};
-const lgammaMinimumAt = 1.4616321449683622;
-/** lgamma(lgammaMinimumAt + y) */
-const lgammaNearMinimum = (y: Expr): Expr => {
-  const z = square(y);
-  const w = mul(z, y);
-  const p1 = polynomial(
-    w,
-    [
-      4.8383612272381005e-1, -3.2788541075985965e-2, 6.100538702462913e-3, -1.4034646998923284e-3,
-      3.1563207090362595e-4,
-    ],
-  );
-  const p2 = polynomial(
-    w,
-    [
-      -1.475877229945939e-1, 1.797067508118204e-2, -3.6845201678113826e-3, 8.81081882437654e-4,
-      -3.1275416837512086e-4,
-    ],
-  );
-  const p3 = polynomial(
-    w,
-    [
-      6.462494023913339e-2, -1.0314224129834144e-2, 2.2596478090061247e-3, -5.385953053567405e-4,
-      3.355291926355191e-4,
-    ],
-  );
-  // the minimum is −0.1214… − (a tail)
-  const tail = sub(c(-3.638676997039505e-18), mul(w, add(p2, mul(y, p3))));
-  return add(c(-1.2148629053584961e-1), sub(mul(z, p1), tail));
-};
-/** lgamma(1 + y) + y/2 */
-const lgammaAboveOne = (y: Expr): Expr =>
-  mul(
-    y,
-    ratio(
-      y,
-      [
-        -7.721566490153287e-2, 6.328270640250934e-1, 1.4549225013723477, 9.777175279633727e-1,
-        2.2896372806469245e-1, 1.3381091853678766e-2,
-      ],
-      [
-        1, 2.4559779371304113, 2.128489763798934, 7.692851504566728e-1, 1.0422264559336913e-1,
-        3.217092422824239e-3,
-      ],
-    ),
-  );
-/** lgamma(2 + y) − y/2, 0 ≤ y ≤ 1 */
-const lgammaAboveTwo = (y: Expr): Expr =>
-  mul(
-    y,
-    ratio(
-      y,
-      [
-        -7.721566490153287e-2, 2.1498241596060885e-1, 3.25778796408931e-1, 1.4635047265246445e-1,
-        2.664227030336386e-2, 1.8402845140733772e-3, 3.194753265841009e-5,
-      ],
-      [
-        1, 1.3920053346762105, 7.219355475671381e-1, 1.7193386563280308e-1, 1.864591917156529e-2,
-        7.779424963818936e-4, 7.326684307446256e-6,
-      ],
+/** log Γ(1 + v)/(v(v − 1)), −0.1 ≤ v < 2: γ and a rational minimax of v to 2⁻⁵⁴ */
+const lgammaNear = (v: Expr): Expr =>
+  add(
+    c(0.5772156649015329),
+    mul(
+      v,
+      ratio(
+        v,
+        [
+          -0.24525136852258003, -0.63808957294574, -0.6170237893308698, -0.27451218342809924,
+          -0.056368042454059734, -0.004681596056473671, -0.00010678055521017597,
+        ],
+        [
+          1, 3.2355531534439335, 4.0969927380600755, 2.572876535968205, 0.8385385031160899,
+          0.13548795786771997, 0.009358405526991088, 0.00018787062758168806,
+        ],
+      ),
     ),
   );
 
-/** log Γ(x) for x > 0 */
+/** log Γ(x) for x > 0. Below 0.9, Γ(x) = Γ(x + 1)/x; from 3 to 8, Γ(x) = (x − 1)(x − 2) … t·Γ(t), t in [2, 3); Stirling's series
+ *  beyond. All share one logarithm, of x or the product.
+ *  @source the series' coefficients: Sun Microsystems (1993), FreeBSD msun, e_lgamma_r.c */
 function lgammaPositive(x: Expr): Expr {
-  // [0, 2]: from one of three centres; below 0.9 by Γ(x) = Γ(x + 1)/x
-  const shift = atMost(x, 0.9);
-  const t = select(shift, add(x, one), x);
-  const y0 = select(shift, sub(one, x), sub(c(2), x));
-  const y1 = sub(x, select(shift, c(lgammaMinimumAt - 1), c(lgammaMinimumAt)));
-  const y2 = select(shift, x, sub(x, one));
-  const reduced = cases(
-    [
-      [compare("ge", t, c(1.7316)), sub(lgammaBelowTwo(y0), mul(half, y0))],
-      [compare("ge", t, c(1.2316)), lgammaNearMinimum(y1)],
-    ],
-    sub(lgammaAboveOne(y2), mul(half, y2)),
-  );
-  const upToTwo = cond(shift, add(neg(log(x)), reduced), reduced);
-  // [2, 8): Γ(x) = (x − 1)(x − 2) … (2 + y) Γ(2 + y), y = x − ⌊x⌋
-  const y = sub(x, floor(x));
-  const base = add(mul(half, y), lgammaAboveTwo(y));
+  const small = below(x, 0.9);
+  const moderate = below(x, 8);
+  const inProduct = and(compare("ge", x, c(3)), moderate);
+  const fraction = sub(x, floor(x));
   const factors = [3, 4, 5, 6, 7].reduce<Expr>(
-    (p, k) => select(compare("ge", x, c(k)), mul(p, add(y, c(k - 1))), p),
+    (p, k) => select(compare("ge", x, c(k)), mul(p, add(fraction, c(k - 1))), p),
     one,
   );
-  const upToEight = add(base, log(factors));
-  // Stirling
+  const logarithm = log(select(inProduct, factors, x));
+  // t − 1
+  const v = select(small, x, select(inProduct, add(fraction, one), sub(x, one)));
+  const near = mul(mul(v, sub(v, one)), lgammaNear(v));
+  const shift = select(small, neg(logarithm), select(inProduct, logarithm, c(0)));
   const z = div(one, x);
   const w = add(
     c(4.189385332046727e-1),
@@ -162,16 +89,8 @@ function lgammaPositive(x: Expr): Expr {
       ),
     ),
   );
-  const logx = log(x);
-  return cases(
-    [
-      [or(compare("eq", x, one), compare("eq", x, c(2))), c(0)],
-      [below(x, 2), upToTwo],
-      [below(x, 8), upToEight],
-      [below(x, 2 ** 58), add(mul(sub(x, half), sub(logx, one)), w)],
-    ],
-    mul(x, sub(logx, one)),
-  );
+  const stirling = add(mul(sub(x, half), sub(logarithm, one)), w);
+  return cond(moderate, add(near, shift), stirling);
 }
 
 /** x − (the nearest integer): π·this has the sine and tangent of πx up to sign */
@@ -180,15 +99,13 @@ const fromNearest = (x: Expr): Expr => sub(x, unary("round", x));
 function lgamma64(x: Expr): Expr {
   const a = abs(x);
   const positive = lgammaPositive(a);
-  // Γ(x) Γ(−x) = −π/(x sin πx)
+  // Γ(x) Γ(−x) = −π/(x sin πx); nearer to 0 that is Γ(a)²
   const sine = abs(sin(mul(c(Math.PI), fromNearest(x))));
+  const reflected = sub(log(div(c(Math.PI), mul(sine, a))), positive);
   return cases(
     [
-      [compare("ne", x, x), x],
-      [compare("eq", a, infinity), infinity],
-      [below(a, 2 ** -70), neg(log(a))],
       [and(atMost(x, 0), isInteger(x)), infinity],
-      [below(x, 0), sub(log(div(c(Math.PI), mul(sine, a))), positive)],
+      [below(x, -(2 ** -70)), reflected],
     ],
     positive,
   );

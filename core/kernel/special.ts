@@ -1,6 +1,6 @@
 /** The error function, its inverse and the logistic function as scalar expressions: one definition for every backend and every float dtype.
  *
- *  Each is computed in float64 and rounded once to the dtype of its argument. Ranges are chosen by `cond`, so
+ *  Each is computed in float64 and rounded once to the dtype of its argument, but for what float32 has in error-function.ts. Ranges are chosen by `cond`, so
  *  that an element pays for its own range only. Coefficients are the published ones named beside them. */
 import {
   add,
@@ -17,6 +17,7 @@ import {
   unary,
   type Expr,
 } from "./expr.ts";
+import { roughErfc, shortErf } from "./error-function.ts";
 import {
   abs,
   atMost,
@@ -46,7 +47,10 @@ export function logistic(x: Expr): Expr {
 }
 
 /** 1/√x; +∞ at +0, −∞ at −0 */
-export const rsqrt = wide((x) => div(one, unary("sqrt", x as Expr)));
+export const rsqrt = (x: Expr): Expr => {
+  const d = x.dtype === "float64" ? x.dtype : "float32";
+  return cast(div(lit(1, d), unary("sqrt", cast(x, d))), x.dtype);
+};
 
 // ---- erf, erfc ----
 // Rational approximations of W. J. Cody's kind by Sun Microsystems (1993), FreeBSD msun, s_erf.c.
@@ -128,7 +132,8 @@ function erf64(x: Expr): Expr {
   );
 }
 /** 2/√π · ∫₀ˣ e^(−t²) dt */
-export const erf = wide((x) => erf64(x as Expr));
+export const erf = (x: Expr): Expr =>
+  x.dtype === "float64" ? erf64(x) : cast(shortErf(cast(x, "float32")), x.dtype);
 
 function erfc64(x: Expr): Expr {
   const a = abs(x);
@@ -153,7 +158,8 @@ function erfc64(x: Expr): Expr {
   );
 }
 /** 1 − erf(x), accurate where erf is close to 1 */
-export const erfc = wide((x) => erfc64(x as Expr));
+export const erfc = (x: Expr): Expr =>
+  x.dtype === "float64" ? erfc64(x) : wide((y) => roughErfc(y as Expr))(x);
 
 // ---- inverse of erf ----
 

@@ -62,9 +62,11 @@ export function atan2(y: Expr, x: Expr): Expr {
   const both = (test: (e: Expr) => Expr): Expr => and(test(a), test(b));
   const infinite = both((e) => compare("eq", e, like(e, Number.POSITIVE_INFINITY)));
   const zero = both(isZero);
-  // a + b is not to overflow
+  // a + b is not to overflow, nor to be a multiple of the least number
   const one = like(x, 1);
-  const scale = select(lt(like(x, 2 ** 1000), add(a, b)), like(x, 0.25), one);
+  const size = add(a, b);
+  const small = select(lt(size, 2 ** -900), like(x, 2 ** 60), one);
+  const scale = select(lt(like(x, 2 ** 1000), size), like(x, 0.25), small);
   const [u, v] = [a, b].map((e) => select(infinite, one, mul(e, scale))) as [Expr, Expr];
   const negative = compare("lt", upperBits(x), i(0));
   return withSign(angle(u, select(zero, one, v), negative), y);

@@ -80,16 +80,15 @@ export function exp2(x: Expr): Expr {
   return scaled(expNear(mul(sub(a, n), like(a, Math.LN2))), whole);
 }
 
-/** (2ⁿ·(eʳ − 1) + (2ⁿ − 1))/4: without overflow where eˣ is a little beyond the largest number */
-function quarter(r: Expr, whole: Expr): Expr {
-  const d = realOf(r);
-  const scale = powerOfTwo(whole, d, -2);
-  return add(mul(expm1Near(r), scale), sub(scale, like(r, 0.25)));
+/** (2ⁿ·(eʳ − 1) + (2ⁿ − 1))·2^offset */
+function scaledExpm1(r: Expr, whole: Expr, offset: number): Expr {
+  const scale = powerOfTwo(whole, realOf(r), offset);
+  return add(mul(expm1Near(r), scale), sub(scale, like(r, 2 ** offset)));
 }
 /** (eˣ − 1)/4 of x from −40 to a little beyond where eˣ overflows */
 function quarterExpm1(a: Expr): Expr {
   const { n, low } = rounded(mul(a, like(a, Math.LOG2E)));
-  return quarter(rest(a, n), low);
+  return scaledExpm1(rest(a, n), low, -2);
 }
 /** x itself where |x| < 2⁻⁵⁴; zeros keep their sign, subnormal numbers their digits */
 const unlessTiny = (x: Expr, y: Expr): Expr => select(lt(abs(x), 2 ** -54), x, y);
@@ -104,8 +103,8 @@ export function tanh(x: Expr): Expr {
   const a = atMost(abs(x), x.dtype === "float32" ? 9.02 : 20);
   const { n, low } = rounded(mul(a, like(a, 2 * Math.LOG2E)));
   // n·log 2 is rounded, by less the more the result forgives
-  const q = quarter(sub(add(a, a), mul(n, like(a, Math.LN2))), low);
-  return withSign(div(q, add(q, like(q, 0.5))), x);
+  const s = scaledExpm1(sub(add(a, a), mul(n, like(a, Math.LN2))), low, 0);
+  return withSign(div(s, add(s, like(s, 2))), x);
 }
 /** (e|ˣ| − 1)/4 and e|ˣ|/2, which may be infinite */
 function partsOf(x: Expr): readonly [Expr, Expr] {

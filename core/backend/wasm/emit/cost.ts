@@ -16,6 +16,8 @@ const wholeCost = 1.25;
 const branchCost = 10;
 /** how often a side is taken that calls the host, which the other is there to avoid */
 const rarely = 1 / 16;
+/** how often some lane takes a side */
+const someLane = 5 / 8;
 
 /** Cost of statements, inner loops by `loop`; where `lanes` is given, of a block. */
 export function cost(
@@ -38,8 +40,7 @@ export function cost(
       sum += share * (branches && !rare ? branchCost : node(e, lanes));
       visit(e.test, share);
       [e.yes, e.no].forEach((side, i) => {
-        // lanes that differ need both sides
-        visit(side, share * (rare ? (calls[i] ? rarely : 1) : branches ? 1 / 2 : 1));
+        visit(side, share * (rare ? (calls[i] ? rarely : 1) : branches ? 1 / 2 : someLane));
       });
     } else {
       sum += share * node(e, lanes);

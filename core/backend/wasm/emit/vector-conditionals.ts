@@ -1,7 +1,16 @@
 /** Conditionals on vectors, where some lanes may take one side and some the other. */
 import { type Expr, KVar, operands, rewrite } from "../../../kernel/expr.ts";
 import type { Frame } from "./frame.ts";
-import { type Lanes, lanesPerBlock, maskPart, parts, slotOf, splatSlot, wide } from "./lanes.ts";
+import {
+  type Lanes,
+  lanesPerBlock,
+  maskPart,
+  parts,
+  partsOf,
+  slotOf,
+  splatSlot,
+  wide,
+} from "./lanes.ts";
 import { isPerLane } from "./per-lane.ts";
 import type { ScalarExpressions } from "./scalar.ts";
 import type { Conditional } from "./sharing.ts";
@@ -9,8 +18,9 @@ import { i32x4, i64x2, positions, v128 } from "./simd.ts";
 import { valType } from "./types.ts";
 import type { VectorOps } from "./vector-ops.ts";
 
-/** Largest side of a conditional, in nodes, that is computed for lanes that do not take it. */
-const cheapSide = 12;
+/** Largest side of a conditional, in instructions, that is computed for lanes that do not take it: a branch that goes wrong now
+ *  and then costs as much. */
+const cheapSide = 100;
 
 /** Expressions on vectors. */
 interface Values {
@@ -59,7 +69,7 @@ export class VectorConditionals {
     this.#computeCommon(e, block);
     const uniform = this.#lanes.uniform(e.test);
     const guarded = !uniform && (this.#guards(e.yes) || this.#guards(e.no));
-    if (!uniform && !guarded && this.#cheap(e.yes) && this.#cheap(e.no)) {
+    if (!uniform && !guarded && this.#cheap(e.yes, block) && this.#cheap(e.no, block)) {
       this.#values.part(e.yes, block, part);
       this.#values.part(e.no, block, part);
       this.#values.part(e.test, block, maskPart(e, part));
@@ -163,19 +173,21 @@ export class VectorConditionals {
     };
     return visit(side);
   }
-  /** True for a side of a few nodes besides what is computed anyway, that may be evaluated for nothing. */
-  #cheap(side: Expr): boolean {
+  /** True for a side of a few instructions besides what is computed anyway, that may be evaluated for nothing. */
+  #cheap(side: Expr, block: number): boolean {
+    const { sharing } = this.#scalar;
     const seen = new Set<Expr>();
-    let safe = true;
+    let size = 0;
     const visit = (e: Expr): void => {
       if (seen.has(e) || this.#needed.some((needed) => needed.has(e))) return;
       seen.add(e);
-      if (e.kind === "load" || e.kind === "cond") safe = false;
-      if (isPerLane(e)) safe = false;
+      if (e.kind === "lit" || e.kind === "var") return;
+      if (sharing.find(e, slotOf(block, 0)) !== undefined) return;
+      size += e.kind === "load" || isPerLane(e) ? Number.POSITIVE_INFINITY : partsOf(e.dtype);
       operands(e).forEach(visit);
     };
     visit(side);
-    return safe && seen.size <= cheapSide;
+    return size <= cheapSide;
   }
 
   /** Computes `e` for one lane after the other, as the scalar loop would, in a loop that shifts results in from above. */
