@@ -35,14 +35,15 @@ function nodeWork(e: Expr): number {
         case "sqrt":
           return 1;
         default:
-          return 8;
+          return 4;
       }
     case "binary":
       switch (e.op) {
-        case "pow":
         case "hostPow":
-        case "atan2":
           return 16;
+        case "pow":
+        case "atan2":
+          return isFloat(e.dtype) ? 12 : 16;
         case "rem":
           return isFloat(e.dtype) ? 8 : 2;
         case "div":
