@@ -35,6 +35,7 @@ import {
   sum,
   wide,
 } from "./float64.ts";
+import { roughDigamma } from "./special32.ts";
 
 // ---- lgamma ----
 
@@ -198,7 +199,8 @@ function digamma64(x: Expr): Expr {
   );
 }
 /** ψ(x) = d/dx log Γ(x); NaN at 0, −1, −2, … */
-export const digamma = wide((x) => digamma64(x as Expr));
+export const digamma = (x: Expr): Expr =>
+  wide((y) => (x.dtype === "float64" ? digamma64 : roughDigamma)(y as Expr))(x);
 
 // ---- Hurwitz zeta, polygamma ----
 

@@ -1,6 +1,6 @@
 /** The error function, its inverse and the logistic function as scalar expressions: one definition for every backend and every float dtype.
  *
- *  Each is computed in float64 and rounded once to the dtype of its argument, but for what float32 has in error-function.ts. Ranges are chosen by `cond`, so
+ *  Each is computed in float64 and rounded once to the dtype of its argument, but for what float32 has in special32.ts. Ranges are chosen by `cond`, so
  *  that an element pays for its own range only. Coefficients are the published ones named beside them. */
 import {
   add,
@@ -17,7 +17,7 @@ import {
   unary,
   type Expr,
 } from "./expr.ts";
-import { roughErfc, shortErf } from "./error-function.ts";
+import { roughErfc, shortErf } from "./special32.ts";
 import {
   abs,
   atMost,

@@ -179,9 +179,9 @@ export class VectorConditionals {
     const seen = new Set<Expr>();
     let size = 0;
     const visit = (e: Expr): void => {
+      if (size > cheapSide || e.kind === "lit" || e.kind === "var") return;
       if (seen.has(e) || this.#needed.some((needed) => needed.has(e))) return;
       seen.add(e);
-      if (e.kind === "lit" || e.kind === "var") return;
       if (sharing.find(e, slotOf(block, 0)) !== undefined) return;
       size += e.kind === "load" || isPerLane(e) ? Number.POSITIVE_INFINITY : partsOf(e.dtype);
       operands(e).forEach(visit);

@@ -1,0 +1,86 @@
+/** Special functions to the precision of float32, without ranges that some elements are in and others not: all of a vector takes
+ *  the same steps. Coefficients are minimax, found by Lawson's iteration, where no series is named. */
+import {
+  add,
+  and,
+  compare,
+  cond,
+  div,
+  mul,
+  neg,
+  polynomial,
+  select,
+  sub,
+  unary,
+  type Expr,
+} from "./expr.ts";
+import { abs, atMost, like, lt, pairwise, withSign } from "./elementary/arithmetic.ts";
+
+/** erf x of a float32: x + x·p(x²) below 0.9, else 1 − e^(−q(|x|)) */
+export function shortErf(x: Expr): Expr {
+  const a = atMost(abs(x), 4);
+  const z = mul(a, a);
+  const p = pairwise(
+    z,
+    mul(z, z),
+    [0.1283791512, -0.3761252463, 0.1128214076, -0.026778915897, 0.00501197157, -0.000609039852],
+  );
+  const q = pairwise(
+    a,
+    z,
+    [
+      0.000166447775, 1.1277972453, 0.6369760633, 0.10411367565, -0.022315213457, 0.003065490164,
+      -0.00019821965543,
+    ],
+  );
+  const far = sub(like(x, 1), unary("exp", neg(q)));
+  return select(lt(a, 0.9), add(x, mul(x, p)), withSign(far, x));
+}
+
+/** erfc x of a float64 to 28 bits: e^(−a²)·t·p(t), t = 1/(1 + 0.33a), for a = |x| */
+export function roughErfc(x: Expr): Expr {
+  const a = atMost(abs(x), 11);
+  const t = div(like(x, 1), add(mul(a, like(x, 0.33)), like(x, 1)));
+  const p = polynomial(
+    t,
+    [
+      0.1861462859, 0.1869883757, 0.1682156183, 0.1995272235, -0.02839976413, 0.4577930345,
+      -0.5079727609, 0.5882023974, -0.3068864605, 0.05638604692,
+    ],
+  );
+  const y = mul(unary("exp", neg(mul(a, a))), mul(t, p));
+  return select(lt(x, 0), sub(like(x, 2), y), y);
+}
+
+/** ψ(x) of a float64 x, as good as float32 needs it, also beside the zeros: log z − 1/2z − Σ B₂ₖ/(2k z²ᵏ), z = x + 8 and less
+ *  1/x + … + 1/(x + 7), as one fraction, for x < 8. */
+export function roughDigamma(x: Expr): Expr {
+  const one = like(x, 1);
+  const negative = lt(x, 0);
+  // ψ(x) = ψ(1 − x) − π/tan πx
+  const y = select(negative, sub(one, x), x);
+  const small = lt(y, 8);
+  let [over, under] = [one, y];
+  for (let k = 1; k < 8; k++) {
+    const factor = add(y, like(x, k));
+    over = add(mul(over, factor), under);
+    under = mul(under, factor);
+  }
+  const shift = select(small, div(over, under), like(x, 0));
+  const z = select(small, add(y, like(x, 8)), y);
+  const r = div(one, z);
+  const w = mul(r, r);
+  const series = mul(
+    w,
+    polynomial(w, [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]),
+  );
+  const positive = sub(sub(unary("log", z), add(mul(r, like(x, 0.5)), series)), shift);
+  const nearest = unary("round", x);
+  const angle = mul(like(x, Math.PI), sub(x, nearest));
+  const pole = and(compare("le", x, like(x, 0)), compare("eq", x, nearest));
+  return cond(
+    pole,
+    like(x, Number.NaN),
+    cond(negative, sub(positive, div(like(x, Math.PI), unary("tan", angle))), positive),
+  );
+}
