@@ -36,6 +36,8 @@ const functions: { readonly [name: string]: (x: NDArray) => NDArray } = {
   rsqrt: lax.rsqrt,
   erf: lax.erf,
   erfc: lax.erfc,
+  erfInv: lax.erfInv,
+  digamma: lax.digamma,
 };
 const apply = (name: string, xs: readonly number[], d: Real): number[] => [
   ...jit(functions[name] as (x: NDArray) => NDArray)(np.array([...xs], { dtype: d })).dataSync(),
@@ -72,6 +74,8 @@ describe.each(reals)("edges of %s", (d) => {
     ["rsqrt", [4, 0, -0, inf, -1, nan], [0.5, inf, -inf, 0, nan, nan]],
     ["erf", [0, -0, inf, -inf, nan, 7], [0, -0, 1, -1, nan, 1]],
     ["erfc", [0, -0, inf, -inf, nan, -7], [1, 1, 0, 2, nan, 2]],
+    ["erfInv", [0, -0, 1, -1, 1.5, nan], [0, -0, inf, -inf, nan, nan]],
+    ["digamma", [inf, 0, -3, nan], [inf, nan, nan, nan]],
   ])("%s", (name, xs, ys) => expect(apply(name, xs, d)).toEqual(ys));
 
   it("where exponentials overflow and underflow", () => {

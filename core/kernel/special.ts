@@ -17,7 +17,7 @@ import {
   unary,
   type Expr,
 } from "./expr.ts";
-import { roughErfc, shortErf } from "./special32.ts";
+import { roughErfc, roughErfInv, shortErf } from "./special32.ts";
 import {
   abs,
   atMost,
@@ -223,8 +223,8 @@ function wichura(x: Expr): Expr {
 
 /** y with erf(y) = x; ±∞ at ±1, NaN beyond */
 export function erfInv(x: Expr): Expr {
-  const y = wichura(cast(x, "float64"));
-  if (x.dtype !== "float64") return cast(y, x.dtype);
+  if (x.dtype !== "float64") return wide((y) => roughErfInv(y as Expr))(x);
+  const y = wichura(x);
   // AS 241 is good to 5 ulp; a step of Newton's method on erf, or on erfc in the tail, brings it to 2
   const a = abs(x);
   const b = abs(y);

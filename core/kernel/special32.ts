@@ -14,7 +14,7 @@ import {
   unary,
   type Expr,
 } from "./expr.ts";
-import { abs, atMost, like, lt, pairwise, withSign } from "./elementary/arithmetic.ts";
+import { abs, atMost, like, inSquares, lt, pairwise, withSign } from "./elementary/arithmetic.ts";
 
 /** erf x of a float32: x + x·p(x²) below 0.9, else 1 − e^(−q(|x|)) */
 export function shortErf(x: Expr): Expr {
@@ -50,6 +50,33 @@ export function roughErfc(x: Expr): Expr {
   );
   const y = mul(unary("exp", neg(mul(a, a))), mul(t, p));
   return select(lt(x, 0), sub(like(x, 2), y), y);
+}
+
+/** y with erf y = x of a float64 x, to 28 bits: x·p(w), w = −log(1 − x²), and from 5 on x·q(√w)
+ *  @source the variable: M. Giles 2010, Approximating the erfinv function */
+export function roughErfInv(x: Expr): Expr {
+  const one = like(x, 1);
+  const w = neg(unary("log", mul(sub(one, x), add(one, x))));
+  const central = sub(w, like(x, 2.5));
+  const tail = sub(unary("sqrt", w), like(x, 3));
+  const p = inSquares(
+    central,
+    [
+      1.5014093535, 0.24664028765, -0.0041773393391, -0.0012527446893, 0.00021828256604,
+      -4.961896887e-6, -3.4345881051e-6, 4.6588915775e-7, 1.8033573755e-8, -8.772631254e-9,
+      3.3574149482e-10,
+    ],
+  );
+  const q = inSquares(
+    tail,
+    [
+      2.8329768015, 1.0016752366, 0.0094453028949, -0.0076427637512, 0.0056877001081,
+      -0.0035670925413, 0.0014751096649, -0.0001200444999, -0.00027749196465, 0.00016055429359,
+      -2.9516419486e-5,
+    ],
+  );
+  const end = compare("eq", abs(x), one);
+  return mul(x, select(end, like(x, Number.POSITIVE_INFINITY), select(lt(w, 5), p, q)));
 }
 
 /** ψ(x) of a float64 x, as good as float32 needs it, also beside the zeros: log z − 1/2z − Σ B₂ₖ/(2k z²ᵏ), z = x + 8 and less
