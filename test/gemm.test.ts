@@ -8,15 +8,15 @@ import { emitKernel } from "../core/backend/wasm/emit.ts";
 import { Module } from "../core/backend/wasm/encoder.ts";
 import type { Range } from "../core/backend/wasm/function.ts";
 import {
-  type GemmDType,
   gemmModule,
   gemmScratch,
-  importProducts,
+  importListedProduct,
+  importProduct,
   type Method,
-  methods,
+  productNames,
 } from "../core/backend/wasm/gemm.ts";
 import { hostMath, Library } from "../core/backend/wasm/library.ts";
-import { contractCalls, contractLoops, contractProduct } from "../core/backend/wasm/templates.ts";
+import { contractCalls, contractLoops, planContract } from "../core/backend/wasm/templates.ts";
 import { dtypes } from "../core/dtype.ts";
 import type { ContractDim, ContractKernel, ConvKernel } from "../core/kernel/kernel.ts";
 import { reads, writes } from "./conformance/programs.ts";
@@ -33,8 +33,8 @@ const env = { memory, scratch: new WebAssembly.Global({ value: "i32" }, scratch)
 const instance = (bytes: Uint8Array<ArrayBuffer>, more: WebAssembly.Imports): WebAssembly.Exports =>
   new WebAssembly.Instance(new WebAssembly.Module(bytes), { env, math: hostMath, ...more }).exports;
 const products = Object.fromEntries(
-  (["float32", "float64", "int32"] as const).map((d) => [d, instance(gemmModule(d, false), {})]),
-) as { readonly [name: string]: { readonly gemm: (...args: number[]) => void } };
+  productNames.map((name) => [name, instance(gemmModule(name, false), {})]),
+) as { readonly [name: string]: { readonly run: (...args: number[]) => void } };
 
 type Numbers = Float32Array | Float64Array | Int32Array;
 const views = { float32: Float32Array, float64: Float64Array, int32: Int32Array } as const;
@@ -116,10 +116,10 @@ function call(p: Call, value: () => number): { readonly got: Numbers; readonly w
     numbers(d, z.address + c.length * bytes, 4),
   ];
   for (const edge of around) edge.fill(9);
-  products[d]?.gemm(
+  products[`${d}.${p.method}`]?.run(
     ...[x.address, y.address, z.address, m, n, k],
     ...[a.row, a.column, b.row, b.column, c.row, c.column].map((s) => s * bytes),
-    ...[Number(p.add), methods[p.method], p.depth, scratch],
+    ...[Number(p.add), p.depth, scratch],
   );
   for (const edge of around) expect(edge.every((v) => v === 9)).toBe(true);
   return { got: z.view.slice(), wanted };
@@ -226,20 +226,21 @@ function functionOf(kernel: ContractKernel | ConvKernel): {
   readonly range: Range | null;
   readonly run: (...args: number[]) => void;
 } {
-  const { dtype } = kernel.buffers[2];
   const module = new Module();
   const library = new Library(module);
-  const functions = importProducts(module, dtype as GemmDType);
   const build = () => {
-    if (kernel.kind === "contract")
-      return contractProduct(kernel) === null
+    if (kernel.kind === "contract") {
+      const plan = planContract(kernel);
+      return plan === null
         ? emitKernel(contractLoops(kernel), library)
-        : contractCalls(kernel, functions);
+        : contractCalls(plan, importProduct(module, plan.product));
+    }
     const plan = planConv(kernel);
     if (plan === null) return emitKernel(convLoops(kernel), library);
-    if (plan.copy === null) return convCalls(plan, functions, null);
+    const product = importListedProduct(module, plan.product);
+    if (plan.copy === null) return convCalls(plan, product, null);
     const { code: copy } = emitKernel(plan.copy, library);
-    return convCalls(plan, functions, module.add({ params: copy.params, results: [] }, copy));
+    return convCalls(plan, product, module.add({ params: copy.params, results: [] }, copy));
   };
   const { code, range } = build();
   module.export("run", module.add({ params: code.params, results: [] }, code));

@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { Code, Module } from "../core/backend/wasm/encoder.ts";
-import { type GemmDType, gemmModule, importProducts, methods } from "../core/backend/wasm/gemm.ts";
+import { gemmModule, importProduct, type ProductName } from "../core/backend/wasm/gemm.ts";
 import { Heap } from "../core/backend/wasm/heap.ts";
 import {
   control,
@@ -35,7 +35,7 @@ class Bench {
       /** times that the kernel runs, by turns with all workers and with those that are awake */
       readonly times?: number;
       readonly module?: Module;
-      readonly products?: readonly GemmDType[];
+      readonly products?: readonly ProductName[];
     } = {},
   ): () => void {
     const { align = 1, grain = 1, times = 1, module = new Module(), products = [] } = options;
@@ -245,7 +245,7 @@ describe.runIf(canShare)("the schedule", () => {
     // C = A·B for matrices of n × n that follow the table; each part is some rows
     const n = 120;
     const module = new Module();
-    const product = importProducts(module, "float32").gemm;
+    const product = importProduct(module, "float32.packed");
     const run = bench.program(
       (c) => {
         const [a, b, out] = [0, 1, 2].map((k) => 4 * n * (1 + k * n)) as [number, number, number];
@@ -262,12 +262,12 @@ describe.runIf(canShare)("the schedule", () => {
         row(out);
         c.get(3).get(2).op(0x6b).i32(n).i32(n);
         for (const stride of [4 * n, 4, 4 * n, 4, 4 * n, 4]) c.i32(stride);
-        c.i32(0).i32(methods.packed).i32(0).scratch(0).call(product);
+        c.i32(0).i32(0).scratch(0).call(product);
         // whose part it was
         c.get(1).get(2).i32(4).op(0x6c, 0x6a).scratch(0).memory(0x36, 2);
       },
       n,
-      { align: 6, module, products: ["float32"], bytes: 4 * n * (1 + 3 * n) },
+      { align: 6, module, products: ["float32.packed"], bytes: 4 * n * (1 + 3 * n) },
     );
     const at = (bench.tables[0] as number) >> 2;
     const floats = (): Float32Array =>

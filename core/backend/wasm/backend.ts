@@ -3,7 +3,7 @@ import { BackendError, fail } from "../../errors.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
 import type { Backend, Executable, Storage, Tick } from "../backend.ts";
 import { disassemble } from "./disassemble.ts";
-import { type GemmDType, gemmModule } from "./gemm.ts";
+import { gemmModule, type ProductName } from "./gemm.ts";
 import { Heap, WasmStorage } from "./heap.ts";
 import { reservedBytes, scratchAddress, tableAddress, tableEntries } from "./layout.ts";
 import { hostMath } from "./library.ts";
@@ -14,11 +14,11 @@ import { workOf, worthWaking } from "./work.ts";
 const defaultBudget = 256 * 2 ** 20;
 
 const heap = new Heap({ reserved: reservedBytes, budget: defaultBudget, shared: canShare });
-const productCode = new Map<GemmDType, Uint8Array<ArrayBuffer>>();
-/** The module of the products of a dtype, for this thread and for the workers. */
-function productBytes(dtype: GemmDType): Uint8Array<ArrayBuffer> {
-  const bytes = productCode.get(dtype) ?? gemmModule(dtype, heap.shared);
-  productCode.set(dtype, bytes);
+const productCode = new Map<ProductName, Uint8Array<ArrayBuffer>>();
+/** The module of a product, for this thread and for the workers. */
+function productBytes(name: ProductName): Uint8Array<ArrayBuffer> {
+  const bytes = productCode.get(name) ?? gemmModule(name, heap.shared);
+  productCode.set(name, bytes);
   return bytes;
 }
 const threads = new Threads(heap, productBytes);
@@ -28,13 +28,13 @@ const environment = {
   scratch: new WebAssembly.Global({ value: "i32" }, scratchAddress),
 };
 
-const products = new Map<GemmDType, WebAssembly.ModuleImports>();
-function productsOf(dtype: GemmDType): WebAssembly.ModuleImports {
-  let f = products.get(dtype);
+const products = new Map<ProductName, WebAssembly.ModuleImports>();
+function productOf(name: ProductName): WebAssembly.ModuleImports {
+  let f = products.get(name);
   if (f === undefined) {
-    const module = new WebAssembly.Module(productBytes(dtype));
+    const module = new WebAssembly.Module(productBytes(name));
     f = new WebAssembly.Instance(module, { env: environment }).exports as WebAssembly.ModuleImports;
-    products.set(dtype, f);
+    products.set(name, f);
   }
   return f;
 }
@@ -48,7 +48,7 @@ function entryOf({ bytes, math, products }: Emitted, tick?: Tick): (table: numbe
     ),
   };
   if (tick !== undefined) imports.profile = { tick };
-  for (const d of products) imports[d] = productsOf(d);
+  for (const name of products) imports[name] = productOf(name);
   const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
   return instance.exports.run as (table: number) => void;
 }

@@ -1,5 +1,5 @@
-/** C (+)= A·B in float32, float64 or integers of 32 bits, in a module that is compiled once for the process. Every stride is allowed, so that
- *  transposed operands need no copy. The order in which an element's products are added depends on the length of the
+/** C (+)= A·B in float32, float64 or integers of 32 bits. Each way to compute it, in each dtype, is a module of its own that is made
+ *  for the first program that needs it. Every stride is allowed, so that transposed operands need no copy. The order in which an element's products are added depends on the length of the
  *  sum alone, so that parts of a product may be computed one by one.
  *  @source Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication" */
 import {
@@ -7,6 +7,7 @@ import {
   type Element,
   elements,
   type GemmDType,
+  gemmDTypes,
   least,
   locals,
   op,
@@ -37,17 +38,31 @@ const blockBytesB = 512 * 2 ** 10;
 const blockBytesA = blockRows * blockDepth * 8;
 
 /** How a product is computed; which one it is must depend on the shapes of the whole, not of a part. */
-export const methods = {
+export type Method =
   /** both operands are packed */
-  packed: 0,
+  | "packed"
   /** rows of A and B are read where they lie, those of B contiguous except in the last columns */
-  direct: 1,
+  | "direct"
   /** A is one row, the columns of B are contiguous */
-  rowSums: 2,
+  | "rowSums"
   /** A is one row, the rows of B and of C are contiguous */
-  sumOfRows: 3,
-} as const;
-export type Method = keyof typeof methods;
+  | "sumOfRows";
+/** Products whose A is read through tables: for all columns, or with one for each. */
+export type ListedMethod = "patches" | "lanes";
+const methods: readonly (Method | ListedMethod)[] = [
+  "packed",
+  "direct",
+  "rowSums",
+  "sumOfRows",
+  "patches",
+  "lanes",
+];
+
+/** A product as its users know it: the name of its module. */
+export type ProductName = `${GemmDType}.${Method | ListedMethod}`;
+export const productNames: readonly ProductName[] = gemmDTypes.flatMap((d) =>
+  methods.map((m) => `${d}.${m}` as const),
+);
 
 /** the most of k for which `direct` has room to copy columns of B */
 export const mostDirectDepth = blockDepth;
@@ -55,18 +70,18 @@ export const mostDirectDepth = blockDepth;
 /** bytes of scratch that a call needs: packed A, packed B, one tile */
 export const gemmScratch: number = blockBytesA + blockBytesB + 128;
 
-/** gemm(a, b, c, m, n, k, am, ak, bk, bn, cm, cn, add, method, depth, scratch); strides in bytes. `depth` is the most of k
+/** gemm(a, b, c, m, n, k, am, ak, bk, bn, cm, cn, add, depth, scratch); strides in bytes. `depth` is the most of k
  *  that is taken at a time by `direct`, at most `mostDirectDepth`. */
-export const gemmSignature: Signature = { params: new Array(16).fill("i32"), results: [] };
-const [A, B, C, M, N, K, AM, AK, BK, BN, CM, CN, ADD, METHOD, DEPTH, SCRATCH] = [
-  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+export const gemmSignature: Signature = { params: new Array(15).fill("i32"), results: [] };
+const [A, B, C, M, N, K, AM, AK, BK, BN, CM, CN, ADD, DEPTH, SCRATCH] = [
+  0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
 ] as const;
 
+/** Functions of the module. */
 interface Parts {
-  readonly packA: number;
-  readonly packB: number;
-  readonly packedTile: number;
-  readonly directTile: number;
+  /** packs columns of B */
+  readonly pack: number;
+  readonly tile: number;
   readonly place: number;
 }
 
@@ -89,7 +104,7 @@ function depthBlock(c: Code, most: () => void, into: number): void {
 function putTile(
   c: Code,
   e: Element,
-  { place }: Parts,
+  place: number,
   at: { out: number; rows: number; columns: number; add: number; buffer: number },
   compute: (out: number, next: () => void, add: () => void) => void,
 ): void {
@@ -115,7 +130,7 @@ function putTile(
   );
 }
 
-function packedProduct(e: Element, parts: Parts): Code {
+function packedProduct(e: Element, packA: number, parts: Parts): Code {
   const c = new Code(gemmSignature.params);
   const columnsOf = tileColumns(e);
   const [kk, nn, mm, i, j, kc, nc, mc] = locals(c, 8) as [
@@ -166,19 +181,19 @@ function packedProduct(e: Element, parts: Parts): Code {
       least(c, nc, width).set(nc);
       address(c, B, [kk, BK], [nn, BN]).get(pb).get(nc).get(kc).get(BN).get(BK);
       panelBytes(columnsOf);
-      c.call(parts.packB);
+      c.call(parts.pack);
       each(c, mm, M, blockRows, () => {
         rest(c, M, mm, blockRows, mc);
         address(c, A, [mm, AM], [kk, AK]).get(pa).get(mc).get(kc).get(AM).get(AK);
         panelBytes(tileRows);
-        c.call(parts.packA);
+        c.call(packA);
         each(c, j, nc, columnsOf, () => {
           rest(c, nc, j, columnsOf, columns);
           each(c, i, mc, tileRows, () => {
             rest(c, mc, i, tileRows, rows);
             c.get(C).get(mm).get(i).op(op.add).get(CM).op(op.mul, op.add);
             c.get(nn).get(j).op(op.add).get(CN).op(op.mul, op.add).set(out);
-            putTile(c, e, parts, { out, rows, columns, add, buffer }, (to, next, plus) => {
+            putTile(c, e, parts.place, { out, rows, columns, add, buffer }, (to, next, plus) => {
               c.get(pa).get(i).get(kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
               c.i32(tileRows * e.bytes)
                 .i32(0)
@@ -189,7 +204,7 @@ function packedProduct(e: Element, parts: Parts): Code {
                 .get(to);
               next();
               plus();
-              c.call(parts.packedTile);
+              c.call(parts.tile);
             });
           });
         });
@@ -241,7 +256,7 @@ function directProduct(e: Element, parts: Parts): Code {
       c.get(kc)
         .i32(columnsOf * e.bytes)
         .op(op.mul)
-        .call(parts.packB);
+        .call(parts.pack);
     });
     each(c, i, M, tileRows, () => {
       rest(c, M, i, tileRows, rows);
@@ -262,12 +277,12 @@ function directProduct(e: Element, parts: Parts): Code {
           },
         );
         address(c, C, [i, CM], [j, CN]).set(out);
-        putTile(c, e, parts, { out, rows, columns, add, buffer }, (to, next, plus) => {
+        putTile(c, e, parts.place, { out, rows, columns, add, buffer }, (to, next, plus) => {
           address(c, A, [i, AM], [kk, AK]).get(AK).get(AM).get(last);
           c.get(b).get(bNext).get(kc).get(to);
           next();
           plus();
-          c.call(parts.directTile);
+          c.call(parts.tile);
         });
       });
     });
@@ -276,26 +291,19 @@ function directProduct(e: Element, parts: Parts): Code {
   return c;
 }
 
-/** What the module of an element type exports. */
-const exported = {
-  gemm: gemmSignature,
-  pack: packSignature,
-  patches: patchesSignature,
-  lanes: patchesSignature,
-};
-/** The functions of one element type, as a program's module knows them. */
-export type Products = { readonly [name in keyof typeof exported]: number };
+/** Imports a product from its module, once. */
+export const importProduct = (module: Module, name: ProductName): number =>
+  module.import(name, "run", gemmSignature);
 
-/** Imports the functions of an element type from the module that `gemmModule` makes, under the type's name. */
-export function importProducts(module: Module, dtype: GemmDType): Products {
-  const index = (name: keyof typeof exported): number => module.import(dtype, name, exported[name]);
-  return {
-    gemm: index("gemm"),
-    pack: index("pack"),
-    patches: index("patches"),
-    lanes: index("lanes"),
-  };
+/** A product whose A is read through tables, and what packs its B. */
+export interface ListedProduct {
+  readonly run: number;
+  readonly pack: number;
 }
+export const importListedProduct = (module: Module, name: ProductName): ListedProduct => ({
+  run: module.import(name, "run", patchesSignature),
+  pack: module.import(name, "pack", packSignature),
+});
 
 /** A row times a matrix of contiguous columns, the row in pieces that are copied where it is not contiguous. */
 function rowTimesColumns(e: Element, sums: number): Code {
@@ -323,49 +331,44 @@ function rowTimesColumns(e: Element, sums: number): Code {
   return c;
 }
 
-/** The module of the products of one element type. */
-export function gemmModule(dtype: GemmDType, shared: boolean): Uint8Array<ArrayBuffer> {
+/** The module of a product. */
+export function gemmModule(name: ProductName, shared: boolean): Uint8Array<ArrayBuffer> {
+  const [dtype, method] = name.split(".") as [GemmDType, Method | ListedMethod];
   const e: Element = elements[dtype];
   const module = new Module();
-  const parts: Parts = {
-    packA: module.add(packSignature, packer(tileRows, e)),
-    packB: module.add(packSignature, packer(tileColumns(e), e)),
-    packedTile: module.add(tileSignature, tile(e, true)),
-    directTile: module.add(tileSignature, tile(e, false)),
+  const packColumns = (): number => module.add(packSignature, packer(tileColumns(e), e));
+  const parts = (packed: boolean): Parts => ({
+    pack: packColumns(),
+    tile: module.add(tileSignature, tile(e, packed)),
     place: module.add(placeSignature, placer(e, false)),
+  });
+  const product = (): Code => {
+    switch (method) {
+      case "packed":
+        return packedProduct(e, module.add(packSignature, packer(tileRows, e)), parts(true));
+      case "direct":
+        return directProduct(e, parts(false));
+      case "rowSums":
+        return rowTimesColumns(e, module.add(rowSumsSignature, rowSums(e)));
+      case "sumOfRows": {
+        const f = module.add(sumOfRowsSignature, sumOfRows(e));
+        const c = new Code(gemmSignature.params);
+        return c.get(A).get(AK).get(B).get(BK).get(K).get(N).get(C).get(ADD).call(f);
+      }
+      case "patches":
+      case "lanes": {
+        module.export("pack", packColumns());
+        const listed = {
+          tile: module.add(listedTileSignature, method === "lanes" ? lanesTile(e) : listedTile(e)),
+          turn: module.add(turnSignature, turner(e)),
+          place: module.add(placeSignature, placer(e, true)),
+        };
+        return patches(e, listed, method === "lanes");
+      }
+    }
   };
-  const packed = module.add(gemmSignature, packedProduct(e, parts));
-  const direct = module.add(gemmSignature, directProduct(e, parts));
-  const sums = module.add(rowSumsSignature, rowSums(e));
-  const byColumns = module.add(gemmSignature, rowTimesColumns(e, sums));
-  const ofRows = module.add(sumOfRowsSignature, sumOfRows(e));
-  const c = new Code(gemmSignature.params);
-  const all = (f: number): void => {
-    for (let p = 0; p < gemmSignature.params.length; p++) c.get(p);
-    c.call(f);
-  };
-  const choices: readonly (readonly [Method, () => void])[] = [
-    ["packed", () => all(packed)],
-    ["direct", () => all(direct)],
-    ["rowSums", () => all(byColumns)],
-    ["sumOfRows", () => c.get(A).get(AK).get(B).get(BK).get(K).get(N).get(C).get(ADD).call(ofRows)],
-  ];
-  for (const [method, call] of choices) {
-    c.get(METHOD).i32(methods[method]).op(op.eq);
-    c.if(null, call);
-  }
-  module.export("gemm", module.add(gemmSignature, c));
-  module.export("pack", parts.packB);
-  const turn = module.add(turnSignature, turner(e));
-  const place = module.add(placeSignature, placer(e, true));
-  for (const [name, code] of [
-    ["patches", listedTile(e)],
-    ["lanes", lanesTile(e)],
-  ] as const) {
-    const listed = { tile: module.add(listedTileSignature, code), turn, place };
-    const f = module.add(patchesSignature, patches(e, listed, name === "lanes"));
-    module.export(name, f);
-  }
+  const code = product();
+  module.export("run", module.add({ params: code.params, results: [] }, code));
   return module.encode(shared);
 }
 

@@ -1,6 +1,6 @@
 /** What lies below the heap: the table of a run's pointers, what threads agree by, and scratch memory. */
 import { convScratch } from "./conv/calls.ts";
-import { gemmDTypes, gemmScratch } from "./gemm.ts";
+import { gemmScratch, productNames } from "./gemm.ts";
 
 export const tableEntries = 16384;
 export const tableAddress = 64;
@@ -47,7 +47,7 @@ export const maxMessage = 60;
 /** programs that the workers know at a time */
 export const programSlots = 256;
 /** in the slots after them: the products */
-const slotCount = programSlots + gemmDTypes.length;
+const slotCount = programSlots + productNames.length;
 export const slotWords = 4;
 
 /** Below an instance's scratch memory: the number of indices that it is computing. */

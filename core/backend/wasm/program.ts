@@ -2,7 +2,7 @@
 import { isFloat } from "../../dtype.ts";
 import { expandElementary } from "../../kernel/elementary.ts";
 import { type Expr, operands } from "../../kernel/expr.ts";
-import type { ContractKernel, Kernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
+import type { Kernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
 import { convCalls } from "./conv/calls.ts";
 import { convLoops } from "./conv/loops.ts";
@@ -10,11 +10,11 @@ import { type ConvPlan, planConv, pointwise } from "./conv/plan.ts";
 import { emitKernel } from "./emit.ts";
 import { Code, Module } from "./encoder.ts";
 import type { KernelFunction, Range } from "./function.ts";
-import { type GemmDType, importProducts, type Products } from "./gemm.ts";
+import { importListedProduct, importProduct, type ProductName } from "./gemm.ts";
 import { scratchRows } from "./layout.ts";
 import { hostMath, Library } from "./library.ts";
 import { addSchedule, partSignature } from "./schedule.ts";
-import { contractCalls, contractLoops, contractProduct } from "./templates.ts";
+import { type ContractPlan, contractCalls, contractLoops, planContract } from "./templates.ts";
 import { leastShared, partsOf, workOf, worthWaking } from "./work.ts";
 
 /** Host functions that a kernel calls. */
@@ -62,26 +62,24 @@ function intrinsicsOf(kernel: LoopKernel, into: Set<string>): void {
 /** How a kernel becomes a function. */
 type Form =
   | { readonly kind: "loops"; readonly loops: LoopKernel }
-  | { readonly kind: "contract"; readonly kernel: ContractKernel; readonly product: GemmDType }
-  | { readonly kind: "conv"; readonly plan: ConvPlan; readonly product: GemmDType };
+  | { readonly kind: "contract"; readonly plan: ContractPlan }
+  | { readonly kind: "conv"; readonly plan: ConvPlan };
 
 function formOf(kernel: Kernel): Form {
   switch (kernel.kind) {
     case "loops":
       return { kind: "loops", loops: expandElementary(kernel) };
     case "contract": {
-      const product = contractProduct(kernel);
-      return product === null
+      const plan = planContract(kernel);
+      return plan === null
         ? { kind: "loops", loops: contractLoops(kernel) }
-        : { kind: "contract", kernel, product };
+        : { kind: "contract", plan };
     }
     case "conv": {
       const plain = pointwise(kernel);
       if (plain !== null) return formOf(plain);
       const plan = planConv(kernel);
-      return plan === null
-        ? { kind: "loops", loops: convLoops(kernel) }
-        : { kind: "conv", plan, product: plan.dtype };
+      return plan === null ? { kind: "loops", loops: convLoops(kernel) } : { kind: "conv", plan };
     }
   }
 }
@@ -97,7 +95,7 @@ export interface Emitted {
   readonly bytes: Uint8Array<ArrayBuffer>;
   /** what the module imports */
   readonly math: ReadonlySet<string>;
-  readonly products: ReadonlySet<GemmDType>;
+  readonly products: ReadonlySet<ProductName>;
   /** has kernels that threads share */
   readonly parallel: boolean;
 }
@@ -137,21 +135,27 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
   const library = new Library(module);
   const forms = new Map<Kernel, Form>();
   for (const { kernel } of program.steps) if (!forms.has(kernel)) forms.set(kernel, formOf(kernel));
-  const products = new Map<GemmDType, Products>();
+  const products = new Set<ProductName>();
   for (const form of forms.values())
-    if (form.kind !== "loops") products.set(form.product, importProducts(module, form.product));
+    if (form.kind !== "loops") {
+      const { product } = form.plan;
+      products.add(product);
+      if (form.kind === "conv") importListedProduct(module, product);
+      else importProduct(module, product);
+    }
   const math = new Set<string>();
   for (const form of forms.values()) if (form.kind === "loops") intrinsicsOf(form.loops, math);
   for (const name of math) library.math(name);
 
   const emit = (form: Form): KernelFunction => {
     if (form.kind === "loops") return emitKernel(form.loops, library);
-    const from = products.get(form.product) as Products;
-    if (form.kind === "contract") return contractCalls(form.kernel, from);
-    if (form.plan.copy === null) return convCalls(form.plan, from, null);
+    if (form.kind === "contract")
+      return contractCalls(form.plan, importProduct(module, form.plan.product));
+    const product = importListedProduct(module, form.plan.product);
+    if (form.plan.copy === null) return convCalls(form.plan, product, null);
     const { code: copy } = emitKernel(form.plan.copy, library);
     const copyIndex = module.add({ params: copy.params, results: [] }, copy);
-    return convCalls(form.plan, from, copyIndex);
+    return convCalls(form.plan, product, copyIndex);
   };
   const bindings = new Bindings(program);
   const functions = new Map<Kernel, EmittedKernel>();
@@ -207,5 +211,5 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
   if (ticks) entry.i32(program.steps.length).call(tick);
   module.export("run", module.add({ params: ["i32"], results: [] }, entry));
   const bytes = module.encode(shared);
-  return { bytes, math, products: new Set(products.keys()), parallel: jobs > 0 };
+  return { bytes, math, products, parallel: jobs > 0 };
 }

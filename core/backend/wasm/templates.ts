@@ -7,14 +7,7 @@ import { set } from "../../kernel/kernel.ts";
 import { elements, op, tileColumns, tileRows } from "./contract/element.ts";
 import { Code } from "./encoder.ts";
 import type { KernelFunction } from "./function.ts";
-import {
-  type GemmDType,
-  hasGemm,
-  type Method,
-  methods,
-  mostDirectDepth,
-  type Products,
-} from "./gemm.ts";
+import { type GemmDType, hasGemm, type Method, mostDirectDepth, type ProductName } from "./gemm.ts";
 
 /** The dtype in which products for a result of dtype `d` are added up. */
 export const accumulator = (d: DType): DType => (isFloat(d) && d !== "float64" ? "float32" : d);
@@ -114,14 +107,6 @@ function collapse(dims: readonly ContractDim[]): ContractDim[] {
 const one: ContractDim = { size: 1, lhs: 0, rhs: 0, out: 0 };
 /** Products below this size are not worth a call. */
 const smallProduct = 256;
-
-/** The dtype of the matrix products that make up a contraction, or null where loops serve better. */
-export function contractProduct({ buffers, batch, m, n, k }: ContractKernel): GemmDType | null {
-  const { dtype } = buffers[2];
-  const size = (dims: readonly ContractDim[]): number => dims.reduce((p, d) => p * d.size, 1);
-  if (!hasGemm(dtype) || buffers.some((b) => b.dtype !== dtype) || size(batch) === 0) return null;
-  return size(m) * size(n) * size(k) < smallProduct ? null : dtype;
-}
 
 /** Matrix products: C = A·B. */
 interface Product {
@@ -261,9 +246,23 @@ const longDim = 64;
 /** From as many products on, it is those that are shared out, not the rows or columns of each. */
 const manyProducts = 8;
 
-/** A contraction as calls of the matrix product. */
-export function contractCalls(kernel: ContractKernel, { gemm }: Products): KernelFunction {
-  const { bytes } = dtypes[kernel.buffers[2].dtype];
+/** A contraction as matrix products. */
+export interface ContractPlan {
+  readonly kernel: ContractKernel;
+  readonly product: ProductName;
+  readonly own: Product;
+  /** dims around the product, and further ones of the sum */
+  readonly outer: readonly ContractDim[];
+  readonly depths: readonly ContractDim[];
+}
+
+/** How a contraction is done by products, or null where loops serve better. */
+export function planContract(kernel: ContractKernel): ContractPlan | null {
+  const { buffers, batch, m, n, k } = kernel;
+  const { dtype } = buffers[2];
+  const size = (dims: readonly ContractDim[]): number => dims.reduce((p, d) => p * d.size, 1);
+  if (!hasGemm(dtype) || buffers.some((b) => b.dtype !== dtype) || size(batch) === 0) return null;
+  if (size(m) * size(n) * size(k) < smallProduct) return null;
   // the longest dim of each kind is the product's own, of long ones the one whose elements lie nearest; the others are
   // loops around it
   const length = (d: ContractDim): number => Math.min(d.size, longDim);
@@ -273,10 +272,23 @@ export function contractCalls(kernel: ContractKernel, { gemm }: Products): Kerne
     const [own = one] = all.toSorted((x, y) => length(y) - length(x) || distance(x) - distance(y));
     return { own, loops: all.filter((d) => d !== own) };
   };
-  const [mm, nn, kk] = [split(kernel.m), split(kernel.n), split(kernel.k)];
-  const plan = planProduct(mm.own, nn.own, kk.own, bytes);
-  const { flip, rows, columns, apart, depth, method, depthBlock } = plan;
-  const outer = [...collapse(kernel.batch), ...mm.loops, ...nn.loops, ...apart];
+  const [mm, nn, kk] = [split(m), split(n), split(k)];
+  const own = planProduct(mm.own, nn.own, kk.own, dtypes[dtype].bytes);
+  return {
+    kernel,
+    product: `${dtype}.${own.method}`,
+    own,
+    outer: [...collapse(batch), ...mm.loops, ...nn.loops, ...own.apart],
+    depths: kk.loops,
+  };
+}
+
+/** A contraction as calls of its product, the function `gemm`. */
+export function contractCalls(plan: ContractPlan, gemm: number): KernelFunction {
+  const { kernel, depths } = plan;
+  const { bytes } = dtypes[kernel.buffers[2].dtype];
+  const { flip, rows, columns, depth, depthBlock } = plan.own;
+  const outer = [...plan.outer];
   const products = outer.reduce((p, d) => p * d.size, 1);
 
   const c = new Code(["i32", "i32", "i32", "i32", "i32"]);
@@ -290,7 +302,7 @@ export function contractCalls(kernel: ContractKernel, { gemm }: Products): Kerne
   /** the products of one index of `outer`, with the sizes of rows and columns as given */
   const product = (m: () => void, n: () => void): void => {
     c.i32(0).set(add);
-    around(c, bases, kk.loops, () => {
+    around(c, bases, depths, () => {
       for (const { local } of [a, b, out]) c.get(local);
       m();
       n();
@@ -304,7 +316,7 @@ export function contractCalls(kernel: ContractKernel, { gemm }: Products): Kerne
         out.stride(columns),
       ])
         c.i32(stride);
-      c.get(add).i32(methods[method]).i32(depthBlock);
+      c.get(add).i32(depthBlock);
       c.scratch(0).call(gemm).i32(1).set(add);
     });
   };

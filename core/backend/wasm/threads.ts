@@ -2,7 +2,7 @@
  *  is in `schedule.ts`. */
 import { BackendError, fail } from "../../errors.ts";
 import type { Block } from "./allocator.ts";
-import { type GemmDType, gemmDTypes } from "./gemm.ts";
+import { type ProductName, productNames } from "./gemm.ts";
 import type { Heap } from "./heap.ts";
 import {
   control,
@@ -99,14 +99,14 @@ function startWorker(setup: WorkerSetup, gone: () => void): void {
 /** A program as the workers know it. */
 export interface SharedProgram {
   readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly products: ReadonlySet<GemmDType>;
+  readonly products: ReadonlySet<ProductName>;
 }
 
 const word = (address: number): number => address >> 2;
 
 export class Threads {
   readonly #heap: Heap;
-  readonly #productBytes: (dtype: GemmDType) => Uint8Array<ArrayBuffer>;
+  readonly #productBytes: (name: ProductName) => Uint8Array<ArrayBuffer>;
   #count: number | null = null;
   /** scratch memory of each worker; it outlives the worker, for the next one */
   readonly #scratch: Block[] = [];
@@ -120,7 +120,7 @@ export class Threads {
   #nextSlot = 0;
   #nextNumber = 1;
 
-  constructor(heap: Heap, productBytes: (dtype: GemmDType) => Uint8Array<ArrayBuffer>) {
+  constructor(heap: Heap, productBytes: (name: ProductName) => Uint8Array<ArrayBuffer>) {
     this.#heap = heap;
     this.#productBytes = productBytes;
     if (!heap.shared) return;
@@ -233,7 +233,7 @@ export class Threads {
   /** Puts a program into a slot, the oldest one's where all are taken. */
   #publish(program: SharedProgram): number {
     let needs = 0;
-    gemmDTypes.forEach((name, k) => {
+    productNames.forEach((name, k) => {
       if (!program.products.has(name)) return;
       needs |= 1 << k;
       if (this.#blocks[programSlots + k] === undefined)

@@ -1,5 +1,5 @@
 /** What a worker thread runs. */
-import { gemmDTypes } from "./gemm.ts";
+import { productNames } from "./gemm.ts";
 import { control, held, maxMessage, programSlots, slotWords, wakes } from "./layout.ts";
 import { hostMath } from "./library.ts";
 
@@ -40,7 +40,7 @@ export const workerSetup = (
   programSlots,
   slotWords,
   wakes,
-  products: gemmDTypes,
+  products: productNames,
   awake,
 });
 

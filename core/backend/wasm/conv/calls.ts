@@ -3,7 +3,7 @@ import { dtypes } from "../../../dtype.ts";
 import { elements, op, tileColumns, tileRows } from "../contract/element.ts";
 import { Code } from "../encoder.ts";
 import type { KernelFunction } from "../function.ts";
-import type { Products } from "../gemm.ts";
+import type { ListedProduct } from "../gemm.ts";
 import { type Axis, type ConvPlan, imageBytes, mostDepth, mostRows, product } from "./plan.ts";
 
 // what a convolution keeps in scratch memory: where the copy begins, tables, a tile, packed weights, copied images
@@ -23,7 +23,11 @@ type Shared = "repeats" | "images" | "columns" | "positions";
 const manyParts = 8;
 
 /** The function of a planned convolution, given the index of its copying kernel. */
-export function convCalls(plan: ConvPlan, products: Products, copy: number | null): KernelFunction {
+export function convCalls(
+  plan: ConvPlan,
+  listed: ListedProduct,
+  copy: number | null,
+): KernelFunction {
   const { kernel, rows, outer, chunked, inner, columns, repeats } = plan;
   const { batch, inFeatures, batchGroups, spatial } = kernel;
   const { bytes } = dtypes[plan.dtype];
@@ -226,9 +230,7 @@ export function convCalls(plan: ConvPlan, products: Products, copy: number | nul
         offset(target, [column, columns.out]);
         c.i32((rows.at(-1) as ConvPlan["rows"][number]).axis.other * bytes);
         c.i32(columns.out * bytes);
-        c.get(add)
-          .scratch(tileBuffer)
-          .call(plan.lanes ? products.lanes : products.patches);
+        c.get(add).scratch(tileBuffer).call(listed.run);
       });
     };
     /** Packs the weights of a block: as much at once as lies in memory at equal distances. */
@@ -256,7 +258,7 @@ export function convCalls(plan: ConvPlan, products: Products, copy: number | nul
         c.get(depth)
           .i32(width * bytes)
           .op(op.mul)
-          .call(products.pack);
+          .call(listed.pack);
         if (at > 0)
           c.get(to)
             .i32(length * width * bytes)

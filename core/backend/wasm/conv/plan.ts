@@ -11,6 +11,7 @@ import type {
   LoopKernel,
 } from "../../../kernel/kernel.ts";
 import { elements, type GemmDType, hasGemm, tileColumns } from "../contract/element.ts";
+import type { ProductName } from "../gemm.ts";
 import { type CopyAxis, copyKernel } from "./copy.ts";
 import { staysInside } from "./loops.ts";
 
@@ -74,6 +75,7 @@ interface Multiple {
 export interface ConvPlan {
   readonly kernel: ConvKernel;
   readonly dtype: GemmDType;
+  readonly product: ProductName;
   /** the columns of a product: the features of a group, or, where those are few, the groups; `lanes`: then each column reads
    *  input of its own */
   readonly columns: Multiple;
@@ -231,6 +233,7 @@ function planProducts(kernel: ConvKernel, dtype: GemmDType, lanes: boolean): Con
   return {
     kernel,
     dtype,
+    product: `${dtype}.${lanes ? "lanes" : "patches"}`,
     columns: lanes ? ofGroups : ofFeatures,
     lanes,
     repeats: lanes ? ofFeatures : ofGroups,
