@@ -13,6 +13,7 @@ import type { KernelFunction, Range } from "./function.ts";
 import { importListedProduct, importProduct, type ProductName } from "./gemm.ts";
 import { scratchRows } from "./layout.ts";
 import { hostMath, Library } from "./library.ts";
+import { functionKey, rangeOf } from "./same.ts";
 import { addSchedule, partSignature } from "./schedule.ts";
 import { type ContractPlan, contractCalls, contractLoops, planContract } from "./templates.ts";
 import { leastShared, partsOf, workOf, worthWaking } from "./work.ts";
@@ -133,8 +134,15 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
   const module = new Module();
   const tick = ticks ? module.import("profile", "tick", { params: ["i32"], results: [] }) : -1;
   const library = new Library(module);
-  const forms = new Map<Kernel, Form>();
-  for (const { kernel } of program.steps) if (!forms.has(kernel)) forms.set(kernel, formOf(kernel));
+  // equal kernels become one function
+  const keys = new Map<Kernel, string>();
+  const forms = new Map<string, Form>();
+  for (const { kernel } of program.steps) {
+    if (keys.has(kernel)) continue;
+    const key = functionKey(kernel);
+    keys.set(kernel, key);
+    if (!forms.has(key)) forms.set(key, formOf(kernel));
+  }
   const products = new Set<ProductName>();
   for (const form of forms.values())
     if (form.kind !== "loops") {
@@ -158,13 +166,18 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
     return convCalls(form.plan, product, copyIndex);
   };
   const bindings = new Bindings(program);
-  const functions = new Map<Kernel, EmittedKernel>();
-  for (const [kernel, form] of forms) {
+  const made = new Map<string, Omit<EmittedKernel, "work">>();
+  for (const [key, form] of forms) {
     const { code, range } = emit(form);
-    const index = module.add({ params: code.params, results: [] }, code);
+    made.set(key, { index: module.add({ params: code.params, results: [] }, code), range });
+  }
+  const functions = new Map<Kernel, EmittedKernel>();
+  for (const [kernel, key] of keys) {
+    const f = made.get(key) as Omit<EmittedKernel, "work">;
+    const range = f.range && { ...f.range, extent: rangeOf(kernel) ?? f.range.extent };
     const work = shared && range !== null ? workOf(kernel) : 0;
     const worth = range !== null && range.extent > range.align && work >= leastShared;
-    functions.set(kernel, { index, range, work: worth ? work : null });
+    functions.set(kernel, { index: f.index, range, work: worth ? work : null });
   }
 
   // the steps that threads share have numbers

@@ -1,0 +1,98 @@
+/** Which kernels become the same function: the layers of a network and the updates of its parameters share theirs. */
+import type { Expr } from "../../kernel/expr.ts";
+import { type Kernel, type LoopKernel, parallelLoop, type Stmt } from "../../kernel/kernel.ts";
+
+/** Of a longer range that the caller gives, code depends on nothing but the remainder by the largest step. */
+const [longRange, largestStep] = [256, 16];
+
+/** A kernel as text: kernels with the same become the same function, though `rangeOf` may differ. */
+export const functionKey = (kernel: Kernel): string =>
+  kernel.kind === "loops" ? loopsKey(kernel) : JSON.stringify({ ...kernel, name: "" });
+
+/** The extent of a loop kernel whose caller gives the range. */
+export const rangeOf = (kernel: Kernel): number | null =>
+  kernel.kind === "loops" ? (parallelLoop(kernel)?.to.value ?? null) : null;
+
+function loopsKey(kernel: LoopKernel): string {
+  const out: (string | number)[] = [];
+  for (const { dtype, access } of kernel.buffers) out.push(dtype, access);
+  const numbers = new Map<Expr, number>();
+  const expr = (e: Expr): void => {
+    const known = numbers.get(e);
+    if (known !== undefined) {
+      out.push(known);
+      return;
+    }
+    numbers.set(e, numbers.size);
+    out.push(e.kind, e.dtype);
+    switch (e.kind) {
+      case "var":
+        break;
+      case "lit":
+        out.push(Object.is(e.value, -0) ? "-0" : e.value);
+        break;
+      case "load":
+        out.push(e.buffer);
+        expr(e.index);
+        break;
+      case "binary":
+      case "compare":
+        out.push(e.op);
+        expr(e.x);
+        expr(e.y);
+        break;
+      case "unary":
+        out.push(e.op);
+        expr(e.x);
+        break;
+      case "cast":
+      case "bitcast":
+        expr(e.x);
+        break;
+      case "select":
+      case "cond":
+        expr(e.test);
+        expr(e.yes);
+        expr(e.no);
+    }
+  };
+  const statements = (body: readonly Stmt[]): void => {
+    out.push("{");
+    for (const s of body) {
+      out.push(s.kind);
+      switch (s.kind) {
+        case "for":
+          out.push(s.parallel === true ? 1 : 0);
+          expr(s.v);
+          expr(s.from);
+          if (s === whole) out.push(rangeClass(whole.to.value));
+          else expr(s.to);
+          statements(s.body);
+          break;
+        case "while":
+          expr(s.test);
+          statements(s.body);
+          break;
+        case "if":
+          expr(s.test);
+          statements(s.yes);
+          statements(s.no);
+          break;
+        case "set":
+          expr(s.v);
+          expr(s.value);
+          break;
+        case "store":
+          out.push(s.buffer);
+          expr(s.index);
+          expr(s.value);
+      }
+    }
+    out.push("}");
+  };
+  const whole = parallelLoop(kernel);
+  statements(kernel.body);
+  return out.join();
+}
+const rangeClass = (extent: number): number =>
+  extent < longRange ? extent : longRange + (extent % largestStep);
