@@ -13,8 +13,8 @@ const codes: { readonly [T in ValType]: number } = {
 export class Bytes {
   #data = new Uint8Array(1024);
   length = 0;
+  /** Makes room for `by` more. */
   #grow(by: number): void {
-    if (this.length + by <= this.#data.length) return;
     const next = new Uint8Array(Math.max(this.#data.length * 2, this.length + by));
     next.set(this.#data.subarray(0, this.length));
     this.#data = next;
@@ -22,6 +22,18 @@ export class Bytes {
   byte(b: number): this {
     if (this.length === this.#data.length) this.#grow(1);
     this.#data[this.length++] = b;
+    return this;
+  }
+  /** a byte and an unsigned LEB128: most instructions */
+  byteAndU32(b: number, n: number): this {
+    if (this.length + 2 > this.#data.length) this.#grow(2);
+    const data = this.#data;
+    const at = this.length;
+    data[at] = b;
+    this.length = at + 1;
+    if (n < 0 || n > 127) return this.u32(n);
+    data[at + 1] = n;
+    this.length = at + 2;
     return this;
   }
   /** unsigned LEB128 */
@@ -48,8 +60,8 @@ export class Bytes {
   f64(x: number): this {
     return this.raw(new Uint8Array(new Float64Array([x]).buffer));
   }
-  raw(bytes: Uint8Array): this {
-    this.#grow(bytes.length);
+  raw(bytes: ArrayLike<number>): this {
+    if (this.length + bytes.length > this.#data.length) this.#grow(bytes.length);
     this.#data.set(bytes, this.length);
     this.length += bytes.length;
     return this;
@@ -92,7 +104,7 @@ export class Code {
     emit();
     return this.bytes.cut(start);
   }
-  append(code: Uint8Array): this {
+  append(code: ArrayLike<number>): this {
     this.bytes.raw(code);
     return this;
   }
@@ -100,33 +112,37 @@ export class Code {
     this.locals.push(type);
     return this.params.length + this.locals.length - 1;
   }
-  op(...opcode: number[]): this {
-    for (const b of opcode) this.bytes.byte(b);
+  op(first: number, ...more: number[]): this {
+    this.bytes.byte(first);
+    for (let i = 0; i < more.length; i++) this.bytes.byte(more[i] as number);
     return this;
   }
   get(local: number): this {
-    return this.op(0x20).arg(local);
+    this.bytes.byteAndU32(0x20, local);
+    return this;
   }
   set(local: number): this {
-    return this.op(0x21).arg(local);
+    this.bytes.byteAndU32(0x21, local);
+    return this;
   }
   tee(local: number): this {
-    return this.op(0x22).arg(local);
+    this.bytes.byteAndU32(0x22, local);
+    return this;
   }
   arg(n: number): this {
     this.bytes.u32(n);
     return this;
   }
   i32(n: number): this {
-    this.op(0x41).bytes.i32(n);
+    this.bytes.byte(0x41).i32(n);
     return this;
   }
   f32(x: number): this {
-    this.op(0x43).bytes.f32(x);
+    this.bytes.byte(0x43).f32(x);
     return this;
   }
   f64(x: number): this {
-    this.op(0x44).bytes.f64(x);
+    this.bytes.byte(0x44).f64(x);
     return this;
   }
   /** the instance's own scratch memory, `offset` bytes in */
@@ -135,11 +151,13 @@ export class Code {
     return offset === 0 ? this : this.i32(offset).op(0x6a);
   }
   call(f: number): this {
-    return this.op(0x10).arg(f);
+    this.bytes.byteAndU32(0x10, f);
+    return this;
   }
   /** memory access: opcode, alignment exponent, constant offset */
   memory(opcode: number, align: number, offset = 0): this {
-    return this.op(opcode).arg(align).arg(offset);
+    this.bytes.byteAndU32(opcode, align).u32(offset);
+    return this;
   }
   /** access to shared memory in one total order: numbered opcode after a prefix, natural alignment, constant address */
   atomic(opcode: number, align: number, offset = 0): this {
@@ -147,7 +165,8 @@ export class Code {
   }
   /** 128-bit instructions have a prefix and a numbered opcode */
   simd(opcode: number): this {
-    return this.op(0xfd).arg(opcode);
+    this.bytes.byteAndU32(0xfd, opcode);
+    return this;
   }
   /** 128-bit memory access */
   simdMemory(opcode: number, align: number, offset: number): this {
@@ -155,7 +174,7 @@ export class Code {
   }
   /** the bytes of two vectors at these positions */
   shuffle(positions: readonly number[]): this {
-    return this.simd(13).op(...positions);
+    return this.simd(13).append(positions);
   }
   if(result: ValType | null, yes: () => void, no?: () => void): this {
     this.op(0x04, result === null ? 0x40 : codes[result]);

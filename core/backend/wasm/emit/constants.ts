@@ -39,11 +39,7 @@ export class Constants {
   /** Sets them all. */
   emit(): void {
     const { code } = this.#frame;
-    for (const { bytes, local } of this.#made)
-      code
-        .simd(v128.const)
-        .op(...bytes)
-        .set(local);
+    for (const { bytes, local } of this.#made) code.simd(v128.const).append(bytes).set(local);
   }
   release(): void {
     for (const { local } of this.#made) this.#frame.release("v128", local);

@@ -79,7 +79,7 @@ export class VectorAccess {
       if (stride < 0)
         code
           .simd(v128.const)
-          .op(...new Uint8Array(16))
+          .append(new Uint8Array(16))
           .shuffle(width === 8 ? positions.reverse64 : positions.reverse32);
       return;
     }
