@@ -254,6 +254,57 @@ export function operands(e: Expr): readonly Expr[] {
   }
 }
 
+/** True where `f` holds of all direct subexpressions. */
+export function everyOperand(e: Expr, f: (x: Expr) => boolean): boolean {
+  switch (e.kind) {
+    case "var":
+    case "lit":
+      return true;
+    case "load":
+      return f(e.index);
+    case "unary":
+    case "cast":
+    case "bitcast":
+      return f(e.x);
+    case "binary":
+    case "compare":
+      return f(e.x) && f(e.y);
+    case "select":
+    case "cond":
+      return f(e.test) && f(e.yes) && f(e.no);
+  }
+}
+
+/** Calls `f` for each node of `e` that is not among `seen`, and puts it there. */
+export function eachNode(e: Expr, seen: Set<Expr>, f: (x: Expr) => void): void {
+  const before = seen.size;
+  if (seen.add(e).size === before) return;
+  f(e);
+  switch (e.kind) {
+    case "var":
+    case "lit":
+      break;
+    case "load":
+      eachNode(e.index, seen, f);
+      break;
+    case "unary":
+    case "cast":
+    case "bitcast":
+      eachNode(e.x, seen, f);
+      break;
+    case "binary":
+    case "compare":
+      eachNode(e.x, seen, f);
+      eachNode(e.y, seen, f);
+      break;
+    case "select":
+    case "cond":
+      eachNode(e.test, seen, f);
+      eachNode(e.yes, seen, f);
+      eachNode(e.no, seen, f);
+  }
+}
+
 /** Rebuilds `e` with each node replaced by `f(node)` where that is not null; sharing is kept. */
 export function rewrite(
   e: Expr,

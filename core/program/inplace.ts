@@ -1,6 +1,6 @@
 /** Which results of a kernel may take the memory of an operand. */
 import { type DType, dtypes } from "../dtype.ts";
-import { type Expr, isLit, type KVar, operands } from "../kernel/expr.ts";
+import { type Expr, isLit, type KVar, eachNode } from "../kernel/expr.ts";
 import type { InPlace, KernelBuffer, Stmt } from "../kernel/kernel.ts";
 import { type Affine, affine, AffineForms } from "./affine.ts";
 
@@ -80,17 +80,13 @@ class Survey {
   }
   #loads(...roots: readonly Expr[]): void {
     const seen = new Set<Expr>();
-    const visit = (e: Expr): void => {
-      if (seen.has(e)) return;
-      seen.add(e);
-      if (e.kind === "load") {
+    for (const root of roots)
+      eachNode(root, seen, (e) => {
+        if (e.kind !== "load") return;
         const uses = this.buffers[e.buffer] as Uses;
         uses.keys.add(this.#forms.key(this.#forms.of(e.index)));
         uses.lastLoad = this.#time;
-      }
-      operands(e).forEach(visit);
-    };
-    roots.forEach(visit);
+      });
   }
 }
 

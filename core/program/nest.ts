@@ -4,7 +4,17 @@
  *  apart: every index is affine and its coefficient of a is extent(b) times that of b, so that it depends
  *  on a·extent(b) + b alone. A contiguous elementwise kernel is then a single loop whatever its rank.
  *  Indices are put in affine form on the way, which also takes out divisions that cancel. */
-import { add, type Expr, int, KVar, load, mul, operands, rewrite } from "../kernel/expr.ts";
+import {
+  add,
+  type Expr,
+  int,
+  KVar,
+  load,
+  mul,
+  operands,
+  rewrite,
+  eachNode,
+} from "../kernel/expr.ts";
 import type { DType } from "../dtype.ts";
 import { type Stmt, set } from "../kernel/kernel.ts";
 import type { Shape } from "../shape.ts";
@@ -204,14 +214,10 @@ function sharedNodes(roots: readonly Expr[]): readonly Expr[] {
 export function sourcesOf(e: Expr): ReadonlySet<KVar | number> {
   const found = new Set<KVar | number>();
   const seen = new Set<Expr>();
-  const visit = (x: Expr): void => {
-    if (seen.has(x)) return;
-    seen.add(x);
+  eachNode(e, seen, (x) => {
     if (x.kind === "var") found.add(x);
     else if (x.kind === "load") found.add(x.buffer);
-    operands(x).forEach(visit);
-  };
-  visit(e);
+  });
   return found;
 }
 const targetOf = (a: Assignment): KVar | number => (a.kind === "set" ? a.v : a.buffer);

@@ -1,7 +1,7 @@
 /** A program as a WebAssembly module: a function for each kernel, and the entry that calls them in turn. */
 import { isFloat } from "../../dtype.ts";
 import { expandElementary } from "../../kernel/elementary.ts";
-import { type Expr, operands } from "../../kernel/expr.ts";
+import { type Expr, eachNode } from "../../kernel/expr.ts";
 import type { Kernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
 import { convCalls } from "./conv/calls.ts";
@@ -21,16 +21,14 @@ import { leastShared, partsOf, workOf, worthWaking } from "./work.ts";
 /** Host functions that a kernel calls. */
 function intrinsicsOf(kernel: LoopKernel, into: Set<string>): void {
   const seen = new Set<Expr>();
-  const visit = (e: Expr): void => {
-    if (seen.has(e)) return;
-    seen.add(e);
+  const called = (e: Expr): void => {
     if (e.kind === "unary" && Object.hasOwn(hostMath, e.op)) into.add(e.op);
     if (e.kind === "binary") {
       if (e.op === "hostPow") into.add(e.op);
       if (e.op === "rem" && isFloat(e.dtype)) into.add("fmod");
     }
-    operands(e).forEach(visit);
   };
+  const visit = (e: Expr): void => eachNode(e, seen, called);
   const walk = (body: readonly Stmt[]): void => {
     for (const s of body)
       switch (s.kind) {

@@ -1,5 +1,5 @@
 /** What it means to run several iterations of a loop at once: which values differ between them. */
-import { type Expr, type KVar, operands } from "../../../kernel/expr.ts";
+import { type Expr, type KVar, everyOperand } from "../../../kernel/expr.ts";
 import { dtypes } from "../../../dtype.ts";
 import type { Frame } from "./frame.ts";
 
@@ -40,10 +40,12 @@ export class Lanes {
     this.straight = straight;
   }
 
+  readonly #isUniform = (e: Expr): boolean => this.uniform(e);
+  readonly #isInvariant = (e: Expr): boolean => this.invariant(e);
   uniform(e: Expr): boolean {
     let known = this.#uniform.get(e);
     if (known === undefined) {
-      known = e.kind === "var" ? !this.varying.has(e) : operands(e).every((x) => this.uniform(x));
+      known = e.kind === "var" ? !this.varying.has(e) : everyOperand(e, this.#isUniform);
       this.#uniform.set(e, known);
     }
     return known;
@@ -56,7 +58,7 @@ export class Lanes {
         e.kind === "var"
           ? !this.changing.has(e) && !this.varying.has(e)
           : !(e.kind === "load" && this.changing.has(e.buffer)) &&
-            operands(e).every((x) => this.invariant(x));
+            everyOperand(e, this.#isInvariant);
       this.#invariant.set(e, known);
     }
     return known;

@@ -3,7 +3,7 @@
  *  It must be sound: iterations are independent of each other, but for accumulators that are folded by an associative
  *  operation (whose partial results are then kept apart and combined after the loop). And it must pay: costs are
  *  counted in instructions, and the cheaper of a loop and the loops inside it is chosen. */
-import { type Expr, isLit, KVar, operands } from "../../../kernel/expr.ts";
+import { type Expr, isLit, KVar, eachNode, everyOperand } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import { cost } from "./cost.ts";
 import type { Frame } from "./frame.ts";
@@ -70,7 +70,7 @@ export class Planner {
     const facts = new Facts(loop.body);
     if (!facts.straight && loop.parallel !== true) return null;
     const none: Reductions = { folds: [], positions: [] };
-    const folded = facts.straight ? reductions(loop.body, facts.carried(), loop.v) : none;
+    const folded = facts.straight ? reductions(loop.body, facts.carried, loop.v) : none;
     if (folded === null) return null;
     const accumulators = new Set([
       ...folded.folds.map((r) => r.acc),
@@ -79,9 +79,12 @@ export class Planner {
     if (accumulators.size > 0 && extent !== null && extent < leastFolded) return null;
     if (folded.positions.length > 0 && !isLit(loop.from, 0)) return null;
     // what else is assigned belongs to one iteration
-    for (const v of facts.carried()) if (!accumulators.has(v)) return null;
-    const after = readsOutside(this.#frame.kernel.body, loop);
-    for (const v of facts.assigned) if (!accumulators.has(v) && after.has(v)) return null;
+    for (const v of facts.carried) if (!accumulators.has(v)) return null;
+    const local = [...facts.assigned].filter((v) => !accumulators.has(v));
+    if (local.length > 0) {
+      const outside = readsOutside(this.#frame.kernel.body, loop);
+      if (local.some((v) => outside.has(v))) return null;
+    }
 
     const varying = new Set<KVar>([loop.v, ...accumulators]);
     for (let known = 0; known !== varying.size; ) {
@@ -176,17 +179,15 @@ class Facts {
   /** bounds and tests of inner statements */
   readonly control: Expr[] = [];
   straight = true;
-  readonly #body: readonly Stmt[];
+  /** assigned variables that may be read before they are assigned: their values come from the iteration before */
+  readonly carried: ReadonlySet<KVar>;
 
   constructor(body: readonly Stmt[]) {
-    this.#body = body;
     const seen = new Set<Expr>();
-    const visit = (e: Expr): void => {
-      if (seen.has(e)) return;
-      seen.add(e);
-      if (e.kind === "load") this.loads.push(e);
-      operands(e).forEach(visit);
-    };
+    const visit = (root: Expr): void =>
+      eachNode(root, seen, (e) => {
+        if (e.kind === "load") this.loads.push(e);
+      });
     const walk = (list: readonly Stmt[]): void => {
       for (const s of list) {
         for (const e of roots(s)) visit(e);
@@ -203,11 +204,12 @@ class Facts {
       }
     };
     walk(body);
+    this.carried = this.#findCarried(body);
   }
 
-  /** Assigned variables that may be read before they are assigned: their values come from the iteration before. */
-  carried(): ReadonlySet<KVar> {
+  #findCarried(body: readonly Stmt[]): ReadonlySet<KVar> {
     const carried = new Set<KVar>();
+    if (this.assigned.size === 0) return carried;
     const walk = (list: readonly Stmt[], known: ReadonlySet<KVar>): void => {
       const set = new Set(known);
       for (const s of list) {
@@ -217,7 +219,7 @@ class Facts {
         else for (const inner of bodies(s)) walk(inner, set);
       }
     };
-    walk(this.#body, new Set());
+    walk(body, new Set());
     return carried;
   }
 }
@@ -243,13 +245,12 @@ function bodies(s: Stmt): readonly (readonly Stmt[])[] {
 }
 function variables(list: readonly Expr[]): ReadonlySet<KVar> {
   const seen = new Set<Expr>();
-  const visit = (e: Expr): void => {
-    if (seen.has(e)) return;
-    seen.add(e);
-    operands(e).forEach(visit);
-  };
-  list.forEach(visit);
-  return new Set([...seen].filter((e) => e instanceof KVar));
+  const found = new Set<KVar>();
+  for (const root of list)
+    eachNode(root, seen, (e) => {
+      if (e.kind === "var") found.add(e);
+    });
+  return found;
 }
 /** Variables that are read anywhere but in `loop`. */
 function readsOutside(body: readonly Stmt[], loop: ForLoop): ReadonlySet<KVar> {
@@ -269,7 +270,7 @@ function uniformity(varying: ReadonlySet<KVar>): (e: Expr) => boolean {
   const uniform = (e: Expr): boolean => {
     let known = memo.get(e);
     if (known === undefined) {
-      known = e.kind === "var" ? !varying.has(e) : operands(e).every(uniform);
+      known = e.kind === "var" ? !varying.has(e) : everyOperand(e, uniform);
       memo.set(e, known);
     }
     return known;

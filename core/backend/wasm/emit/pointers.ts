@@ -1,6 +1,6 @@
 /** Pointers that move with an innermost loop: the addresses of its affine indices, so that an iteration adds a constant
  *  instead of multiplying out each index. */
-import { type Expr, KVar, operands } from "../../../kernel/expr.ts";
+import { type Expr, KVar, eachNode } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import type { Affine } from "../../../program/affine.ts";
 import type { Frame } from "./frame.ts";
@@ -51,12 +51,10 @@ export class Pointers {
     const assigned = new Set<KVar>();
     const accesses: { buffer: number; index: Expr }[] = [];
     const seen = new Set<Expr>();
-    const visit = (e: Expr): void => {
-      if (seen.has(e)) return;
-      seen.add(e);
-      if (e.kind === "load") accesses.push(e);
-      operands(e).forEach(visit);
-    };
+    const visit = (root: Expr): void =>
+      eachNode(root, seen, (e) => {
+        if (e.kind === "load") accesses.push(e);
+      });
     for (const s of loop.body) {
       if (s.kind === "set") {
         assigned.add(s.v);

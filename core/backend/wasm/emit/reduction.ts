@@ -1,6 +1,12 @@
 /** Accumulators: variables that a loop folds by one associative operation. */
 import { dtypes, isFloat } from "../../../dtype.ts";
-import { type BinaryOp, type Expr, type KVar, operands, rewrite } from "../../../kernel/expr.ts";
+import {
+  type BinaryOp,
+  type Expr,
+  type KVar,
+  rewrite,
+  everyOperand,
+} from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import { isQuickFold } from "./extrema.ts";
 import { type Position, positionOf } from "./position.ts";
@@ -37,6 +43,7 @@ export function reductions(
   carried: ReadonlySet<KVar>,
   v: KVar,
 ): Reductions | null {
+  if (carried.size === 0) return { folds: [], positions: [] };
   // values at the end of an iteration in terms of those at its start
   const values = new Map<Expr, Expr>();
   const resolve = (e: Expr): Expr => rewrite(e, (x) => values.get(x) ?? null);
@@ -118,7 +125,7 @@ function uses(e: Expr, v: KVar): boolean {
     if (x === v) return true;
     if (seen.has(x)) return false;
     seen.add(x);
-    return operands(x).some(visit);
+    return !everyOperand(x, (y) => !visit(y));
   };
   return visit(e);
 }

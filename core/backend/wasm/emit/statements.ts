@@ -1,5 +1,5 @@
 /** Statements and loops. */
-import { type Expr, type KVar, operands } from "../../../kernel/expr.ts";
+import { type Expr, type KVar, everyOperand } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import type { Frame } from "./frame.ts";
 import { Lanes, lanesPerBlock } from "./lanes.ts";
@@ -258,7 +258,7 @@ function unaffected(s: Stmt, changed: ReadonlySet<number | KVar>): boolean {
     seen.add(e);
     if (e.kind === "load" && changed.has(e.buffer)) return false;
     if (e.kind === "var" && changed.has(e)) return false;
-    return operands(e).every(clean);
+    return everyOperand(e, clean);
   };
   return clean(s.value) && (s.kind === "set" || clean(s.index));
 }

@@ -1,6 +1,6 @@
 /** Loops of a few iterations, written out: a window or a short axis inside a long one then is straight-line code, and the
  *  long one can run in vector registers. */
-import { type Expr, int, operands, rewrite } from "../../../kernel/expr.ts";
+import { type Expr, int, rewrite, eachNode } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 
 const mostIterations = 4;
@@ -46,11 +46,7 @@ function substitute(s: Stmt, at: (e: Expr) => Expr): Stmt {
 /** Nodes and statements; infinite for a body with loops. */
 function size(body: readonly Stmt[]): number {
   const seen = new Set<Expr>();
-  const visit = (e: Expr): void => {
-    if (seen.has(e)) return;
-    seen.add(e);
-    operands(e).forEach(visit);
-  };
+  const visit = (e: Expr): void => eachNode(e, seen, () => {});
   let n = 0;
   const walk = (list: readonly Stmt[]): void => {
     for (const s of list) {
