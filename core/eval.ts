@@ -223,7 +223,12 @@ const isEmpty = (params: Params): boolean => {
 };
 
 function evaluate(primitive: Primitive, inputs: readonly NDArray[], params: Params): NDArray[] {
-  for (const x of inputs) if (x instanceof Tracer) checkAlive(x, primitive.name);
+  // loops by number: this is the way of every operation
+  const n = inputs.length;
+  for (let i = 0; i < n; i++) {
+    const x = inputs[i] as NDArray;
+    if (x instanceof Tracer) checkAlive(x, primitive.name);
+  }
   if (primitive.inline !== undefined) {
     const { jaxpr } = primitive.inline(params) as ClosedJaxpr;
     const name = (params as { name?: string }).name ?? primitive.name;
@@ -231,7 +236,7 @@ function evaluate(primitive: Primitive, inputs: readonly NDArray[], params: Para
   }
   const key = isEmpty(params) ? -1 : paramsKey(params);
   let hash = key;
-  for (const x of inputs) hash = mix(hash, x.aval.id);
+  for (let i = 0; i < n; i++) hash = mix(hash, (inputs[i] as NDArray).aval.id);
   const backend = activeBackend();
   const { equations } = keptFor(backend);
   let signatures = equations[primitive.id];

@@ -27,11 +27,13 @@ export type Operand = NDArray | number | boolean;
 export function operands(op: string, ...xs: readonly Operand[]): NDArray[] {
   let like: NDArray | undefined;
   let arrays = 0;
-  for (const x of xs)
+  for (let i = 0; i < xs.length; i++) {
+    const x = xs[i] as Operand;
     if (typeof x === "object") {
       like ??= x;
       arrays++;
     }
+  }
   if (arrays === xs.length) return xs as NDArray[];
   const dtype: DType = like?.dtype ?? "float32";
   return xs.map((x) => {

@@ -124,14 +124,14 @@ export class WasmExecutable implements Executable {
     let made = 0;
     let started = false;
     try {
-      this.#checkInputs(inputs);
-      // the first address is read when nothing is allocated any more but to bring another argument back
-      for (let i = 0; i < n; i++) heap.pin(inputs[i] as WasmStorage);
+      this.#pin(inputs);
       for (; made < fresh.length; made++) {
-        const from = this.#takes[made] as number;
-        if (donated?.[from]) {
-          fresh[made] = inputs[from] as WasmStorage;
-          continue;
+        if (donated !== undefined) {
+          const from = this.#takes[made] as number;
+          if (donated[from]) {
+            fresh[made] = inputs[from] as WasmStorage;
+            continue;
+          }
         }
         const { bytes } = program.buffers[this.#fresh[made] as number] as ProgramBuffer;
         const s = heap.create(wasmBackend, bytes);
@@ -140,12 +140,15 @@ export class WasmExecutable implements Executable {
       }
       if (this.#shared !== null) threads.prepare(this.#shared);
       const arena = program.arenaBytes > 0 ? heap.arena(program.arenaBytes) : 0;
-      for (let i = 0; i < n; i++) heap.address(inputs[i] as WasmStorage);
+      // pinned storages stay where they are, though to bring back another may make the memory grow
+      let word = tableAddress >> 2;
+      for (let i = 0; i < n; i++) {
+        const address = heap.address(inputs[i] as WasmStorage);
+        heap.i32[word++] = address;
+      }
       const table = heap.i32;
-      const base = tableAddress >> 2;
-      for (let i = 0; i < n; i++) table[base + i] = (inputs[i] as WasmStorage).address;
-      for (let i = 0; i < made; i++) table[base + n + i] = (fresh[i] as WasmStorage).address;
-      table[base + n + made] = arena;
+      for (let i = 0; i < made; i++) table[word++] = (fresh[i] as WasmStorage).address;
+      table[word] = arena;
       started = true;
       entry(tableAddress);
     } catch (error) {
@@ -170,15 +173,18 @@ export class WasmExecutable implements Executable {
     return out;
   }
 
-  #checkInputs(inputs: readonly Storage[]): void {
+  /** Checks the inputs, and keeps them in the heap for this run. */
+  #pin(inputs: readonly Storage[]): void {
     const { name, inputs: ids, buffers } = this.program;
     if (inputs.length !== ids.length)
       throw new Error(`program ${name}: takes ${ids.length} inputs, got ${inputs.length}`);
     for (let i = 0; i < inputs.length; i++) {
-      const s = ours(name, inputs[i] as Storage);
+      const given = inputs[i] as Storage;
+      const s = given instanceof WasmStorage ? given : ours(name, given);
       const { bytes } = buffers[ids[i] as number] as ProgramBuffer;
       if (s.bytes !== bytes)
         throw new Error(`program ${name}: input ${i} has ${s.bytes} bytes, not ${bytes}`);
+      heap.pin(s);
     }
   }
 }

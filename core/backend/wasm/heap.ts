@@ -39,7 +39,9 @@ class Holding {
   /** what its handles refer to, until that is registered for finalization */
   token: object | null = null;
   claim: Claim | null = null;
-  /** doubly linked in order of use */
+  /** when it was used last: a count of uses */
+  used = 0;
+  /** doubly linked */
   newer: Holding | null = null;
   older: Holding | null = null;
   constructor(bytes: number, scratch: boolean) {
@@ -123,8 +125,10 @@ export class Heap {
   #used = 0;
   #peak = 0;
   #count = 0;
+  // what is in the heap, in the order in which it came
   #newest: Holding | null = null;
   #oldest: Holding | null = null;
+  #uses = 0;
   #arena: Holding | null = null;
   /** number of the run that is going on, or of the next one */
   #run = 1;
@@ -177,7 +181,7 @@ export class Heap {
       this.#bringIn(holding);
       this.#watch(holding, open.token);
       this.#open[sizeClass] = open;
-    } else this.#touch(open.holding);
+    } else open.holding.used = ++this.#uses;
     const { holding, token, used } = open;
     open.used += size;
     return new WasmStorage(backend, bytes, holding, used, token);
@@ -192,7 +196,7 @@ export class Heap {
     const { holding, offset, bytes } = s;
     this.checkAlive(s);
     if (holding.host !== null) return holding.host.slice(offset, offset + bytes);
-    this.#touch(holding);
+    holding.used = ++this.#uses;
     return this.u8.slice(s.address, s.address + bytes);
   }
   /** Gives the memory back, when all that share it have; twice is harmless. */
@@ -218,21 +222,22 @@ export class Heap {
 
   /** Keeps a storage in the heap until the run ends, once it is there. */
   pin(s: WasmStorage): void {
-    this.checkAlive(s);
+    if (s.freed) this.checkAlive(s);
     s.holding.run = this.#run;
   }
   /** Address of a storage, brought back if it was out. It is valid until the next allocation, and until the end of
    *  the run if the storage is pinned. */
   address(s: WasmStorage): number {
     const { holding } = s;
-    this.checkAlive(s);
+    if (s.freed) this.checkAlive(s);
     if (holding.host !== null) {
       this.#bringIn(holding);
       this.u8.set(holding.host, holding.address);
       holding.host = null;
       this.#watch(holding, s.token);
-    } else this.#touch(holding);
-    return s.address;
+    }
+    holding.used = ++this.#uses;
+    return holding.address + s.offset;
   }
   /** Scratch for the temporaries of the run that is going on; programs do not nest, so one arena serves all. It is
    *  given up like any old buffer once only programs that need far less of it have been running. */
@@ -244,7 +249,7 @@ export class Heap {
       this.#arena = null;
       this.#bringIn(arena);
       this.#arena = arena;
-    } else if (bytes * 4 > arena.bytes) this.#touch(arena);
+    } else if (bytes * 4 > arena.bytes) arena.used = ++this.#uses;
     arena.run = this.#run;
     return arena.address;
   }
@@ -363,32 +368,27 @@ export class Heap {
     this.#top = end;
   }
 
-  /** Moves old buffers out until `charge` bytes of the budget are free. */
+  /** Moves the least recently used buffers out until `charge` bytes of the budget are free. */
   #evict(charge: number): void {
+    const movable: Holding[] = [];
+    for (let h = this.#oldest; h !== null; h = h.newer) if (h.run !== this.#run) movable.push(h);
     let gained = 0;
-    for (let h = this.#oldest; h !== null && gained < charge; ) {
-      const { newer } = h;
-      if (h.run !== this.#run) {
-        if (h.scratch) h.freed = true;
-        else
-          try {
-            h.host = this.u8.slice(h.address, h.address + h.bytes);
-          } catch {
-            return; // the host has no memory left either
-          }
-        gained += (h.block as Block).size + recordBytes;
-        this.#takeOut(h);
-      }
-      h = newer;
+    for (const h of movable.sort((x, y) => x.used - y.used)) {
+      if (gained >= charge) return;
+      if (h.scratch) h.freed = true;
+      else
+        try {
+          h.host = this.u8.slice(h.address, h.address + h.bytes);
+        } catch {
+          return; // the host has no memory left either
+        }
+      gained += (h.block as Block).size + recordBytes;
+      this.#takeOut(h);
     }
   }
 
-  #touch(h: Holding): void {
-    if (h === this.#newest) return;
-    this.#unlink(h);
-    this.#link(h);
-  }
   #link(h: Holding): void {
+    h.used = ++this.#uses;
     h.older = this.#newest;
     h.newer = null;
     if (this.#newest !== null) this.#newest.newer = h;
