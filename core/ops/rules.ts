@@ -2,7 +2,7 @@
 import { Aval } from "../aval.ts";
 import { type DType, dtypes, isFloat, isInteger } from "../dtype.ts";
 import { DTypeError, fail, RuleError, ShapeError } from "../errors.ts";
-import type { Expr } from "../kernel/expr.ts";
+import { type Expr, int } from "../kernel/expr.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import {
   type BatchRule,
@@ -209,6 +209,10 @@ export interface ElementwiseSpec<P extends Params> {
   readonly at: (x: readonly Expr[], params: P) => Expr;
 }
 
+/** The element of an operand that belongs to an element of a result of `shape`. */
+const operandIndex = (own: Shape, shape: Shape, index: readonly Expr[]): readonly Expr[] =>
+  shapesEqual(own, shape) ? index : own.map((n, i) => (n === 1 ? int(0) : (index[i] as Expr)));
+
 /** An elementwise primitive; operands share one dtype. */
 export function elementwise<P extends Params = Record<never, never>>(
   spec: ElementwiseSpec<P>,
@@ -245,23 +249,12 @@ export function elementwise<P extends Params = Record<never, never>>(
     transpose: spec.transpose,
     batch: elementwiseBatch(get),
     lower: (ins, [out], params) => {
-      const axes = ins.map((a) =>
-        range(a.rank).map((i) => a.shape[i] === 1 && (out as Aval).shape[i] !== 1),
-      );
+      const { shape } = out as Aval;
       return {
         kind: "map",
         at: (index, read) => [
           spec.at(
-            ins.map((a, i) =>
-              read(
-                i,
-                a.rank === 0
-                  ? []
-                  : index.map((e, j) =>
-                      axes[i]?.[j] ? { kind: "lit", dtype: "int32", value: 0 } : e,
-                    ),
-              ),
-            ),
+            ins.map((a, i) => read(i, operandIndex(a.shape, shape, index))),
             params,
           ),
         ],

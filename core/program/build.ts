@@ -16,7 +16,15 @@ import { affine } from "./affine.ts";
 import { fuse, type LoopUnit, type Unit } from "./fuse.ts";
 import { axisIndex } from "./access.ts";
 import { inPlacePairs } from "./inplace.ts";
-import { type ContractTemplate, Elements, Graph, type LoopNode, type WholeNode } from "./graph.ts";
+import {
+  type ContractTemplate,
+  Elements,
+  Graph,
+  type Leaf,
+  type LoopNode,
+  positionIn,
+  type WholeNode,
+} from "./graph.ts";
 import { type Assignment, axesOf, position, sectionNest } from "./nest.ts";
 import { planMemory } from "./plan.ts";
 import type { Program, ProgramBuffer, Step } from "./types.ts";
@@ -134,8 +142,13 @@ class ProgramBuilder {
   }
 
   /** Elements of values that lie in memory, as loads of the kernel under construction. */
-  #loads(scope: KernelScope): (v: Var, at: Expr) => Expr {
-    return (v, at) => load(scope.use(this.#places.get(v) as number, "read"), at, v.aval.dtype);
+  #loads(scope: KernelScope): Leaf {
+    return (v, index, shape) =>
+      load(
+        scope.use(this.#places.get(v) as number, "read"),
+        positionIn(index, shape),
+        v.aval.dtype,
+      );
   }
 
   /** The buffer that holds the elements of a value; a virtual one is computed now. */
@@ -335,7 +348,8 @@ class ProgramBuilder {
     const { shape } = a.aval;
     const index = axisIndex(shape, "i");
     const found: { v: Var; at: Expr }[] = [];
-    const value = new Elements(this.#graph, (v, at) => {
+    const value = new Elements(this.#graph, (v, to, own) => {
+      const at = positionIn(to, own);
       found.push({ v, at });
       return load(0, at, v.aval.dtype);
     }).at(a, index);

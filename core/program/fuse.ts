@@ -75,6 +75,9 @@ class Draft {
   readonly opaque: boolean;
   /** number of the last search that met it */
   met = 0;
+  get members(): readonly (LoopNode | WholeNode)[] {
+    return this.whole === null ? this.nodes : [this.whole];
+  }
 
   constructor(node: LoopNode | WholeNode) {
     this.first = node.id;
@@ -93,6 +96,19 @@ class Draft {
       this.cost = node.cost + 1;
     }
   }
+}
+
+/** Two lists of nodes in order, as one. */
+function inOrder(a: readonly LoopNode[], b: readonly LoopNode[]): LoopNode[] {
+  const out: LoopNode[] = [];
+  let j = 0;
+  for (let i = 0; i < a.length; i++) {
+    const n = a[i] as LoopNode;
+    for (; j < b.length && (b[j] as LoopNode).id < n.id; j++) out.push(b[j] as LoopNode);
+    out.push(n);
+  }
+  for (; j < b.length; j++) out.push(b[j] as LoopNode);
+  return out;
 }
 
 class Fusion {
@@ -145,10 +161,11 @@ class Fusion {
     for (const n of this.#graph.nodes) {
       if (n.kind !== "map" && n.kind !== "reduce") continue;
       if (n.virtual) continue;
-      for (const [v, access] of n.reads) {
-        const [producer, own] = [this.#draftOf(v), this.#drafts[n.id] as Draft];
-        if (access !== "other" && producer !== undefined && producer !== own)
-          this.#merge(producer, own);
+      for (const v of n.reads.keys()) {
+        if (n.reads.get(v) === "other") continue;
+        const producer = this.#draftOf(v);
+        const own = this.#drafts[n.id] as Draft;
+        if (producer !== undefined && producer !== own) this.#merge(producer, own);
       }
     }
     this.#siblings();
@@ -187,7 +204,7 @@ class Fusion {
     if (this.#between(a, b) || this.#between(b, a)) return false;
 
     // b joins a
-    a.nodes = [...a.nodes, ...b.nodes].sort((x, y) => x.id - y.id);
+    a.nodes = inOrder(a.nodes, b.nodes);
     a.points = Math.max(a.points, b.points);
     a.pattern = pattern;
     a.cost += b.cost;
@@ -205,18 +222,19 @@ class Fusion {
       return d === a || d === b;
     };
     const rows = pattern === null ? -1 : rowsOf(pattern);
-    const stored = new Set<Var>();
+    let stored = 0;
     let passes = false;
     let storesPoints = false;
     const outside = new Set<Var>();
-    for (const n of [...a.nodes, ...b.nodes]) {
+    for (const n of a.nodes.concat(b.nodes)) {
       const row = pattern !== null && n.kind === "map" && n.points === rows;
-      for (const [v, access] of n.reads) {
+      for (const v of n.reads.keys()) {
         const producer = this.#graph.definition(v);
         if (producer === undefined || !isInside(producer)) {
           outside.add(v);
           continue;
         }
+        const access = n.reads.get(v);
         const p = producer as LoopNode;
         const rowValue = pattern !== null && (p.kind === "reduce" || p.points === rows);
         if (row ? !rowValue || access !== "same" : access !== (rowValue ? pattern : "same"))
@@ -229,11 +247,11 @@ class Fusion {
         if (!leaves && readers !== undefined)
           for (const r of readers) if (!isInside(r)) leaves = true;
         if (!leaves) continue;
-        stored.add(v);
+        stored++;
         if (pattern !== null && n.kind === "map" && !row) storesPoints = true;
       }
     }
-    if (stored.size + outside.size > maxBuffers) return false;
+    if (stored + outside.size > maxBuffers) return false;
     if (pattern === null) return true;
     const points = Math.max(a.points, b.points);
     if (points <= smallSpace) return true;
@@ -248,7 +266,7 @@ class Fusion {
     from.met = search;
     const pending: Draft[] = [to];
     for (let d = pending.pop(); d !== undefined; d = pending.pop())
-      for (const n of d.whole === null ? d.nodes : [d.whole])
+      for (const n of d.members)
         for (const producer of this.#producers[n.id] as readonly Node[]) {
           const p = this.#drafts[producer.id] as Draft;
           if (p === d) continue;
@@ -272,7 +290,7 @@ class Fusion {
       else known.add(d);
     };
     for (const d of this.#all())
-      for (const n of d.whole === null ? d.nodes : [d.whole])
+      for (const n of d.members)
         for (const v of (this.#reads[n.id] as ReadonlyMap<Var, Access>).keys())
           if (this.#draftOf(v) !== d) use(v, d);
     const isStored = (v: Var): boolean => {
@@ -301,7 +319,7 @@ class Fusion {
       });
       if (!fits) continue;
       for (const d of outside) {
-        d.nodes = [...d.nodes, n].sort((x, y) => x.id - y.id);
+        d.nodes = inOrder(d.nodes, [n]);
         d.cost += n.cost;
         for (const x of operands) {
           const producer = this.#graph.definition(x);
@@ -352,7 +370,7 @@ class Fusion {
           if (p !== undefined && p !== d && !d.nodes.includes(producer)) found.add(p);
         }
       };
-      for (const n of d.whole === null ? d.nodes : [d.whole])
+      for (const n of d.members)
         for (const v of (this.#reads[n.id] as ReadonlyMap<Var, Access>).keys()) add(v);
       return [...found].sort((x, y) => x.last - y.last);
     };

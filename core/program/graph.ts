@@ -4,10 +4,10 @@
  *  each value that it reads, which element it takes: the one at its own position (`same`), the one of its
  *  row (a pattern), or any other. */
 import { type Atom, type Equation, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
-import { type Expr, KVar, linearIndex, lit, load, operands } from "../kernel/expr.ts";
+import { type Expr, int, KVar, linearIndex, lit, load, operands } from "../kernel/expr.ts";
 import type { ContractDim, Lowering, MapLowering, Read, ReduceLowering } from "../kernel/kernel.ts";
 import { ruleOf } from "../primitive.ts";
-import { type Shape, sizeOf, stridesOf } from "../shape.ts";
+import { type Shape, shapesEqual, sizeOf, stridesOf } from "../shape.ts";
 import { type Access, accessOf, axisIndex, direct, patternOf, reindex } from "./access.ts";
 import { AffineForms } from "./affine.ts";
 
@@ -83,16 +83,25 @@ const maxDepth = 32;
 /** Work worth repeating for each reader of a value that depends on nothing but its index. */
 const freeWork = 8;
 
+/** an index where it does not matter */
+const origin = int(0);
+
 const sameIndex = (a: Expr, b: Expr): boolean =>
   a === b || (a.kind === "lit" && b.kind === "lit" && a.value === b.value);
 
-/** Elements of values at indices. Virtual values are computed; for others `leaf` gives the element at a position. */
+/** The element of a value in memory at an index, which may belong to another shape of as many elements. */
+export type Leaf = (v: Var, index: readonly Expr[], shape: Shape) => Expr;
+/** Row-major position. */
+export const positionIn = (index: readonly Expr[], shape: Shape): Expr =>
+  linearIndex(index, stridesOf(shape));
+
+/** Elements of values at indices. Virtual values are computed; `leaf` gives those of others. */
 export class Elements {
   readonly #graph: Graph;
-  readonly #leaf: (v: Var, position: Expr) => Expr;
+  readonly #leaf: Leaf;
   readonly #memo = new Map<LoopNode, { index: readonly Expr[]; values: readonly Expr[] }[]>();
 
-  constructor(graph: Graph, leaf: (v: Var, position: Expr) => Expr) {
+  constructor(graph: Graph, leaf: Leaf) {
     this.#graph = graph;
     this.#leaf = leaf;
   }
@@ -102,12 +111,11 @@ export class Elements {
     const node = this.#graph.definition(a);
     const { shape } = a.aval;
     if (node === undefined || node.kind === "whole" || (node.kind !== "alias" && !node.virtual))
-      return this.#leaf(a, linearIndex(index, stridesOf(shape)));
+      return this.#leaf(a, index, shape);
     if (node.kind === "alias") {
       const root = this.#graph.root(a);
       if (isLiteral(root)) return lit(root.value, root.aval.dtype);
-      if (!this.#graph.isVirtual(root))
-        return this.#leaf(root, linearIndex(index, stridesOf(shape)));
+      if (!this.#graph.isVirtual(root)) return this.#leaf(root, index, shape);
       return this.at(root, reindex(root.aval.shape, shape, index, true) as Expr[]);
     }
     return this.map(node, index)[node.equation.outputs.indexOf(a)] as Expr;
@@ -148,6 +156,7 @@ export class Graph {
   readonly #readers = new Map<Var, Equation[]>();
   readonly #lowerings = new Map<Equation, Lowering>();
   readonly #leaves = new Map<Var, ReadonlySet<Var>>();
+  readonly #forms = new AffineForms();
 
   constructor({ equations, outs }: Jaxpr) {
     this.results = new Set(outs);
@@ -288,12 +297,14 @@ export class Graph {
     evaluate: (elements: Elements) => readonly Expr[],
   ): { cost: number; reads: ReadonlyMap<Var, Access> } {
     const reads = new Map<Var, Access>();
-    const forms = new AffineForms();
-    const elements = new Elements(this, (v, position) => {
-      const access = accessOf(position, v.aval.size, index, shape, forms);
+    const elements = new Elements(this, (v, at, own) => {
+      const access =
+        at === index && shapesEqual(own, shape)
+          ? "same"
+          : accessOf(positionIn(at, own), v.aval.size, index, shape, this.#forms);
       const before = reads.get(v);
       reads.set(v, before === undefined || before === access ? access : "other");
-      return load(0, position, v.aval.dtype);
+      return load(0, origin, v.aval.dtype);
     });
     const cost = weigh(evaluate(elements));
     return { cost, reads };
@@ -384,7 +395,7 @@ export class Graph {
       });
     };
     const full = sizeOf(out.aval.shape) * sizeOf(lowering.extents);
-    if (full > 0) run(new Elements(this, (v, position) => load(0, position, v.aval.dtype)));
+    if (full > 0) run(new Elements(this, (v) => load(0, origin, v.aval.dtype)));
     const { cost, reads } =
       full > 0 ? this.#survey(index, shape, run) : { cost: 0, reads: this.#all(equation) };
     const axis = (e: Expr): number => (e.kind === "var" ? index.indexOf(e) : -1);

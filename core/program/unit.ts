@@ -7,7 +7,7 @@ import { paramsKey } from "../primitive.ts";
 import { type Shape, sizeOf, stridesOf } from "../shape.ts";
 import { isContiguous, type LoopUnit, rowLengthOf, rowsOf } from "./fuse.ts";
 import { axisIndex, patternOf, reindex } from "./access.ts";
-import { Elements, type Graph, type LoopNode } from "./graph.ts";
+import { Elements, type Graph, type LoopNode, positionIn } from "./graph.ts";
 import { pick } from "./pick.ts";
 import { type Assignment, axesOf, position, type Section, sectionNest } from "./nest.ts";
 
@@ -144,11 +144,12 @@ class UnitKernel {
   }
 
   #newElements(): Elements {
-    return new Elements(this.#graph, (v, at) => {
+    return new Elements(this.#graph, (v, index, shape) => {
       const row = this.#rowValues.get(v);
       if (row !== undefined) return row;
       const node = this.#inside.get(v);
-      if (node === undefined || node.kind === "reduce") return this.#memory.load(v, at);
+      if (node === undefined || node.kind === "reduce")
+        return this.#memory.load(v, positionIn(index, shape));
       const kept = this.#kept.get(v);
       if (kept !== undefined && this.#pass > (this.#level.get(node) as number))
         return load(kept.buffer, kept.at, v.aval.dtype);
