@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
+import "../core/backend/reference/index.ts";
 import * as cotangent from "../index.ts";
 import * as nn from "../nn/index.ts";
 import * as optim from "../optim/index.ts";

@@ -304,6 +304,7 @@ const cases: readonly Case[] = [
   ],
   // files and backends
   ["an unknown backend", BackendError, () => setBackend("tpu")],
+  ["the reference backend without its import", BackendError, () => setBackend("reference")],
   [
     "a truncated safetensors file",
     CotangentError,

@@ -1,5 +1,6 @@
 /** Looking into a compiled function: lower, profile, the text of modules. */
 import { describe, expect, it } from "vitest";
+import "../core/backend/reference/index.ts";
 import { disassemble } from "../core/backend/wasm/disassemble.ts";
 import type { WasmExecutable } from "../core/backend/wasm/backend.ts";
 import { compiledJaxpr } from "../core/eval.ts";

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { wasmBackend } from "../core/backend/wasm/backend.ts";
-import { referenceBackend } from "../core/backend/reference/backend.ts";
+import { referenceBackend } from "../core/backend/reference/index.ts";
 import { grad, jit, type NDArray, np, slice, withBackend } from "../index.ts";
 import { check, golden, type Encoded, arrayOf } from "./numpy.golden.ts";
 

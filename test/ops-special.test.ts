@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { dataSync, fromValues } from "../core/array.ts";
 import { Aval } from "../core/aval.ts";
+import "../core/backend/reference/index.ts";
 import { withBackend } from "../core/backend/registry.ts";
 import { castNumber, type DType, dtypes } from "../core/dtype.ts";
 import { DTypeError, RuleError } from "../core/errors.ts";

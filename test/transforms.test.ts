@@ -1,5 +1,6 @@
 /** Transforms at their edges: donation, captured and leaked values, errors halfway, caches, deep and nested programs. */
 import { afterEach, describe, expect, it, vi } from "vitest";
+import "../core/backend/reference/index.ts";
 import { wasmBackend } from "../core/backend/wasm/backend.ts";
 import {
   BackendError,

@@ -1,13 +1,9 @@
 /** Which backends there are, and which one runs things now. */
 import { BackendError, fail } from "../errors.ts";
 import type { Backend } from "./backend.ts";
-import { referenceBackend } from "./reference/backend.ts";
 import { wasmBackend } from "./wasm/backend.ts";
 
-const backends = new Map<string, Backend>([
-  ["wasm", wasmBackend],
-  ["reference", referenceBackend],
-]);
+const backends = new Map<string, Backend>([["wasm", wasmBackend]]);
 let active: Backend = wasmBackend;
 
 const named = (op: string, name: string): Backend =>
@@ -17,14 +13,17 @@ const named = (op: string, name: string): Backend =>
     op,
     `the backend must be one of ${[...backends.keys()].join(", ")}`,
     `"${name}"`,
-    "choose one of these, or register it with registerBackend",
+    name === "reference"
+      ? 'import "cotangent/reference" first'
+      : "choose one of these, or register it with registerBackend",
   );
 
 /** Makes a backend known by its name. */
 export function registerBackend(backend: Backend): void {
   backends.set(backend.name, backend);
 }
-/** The backend on which arrays are made and programs run from now on: "wasm" (default) or "reference". */
+/** The backend on which arrays are made and programs run from now on: "wasm" (default), "reference" once
+ *  `cotangent/reference` is imported, or one of your own. */
 export function setBackend(name: string): void {
   active = named("setBackend", name);
 }

@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { dataSync, fromValues } from "../../core/array.ts";
 import type { Aval } from "../../core/aval.ts";
+import "../../core/backend/reference/index.ts";
 import { dtypes, isFloat } from "../../core/dtype.ts";
 import type { NDArray } from "../../core/ndarray.ts";
 import { stack } from "../../core/ops/join.ts";

@@ -3,6 +3,7 @@
  *  A failure prints the program, shrunk, and the seed with which it comes again (FUZZ_SEED). */
 import fc from "fast-check";
 import { expect } from "vitest";
+import "../../core/backend/reference/index.ts";
 import { withBackend } from "../../core/backend/registry.ts";
 import { wasmBackend } from "../../core/backend/wasm/backend.ts";
 import type { NDArray } from "../../core/ndarray.ts";

@@ -20,6 +20,7 @@ import { reduceSum } from "../../core/ops/linear.ts";
 import { simplifyClosed } from "../../core/program/simplify.ts";
 import { evalJaxpr } from "../../core/trace.ts";
 import { withBackend } from "../../core/backend/registry.ts";
+import "../../core/backend/reference/index.ts";
 import { range } from "../../core/shape.ts";
 import { grad, jvp, linearize, vjp } from "../../transforms/autodiff.ts";
 import { jit, makeJaxpr } from "../../transforms/jit.ts";
