@@ -55,13 +55,14 @@ const scope: { readonly [name: string]: unknown } = {
 const usable = (n: string): boolean =>
   /^[A-Za-z_$][\w$]*$/.test(n) && n !== "var" && n !== "default";
 
+const AsyncFunction = (async () => {}).constructor as FunctionConstructor;
 /** An expression of the examples, with type annotations of parameters taken off; names of the file that it
  *  stands in come first. */
 async function run(code: string, file: string): Promise<unknown> {
   const own = (await import(join(root, file))) as { readonly [name: string]: unknown };
   const names = [...new Set([...Object.keys(own), ...Object.keys(scope)])].filter(usable);
   const plainCode = code.replace(/(\w)\s*: (?:NDArray|Params|number)(?=[,)])/g, "$1");
-  return new Function(...names, `"use strict"; return (${plainCode});`)(
+  return new AsyncFunction(...names, `"use strict"; return (${plainCode});`)(
     ...names.map((n) => own[n] ?? scope[n]),
   );
 }

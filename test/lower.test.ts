@@ -120,22 +120,22 @@ describe("the text of a module", () => {
   )
 )`);
   });
-  it("knows every instruction that kernels are made of", () => {
+  it("knows every instruction that kernels are made of", async () => {
     for (const s of allSamples) {
       const xs = argumentsOf(s);
       const { jaxpr } = makeJaxpr((...a: NDArray[]) => s.apply(...a))(...xs);
       const { executable } = compiledJaxpr(s.primitive, jaxpr);
-      const text = (executable as WasmExecutable).text();
+      const text = await (executable as WasmExecutable).text();
       const lines = text.split("\n").map((l) => l.trim());
       const count = (what: RegExp): number => lines.filter((l) => what.test(l)).length;
       expect(count(/^(block|loop|if)\b/), titleOf(s)).toBe(count(/^end$/));
       expect(text, titleOf(s)).not.toMatch(/undefined|NaN|\?/);
     }
   });
-  it("is there on the wasm backend only", () => {
+  it("is there on the wasm backend only", async () => {
     const lower = () => jit((x: NDArray) => np.sin(x)).lower(np.ones([4]));
-    expect(lower().wat).toMatch(/^\(module\n[\s\S]*\(export "run"/);
-    expect(withBackend("reference", lower).wat).toBe(null);
+    expect(await lower().wat()).toMatch(/^\(module\n[\s\S]*\(export "run"/);
+    expect(await withBackend("reference", lower).wat()).toBe(null);
   });
 });
 

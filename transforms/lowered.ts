@@ -45,9 +45,10 @@ export class Lowered<A extends readonly unknown[] = readonly never[], R = unknow
   get plan(): string {
     return showPlan(this.#executable.program);
   }
-  /** The WebAssembly module in the text format; null on a backend that has none. */
-  get wat(): string | null {
-    return this.#executable.text?.() ?? null;
+  /** The WebAssembly module in the text format; null on a backend that has none. What writes it is loaded when it is asked for.
+   *  @example (await jit((x: NDArray) => x.mul(2)).lower(np.zeros([2])).wat())?.slice(0, 7)  // => "(module" */
+  async wat(): Promise<string | null> {
+    return (await this.#executable.text?.()) ?? null;
   }
   /** The function for arguments of these types.
    *  @throws TreeError for arguments of others

@@ -18,7 +18,7 @@ export interface Executable {
    *  keep the storage of argument i. `tick` is for profiles; a run without it costs nothing more. */
   run(inputs: readonly Storage[], donated?: readonly boolean[], tick?: Tick): Storage[];
   /** The machine code as text, where there is any. */
-  text?(): string;
+  text?(): Promise<string>;
 }
 
 export interface Backend {

@@ -2,7 +2,6 @@
 import { BackendError, fail } from "../../errors.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
 import type { Backend, Executable, Storage, Tick } from "../backend.ts";
-import { disassemble } from "./disassemble.ts";
 import { gemmModule, type ProductName } from "./gemm.ts";
 import { Heap, WasmStorage } from "./heap.ts";
 import { reservedBytes, scratchAddress, tableAddress, tableEntries } from "./layout.ts";
@@ -103,7 +102,9 @@ export class WasmExecutable implements Executable {
       );
   }
 
-  text(): string {
+  async text(): Promise<string> {
+    // a page that never looks does not load it
+    const { disassemble } = await import("./disassemble.ts");
     return disassemble(this.moduleBytes);
   }
 
