@@ -20,7 +20,6 @@ export { joinPath, register } from "./tree/node.ts";
 export { broadcastPrefix, flattenUpTo } from "./tree/prefix.ts";
 export { type NodeType, TreeDef } from "./tree/treedef.ts";
 export type { Editable, Leaf, LeafOptions, MapLeaves, Tree } from "./tree/types.ts";
-export { update } from "./tree/update.ts";
 
 /** `{ isLeaf }` at the end of a call, with the predicate's type if it is a type guard. */
 export interface Stop<L> {

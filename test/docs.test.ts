@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import "../core/backend/reference/index.ts";
 import * as cotangent from "../index.ts";
+import * as tree from "../core/tree/index.ts";
 import * as nn from "../nn/index.ts";
 import * as optim from "../optim/index.ts";
 
@@ -51,6 +52,7 @@ const scope: { readonly [name: string]: unknown } = {
   ...cotangent,
   optim,
   nn,
+  tree,
 };
 const usable = (n: string): boolean =>
   /^[A-Za-z_$][\w$]*$/.test(n) && n !== "var" && n !== "default";

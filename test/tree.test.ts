@@ -5,8 +5,8 @@ import * as array from "fp-ts/lib/Array.js";
 import { describe, expect, test } from "vitest";
 import { TreeError } from "../core/errors.ts";
 import { Literal, NDArray } from "../core/ndarray.ts";
-import * as tree from "../core/tree.ts";
-import { Foldable, Functor, Traversable } from "../core/tree/instances.ts";
+import * as tree from "../core/tree/index.ts";
+import { Foldable, Functor, Traversable } from "../core/tree/index.ts";
 import type { Tree } from "../core/tree.ts";
 
 /** Trees with number leaves, every kind of empty node, and keys that are awkward. */

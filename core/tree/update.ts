@@ -7,7 +7,7 @@ import type { Editable } from "./types.ts";
 // an instance of our own: the settings of a user's immer stay theirs
 const immer = new Immer({ autoFreeze: true });
 
-/** The tree after `recipe` has edited a draft of it, by immer: what was not touched is shared, the tree given
+/** From `cotangent/tree`. The tree after `recipe` has edited a draft of it, by immer: what was not touched is shared, the tree given
  *  stays as it was, the result is frozen. Arrays and other class instances are leaves: they are
  *  replaced, never drafted and never frozen.
  *  @throws TreeError when `t` is not a plain object or array, or the recipe is asynchronous

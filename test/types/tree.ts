@@ -1,5 +1,6 @@
 /** Types follow pytrees. Checked by the compiler; nothing here runs. */
-import { type NDArray, tree } from "../../index.ts";
+import type { NDArray } from "../../index.ts";
+import * as tree from "../../core/tree/index.ts";
 import type { Editable, Leaf, MapLeaves, Tree } from "../../core/tree.ts";
 
 type Equal<A, B> =
