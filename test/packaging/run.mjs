@@ -120,6 +120,11 @@ try {
     JSON.stringify({ name: "user", private: true, type: "module" }),
   );
   sh("npm", ["install", "--no-audit", "--no-fund", "--silent", join(project, tarball)]);
+  const { exports: entries } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  for (const entry of Object.keys(entries)) {
+    const name = entry.replace(".", "cotangent");
+    sh(process.execPath, ["--input-type=module", "-e", `await import(${JSON.stringify(name)})`]);
+  }
   copyFileSync(join(here, "train.mjs"), join(project, "train.mjs"));
   lossOf("node", sh(process.execPath, ["train.mjs"]));
   // products round otherwise with fused multiply-add, which newer engines have without a flag: a training run that

@@ -33,6 +33,11 @@ export function train(steps = 300) {
 
 const loss = train();
 if (!(loss < 0.2)) throw new Error(`the model did not learn: loss ${loss}`);
+// what is loaded when it is asked for
+const wat = await jit((x) => x.mul(2))
+  .lower(np.zeros([2]))
+  .wat();
+if (!wat?.startsWith("(module")) throw new Error(`the module has no text: ${wat}`);
 const line = `ok ${loss.toFixed(6)}`;
 console.log(line);
 if (typeof document !== "undefined") document.title = line;
