@@ -201,35 +201,34 @@ export function float16ToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** Nearest IEEE binary16 bits, ties to even, rounded once from the double. */
-export function numberToFloat16(x: number): number {
-  if (Number.isNaN(x)) return 0x7e00;
-  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
-  const a = Math.abs(x);
-  if (a >= 65520) return sign | 0x7c00;
-  if (a < 2 ** -14) return sign | roundHalfEven(a * 2 ** 24);
-  const exponent = exponentOf(a);
-  const scaled = roundHalfEven(a * 2 ** (10 - exponent)); // 1024 … 2048
-  return sign | (((exponent + 15) << 10) + (scaled - 1024));
-}
-
 /** Value of bfloat16 bits (the upper half of a float32). */
 export function bfloat16ToNumber(bits: number): number {
   u32[0] = bits << 16;
   return f32[0] as number;
 }
 
-/** Nearest bfloat16 bits, ties to even, rounded once from the double. */
-export function numberToBfloat16(x: number): number {
-  if (Number.isNaN(x)) return 0x7fc0;
-  const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
-  const a = Math.abs(x);
-  if (a >= (2 - 2 ** -8) * 2 ** 127) return sign | 0x7f80;
-  if (a < 2 ** -126) return sign | roundHalfEven(a * 2 ** 133);
-  const exponent = exponentOf(a);
-  const scaled = roundHalfEven(a * 2 ** (7 - exponent)); // 128 … 256
-  return sign | (((exponent + 127) << 7) + (scaled - 128));
-}
+/** The bits of the nearest float of 16 bits, ties to even, rounded once from the double. */
+const encoder16 = (mantissa: number, bias: number): ((x: number) => number) => {
+  const infinity = (2 * bias + 1) << mantissa;
+  const nan = infinity | (1 << (mantissa - 1));
+  const tiny = 2 ** (1 - bias);
+  const overflow = (2 - 2 ** (-mantissa - 1)) * 2 ** bias;
+  const one = 1 << mantissa;
+  return (x) => {
+    if (Number.isNaN(x)) return nan;
+    const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
+    const a = Math.abs(x);
+    if (a >= overflow) return sign | infinity;
+    if (a < tiny) return sign | roundHalfEven((a / tiny) * one);
+    const exponent = exponentOf(a);
+    const scaled = roundHalfEven(a * 2 ** (mantissa - exponent)); // one … 2·one
+    return sign | (((exponent + bias) << mantissa) + (scaled - one));
+  };
+};
+/** Nearest IEEE binary16 bits. */
+export const numberToFloat16: (x: number) => number = encoder16(10, 15);
+/** Nearest bfloat16 bits. */
+export const numberToBfloat16: (x: number) => number = encoder16(7, 127);
 
 const f64 = new Float64Array(1);
 const f64bits = new Uint32Array(f64.buffer);

@@ -326,6 +326,14 @@ const scatters = {
   max: scatterMax,
 } as const;
 
+const combined = {
+  set: (_x: NDArray, v: NDArray): NDArray => v,
+  add: a.add,
+  mul: a.mul,
+  min: a.min,
+  max: a.max,
+} as const;
+
 /** `x` with the elements at an index replaced by, or combined with, `value`. */
 function update(
   x: NDArray,
@@ -342,17 +350,7 @@ function update(
   // a mask of the whole array needs no positions, so it works under jit
   if (mask !== null && v.ndim === 0 && mask.ndim <= x.ndim) {
     const full = l.broadcastInDim(mask, x.shape, range(mask.ndim));
-    const combined =
-      how === "set"
-        ? v
-        : how === "add"
-          ? a.add(x, v)
-          : how === "mul"
-            ? a.mul(x, v)
-            : how === "min"
-              ? a.min(x, v)
-              : a.max(x, v);
-    return where(full, combined, x);
+    return where(full, combined[how](x, v), x);
   }
   const block = how === "set" ? staticBlock(x, indices) : null;
   if (block !== null)

@@ -1,6 +1,6 @@
 /** Changing shape and order: reshape, transpose, join, split, repeat. */
 import { fail, ShapeError } from "../errors.ts";
-import { Literal, type NDArray } from "../ndarray.ts";
+import type { NDArray } from "../ndarray.ts";
 import * as l from "../ops/linear.ts";
 import * as s from "../ops/structural.ts";
 import {
@@ -13,7 +13,7 @@ import {
   showShape,
   sizeOf,
 } from "../shape.ts";
-import { type ArrayInput, broadcastTo as broadcast, promote, toArray } from "./promote.ts";
+import { type ArrayInput, broadcastTo as broadcast, promoteDTypes, toArray } from "./promote.ts";
 
 /** The same elements in another shape; one size may be −1.
  *  @example np.reshape(np.arange(6), [2, -1]).shape  // => [2, 3] */
@@ -150,7 +150,7 @@ export function concatenate(xs: readonly ArrayInput[], axis = 0): NDArray {
       "use stack",
     );
   return s.concatenate(
-    sameDType("concatenate", arrays),
+    promoteDTypes("concatenate", arrays),
     normalizeAxis("concatenate", axis, first.ndim),
   );
 }
@@ -171,7 +171,7 @@ export function stack(xs: readonly ArrayInput[], axis = 0): NDArray {
         "use concatenate, or make the shapes equal",
       );
   return s.concatenate(
-    sameDType("stack", arrays).map((x) => l.expandDims(x, [at])),
+    promoteDTypes("stack", arrays).map((x) => l.expandDims(x, [at])),
     at,
   );
 }
@@ -197,12 +197,6 @@ function operandsOf(op: string, xs: readonly ArrayInput[]): NDArray[] {
   if (!Array.isArray(xs) || xs.length === 0)
     fail(ShapeError, op, "needs a list of at least one array", "an empty list", "pass arrays");
   return xs.map((x) => toArray(op, x));
-}
-/** Operands in one dtype, shapes untouched. */
-function sameDType(op: string, xs: readonly NDArray[]): NDArray[] {
-  const scalar = promote(op, ...xs.map((x) => new Literal(0, x.dtype, x.weakType)));
-  const { dtype, weakType } = scalar[0] as NDArray;
-  return xs.map((x) => (x.dtype === dtype ? x : l.convert(x, dtype, weakType)));
 }
 
 // ---- splitting ----

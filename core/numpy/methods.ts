@@ -218,45 +218,25 @@ const methods: { readonly [name: string]: (x: NDArray, ...args: never[]) => unkn
   toString: arrayStr,
 };
 
-for (const [name, f] of Object.entries(methods))
-  Object.defineProperty(NDArray.prototype, name, {
-    configurable: true,
+const define = (name: PropertyKey, property: PropertyDescriptor): void => {
+  Object.defineProperty(NDArray.prototype, name, { configurable: true, ...property });
+};
+const method = (name: PropertyKey, f: (x: NDArray, ...args: never[]) => unknown): void =>
+  define(name, {
     writable: true,
     value(this: NDArray, ...args: never[]) {
       return f(this, ...args);
     },
   });
-Object.defineProperty(NDArray.prototype, "T", {
-  configurable: true,
+for (const [name, f] of Object.entries(methods)) method(name, f);
+define("T", {
   get(this: NDArray) {
     return m.transpose(this);
   },
 });
-Object.defineProperty(NDArray.prototype, Symbol.iterator, {
-  configurable: true,
-  value(this: NDArray) {
-    return slices(this);
-  },
-});
-// Node's console.log and util.inspect
-Object.defineProperty(NDArray.prototype, Symbol.for("nodejs.util.inspect.custom"), {
-  configurable: true,
-  value(this: NDArray) {
-    return arrayRepr(this);
-  },
-});
-// Deno's console.log
-Object.defineProperty(NDArray.prototype, Symbol.for("Deno.customInspect"), {
-  configurable: true,
-  value(this: NDArray) {
-    return arrayRepr(this);
-  },
-});
+method(Symbol.iterator, slices);
+// console.log and util.inspect of Node, and console.log of Deno
+method(Symbol.for("nodejs.util.inspect.custom"), (x) => arrayRepr(x));
+method(Symbol.for("Deno.customInspect"), (x) => arrayRepr(x));
 // `using x = …` where the engine has it
-if (typeof Symbol.dispose === "symbol")
-  Object.defineProperty(NDArray.prototype, Symbol.dispose, {
-    configurable: true,
-    value(this: NDArray) {
-      this.dispose();
-    },
-  });
+if (typeof Symbol.dispose === "symbol") method(Symbol.dispose, (x) => x.dispose());

@@ -1,5 +1,4 @@
 /** Products of arrays: matmul, dot, tensordot, einsum and their kin. */
-import type { DType } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
@@ -9,19 +8,12 @@ import * as l from "../ops/linear.ts";
 import { iota, pad, selectN, sliceInDim } from "../ops/structural.ts";
 import { broadcastShapes, normalizeAxes, normalizeAxis, range } from "../shape.ts";
 import { ravel } from "./manipulation.ts";
-import { type ArrayInput, broadcastTo, promote, toArray } from "./promote.ts";
+import { type ArrayInput, broadcastTo, promoteDTypes, toArray } from "./promote.ts";
 import { sum } from "./reductions.ts";
 
-/** Operands in one dtype, shapes as they are. */
-function pair(op: string, x: ArrayInput, y: ArrayInput): [NDArray, NDArray] {
-  const [u, v] = [toArray(op, x), toArray(op, y)];
-  const [p] = promote(
-    op,
-    l.full([], 0, u.dtype, u.weakType),
-    l.full([], 0, v.dtype, v.weakType),
-  ) as [NDArray];
-  return [l.convert(u, p.dtype, p.weakType), l.convert(v, p.dtype, p.weakType)];
-}
+/** Two operands in one dtype. */
+const pair = (op: string, x: ArrayInput, y: ArrayInput): [NDArray, NDArray] =>
+  promoteDTypes(op, [toArray(op, x), toArray(op, y)]) as [NDArray, NDArray];
 function needAxes(op: string, ...xs: readonly NDArray[]): void {
   for (const x of xs)
     if (x.ndim === 0)
@@ -287,7 +279,10 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
   if (new Set(output).size !== output.length)
     bad("output labels must be distinct", `"${subscripts}"`, "name each once");
 
-  const common = promoteAll(terms.map((t) => t.x));
+  const common = promoteDTypes(
+    "einsum",
+    terms.map((t) => t.x),
+  );
   terms = terms.map(({ labels }, i) => {
     let x = common[i] as NDArray;
     let names = [...labels];
@@ -338,12 +333,6 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
     output.map((name) => sizes.get(name) as number),
     present.map((name) => output.indexOf(name)),
   );
-}
-
-function promoteAll(xs: readonly NDArray[]): NDArray[] {
-  const scalars = promote("einsum", ...xs.map((x) => l.full([], 0, x.dtype, x.weakType)));
-  const { dtype, weakType } = scalars[0] as NDArray;
-  return xs.map((x) => l.convert(x, dtype as DType, weakType));
 }
 
 /** Product of two terms, summed over the labels that nobody needs any more. */

@@ -186,6 +186,15 @@ export function promote(op: string, ...inputs: readonly ArrayInput[]): NDArray[]
   return xs.map((x) => adapt(x, dtype, weakType, rank));
 }
 
+/** Arrays in their common dtype, shapes as they are. */
+export function promoteDTypes(op: string, xs: readonly NDArray[]): NDArray[] {
+  const { dtype, weakType } = promoteTypes(
+    op,
+    xs.map((x) => x.aval),
+  );
+  return xs.map((x) => (x.dtype === dtype ? x : convert(x, dtype, weakType)));
+}
+
 /** `promote`, then to a float dtype: integers and bools become float32. */
 export function promoteFloat(op: string, ...inputs: readonly ArrayInput[]): NDArray[] {
   const xs = promote(op, ...inputs);

@@ -6,7 +6,9 @@ import type { ContractDim } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import {
   definePrimitive,
+  type JvpRule,
   LinearInput,
+  type Params,
   type Primitive,
   type Tangent,
   type TransposeRule,
@@ -66,6 +68,18 @@ export function inOneDType(x: NDArray, y: NDArray): [NDArray, NDArray] {
   const dtype = p === q ? "float32" : p > q ? x.dtype : y.dtype;
   return [convert(x, dtype), convert(y, dtype)];
 }
+
+/** (x·y)′ = x′·y + x·y′, for products of any kind. */
+export const bilinearJvp =
+  <P extends Params>(get: () => Primitive<P>): JvpRule<P> =>
+  ([x, y], [dx, dy], p) => {
+    const product = (u: NDArray, v: NDArray): NDArray => bind1(get(), [u, v], p);
+    const out = product(x as NDArray, y as NDArray);
+    const zero = new Zero(out.aval);
+    const left = dx instanceof Zero ? zero : product(dx as NDArray, y as NDArray);
+    const right = dy instanceof Zero ? zero : product(x as NDArray, dy as NDArray);
+    return { outs: [out], tangents: [addTangents(left, right)] };
+  };
 
 /** Throws unless the axis lists of both operands fit. */
 function checkPairs(
@@ -172,14 +186,7 @@ export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
     ];
     return [Aval.of(shape, dtype, a.weakType && b.weakType)];
   },
-  jvp: ([x, y], [dx, dy], p) => {
-    const dot = (u: NDArray, v: NDArray): NDArray => bind1(dotGeneralP, [u, v], p);
-    const out = dot(x as NDArray, y as NDArray);
-    const zero = new Zero(out.aval);
-    const left = dx instanceof Zero ? zero : dot(dx as NDArray, y as NDArray);
-    const right = dy instanceof Zero ? zero : dot(x as NDArray, dy as NDArray);
-    return { outs: [out], tangents: [addTangents(left, right)] };
-  },
+  jvp: bilinearJvp(() => dotGeneralP),
   transpose: dotTranspose,
   batch: (_size, [x, y], [dx, dy], p) => {
     const [lhs, rhs] = [x as NDArray, y as NDArray];

@@ -13,8 +13,8 @@ import {
 } from "../primitive.ts";
 import { range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { inOneDType, productDType } from "./contract.ts";
-import { addTangents, convert, full, reshape, transpose } from "./linear.ts";
+import { bilinearJvp, inOneDType, productDType } from "./contract.ts";
+import { convert, full, reshape, transpose } from "./linear.ts";
 import { rev } from "./structural.ts";
 
 /** Axes of the operands and of the result by their role. */
@@ -321,14 +321,7 @@ export const convGeneralDilatedP: Primitive<ConvParams> = definePrimitive<ConvPa
     const dtype = productDType(op, a, b, p.preferredElementType);
     return [Aval.of(convShape(a, b, p), dtype, a.weakType && b.weakType)];
   },
-  jvp: ([x, y], [dx, dy], p) => {
-    const conv = (u: NDArray, v: NDArray): NDArray => bind1(convGeneralDilatedP, [u, v], p);
-    const out = conv(x as NDArray, y as NDArray);
-    const zero = new Zero(out.aval);
-    const left = dx instanceof Zero ? zero : conv(dx as NDArray, y as NDArray);
-    const right = dy instanceof Zero ? zero : conv(x as NDArray, dy as NDArray);
-    return { outs: [out], tangents: [addTangents(left, right)] };
-  },
+  jvp: bilinearJvp(() => convGeneralDilatedP),
   transpose: ([ct], [x, y], p) => {
     if (ct instanceof Zero)
       return [x, y].map((v) => (v instanceof LinearInput ? new Zero(v.aval) : null));

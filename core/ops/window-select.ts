@@ -6,11 +6,11 @@ import { type Expr, KVar } from "../kernel/expr.ts";
 import { type Buf, loop, set, type Stmt, when } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import {
-  type BatchRule,
   definePrimitive,
   type LinearInput,
+  type LowerRule,
   type Primitive,
-  type Tangent,
+  type ShapeRule,
   Zero,
 } from "../primitive.ts";
 import { type Shape, shapesEqual, showShape, sizeOf, stridesOf } from "../shape.ts";
@@ -35,16 +35,42 @@ export interface SelectParams extends WindowParams {
 const replaces = (select: Selector, candidate: Expr, best: Expr): Expr =>
   K.unary("not", K.compare(select, best, candidate));
 
-const selectBatch =
-  (get: () => Primitive<SelectParams>): BatchRule<SelectParams> =>
-  (size, xs, dims, p) => {
-    const at = dims.find((d) => d !== null) as number;
-    const aligned = xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size));
-    return {
-      outs: [bind1(get(), aligned, { ...withBatch(p, at), select: p.select })],
-      dims: [at],
-    };
-  };
+/** A primitive that is linear in its first operand, selects by its second, and is transposed to its `partner`. */
+function selecting(
+  name: string,
+  partner: () => Primitive<SelectParams>,
+  shape: ShapeRule<SelectParams>,
+  lower: LowerRule<SelectParams>,
+): Primitive<SelectParams> {
+  const primitive: Primitive<SelectParams> = definePrimitive<SelectParams>({
+    name,
+    shape,
+    jvp: ([x, operand], [dx], p) => {
+      const apply = (v: NDArray): NDArray => bind1(primitive, [v, operand as NDArray], p);
+      const out = apply(x as NDArray);
+      return {
+        outs: [out],
+        tangents: [dx instanceof Zero ? new Zero(out.aval) : apply(dx as NDArray)],
+      };
+    },
+    transpose: ([ct], [x, operand], p) => [
+      ct instanceof Zero
+        ? new Zero((x as LinearInput).aval)
+        : bind1(partner(), [ct as NDArray, operand as NDArray], p),
+      null,
+    ],
+    batch: (size, xs, dims, p) => {
+      const at = dims.find((d) => d !== null) as number;
+      const aligned = xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size));
+      return {
+        outs: [bind1(primitive, aligned, { ...withBatch(p, at), select: p.select })],
+        dims: [at],
+      };
+    },
+    lower,
+  });
+  return primitive;
+}
 function checkSource(op: string, source: Aval, shape: Shape, what: string): void {
   if (!shapesEqual(source.shape, shape))
     fail(
@@ -58,29 +84,15 @@ function checkSource(op: string, source: Aval, shape: Shape, what: string): void
 
 /** out[p] = t[i], i being the place of the extremum of `operand` in window p (the first one, row by row): the tangent
  *  of pooling. */
-export const selectAndGatherAddP: Primitive<SelectParams> = definePrimitive<SelectParams>({
-  name: "select_and_gather_add",
-  shape: ([t, operand], p) => {
+export const selectAndGatherAddP: Primitive<SelectParams> = selecting(
+  "select_and_gather_add",
+  () => selectAndScatterAddP,
+  ([t, operand], p) => {
     const [a, x] = [t as Aval, operand as Aval];
     checkSource("selectAndGatherAdd", a, x.shape, "the tangent");
     return [a.with({ shape: windowShape("selectAndGatherAdd", x.shape, p) })];
   },
-  jvp: ([t, x], [dt], p) => {
-    const out = bind1(selectAndGatherAddP, [t as NDArray, x as NDArray], p);
-    const tangent: Tangent =
-      dt instanceof Zero
-        ? new Zero(out.aval)
-        : bind1(selectAndGatherAddP, [dt as NDArray, x as NDArray], p);
-    return { outs: [out], tangents: [tangent] };
-  },
-  transpose: ([ct], [t, x], p) => [
-    ct instanceof Zero
-      ? new Zero((t as LinearInput).aval)
-      : bind1(selectAndScatterAddP, [ct as NDArray, x as NDArray], p),
-    null,
-  ],
-  batch: selectBatch(() => selectAndGatherAddP),
-  lower: ([t, operand], _outs, p) => {
+  ([t, operand], _outs, p) => {
     const { shape, dtype } = operand as Aval;
     const start = K.lit(lowest(dtype, p.select), dtype);
     const none = K.lit(0, (t as Aval).dtype);
@@ -106,12 +118,13 @@ export const selectAndGatherAddP: Primitive<SelectParams> = definePrimitive<Sele
       finish: ([, , tangent]) => [tangent as Expr],
     };
   },
-});
+);
 
 /** Adds source[p] to the place of the extremum of `operand` in window p: the gradient of pooling. */
-export const selectAndScatterAddP: Primitive<SelectParams> = definePrimitive<SelectParams>({
-  name: "select_and_scatter_add",
-  shape: ([source, operand], p) => {
+export const selectAndScatterAddP: Primitive<SelectParams> = selecting(
+  "select_and_scatter_add",
+  () => selectAndGatherAddP,
+  ([source, operand], p) => {
     const [s, x] = [source as Aval, operand as Aval];
     checkClass("selectAndScatterAdd", "number", s);
     checkSource(
@@ -122,22 +135,7 @@ export const selectAndScatterAddP: Primitive<SelectParams> = definePrimitive<Sel
     );
     return [s.with({ shape: x.shape })];
   },
-  jvp: ([s, x], [ds], p) => {
-    const out = bind1(selectAndScatterAddP, [s as NDArray, x as NDArray], p);
-    const tangent: Tangent =
-      ds instanceof Zero
-        ? new Zero(out.aval)
-        : bind1(selectAndScatterAddP, [ds as NDArray, x as NDArray], p);
-    return { outs: [out], tangents: [tangent] };
-  },
-  transpose: ([ct], [s, x], p) => [
-    ct instanceof Zero
-      ? new Zero((s as LinearInput).aval)
-      : bind1(selectAndGatherAddP, [ct as NDArray, x as NDArray], p),
-    null,
-  ],
-  batch: selectBatch(() => selectAndScatterAddP),
-  lower: ([source, operand], _outs, p) => {
+  ([source, operand], _outs, p) => {
     const [s, x] = [source as Aval, operand as Aval];
     return {
       kind: "routine",
@@ -147,7 +145,7 @@ export const selectAndScatterAddP: Primitive<SelectParams> = definePrimitive<Sel
           : scatterNest(from, values, out, s.shape, x.shape, p),
     };
   },
-});
+);
 
 // ---- loops of the gradient ----
 
