@@ -10,11 +10,11 @@ import {
   gemmDTypes,
   least,
   locals,
-  op,
   rest,
   tileColumns,
   tileRows,
 } from "./contract/element.ts";
+import * as op from "./i32.ts";
 import { packer, packSignature } from "./contract/pack.ts";
 import { patches, patchesSignature } from "./contract/patches.ts";
 import {

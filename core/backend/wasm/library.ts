@@ -1,6 +1,7 @@
 /** Functions that kernels share: integer division, 16-bit floats, fmod and the like; put into a module when
  *  a kernel asks for them. A few functions are imported from the host's `Math`. */
 import { Code, type Module, type ValType } from "./encoder.ts";
+import * as i32 from "./i32.ts";
 
 /** Host functions by name: float64 to float64. */
 export const hostMath: { readonly [name: string]: (x: number, y: number) => number } = {
@@ -11,18 +12,6 @@ export const hostMath: { readonly [name: string]: (x: number, y: number) => numb
   fmod: (x, y) => x % y,
 };
 const binaryMath = new Set(["hostPow", "fmod"]);
-
-const i32 = {
-  lt_s: 0x48,
-  lt_u: 0x49,
-  add: 0x6a,
-  sub: 0x6b,
-  and: 0x71,
-  or: 0x72,
-  shl: 0x74,
-  shr_s: 0x75,
-  shr_u: 0x76,
-};
 
 type Make = (c: Code, library: Library) => void;
 interface Entry {
@@ -44,7 +33,7 @@ const choose = (compare: number): Entry =>
 const shift = (op: number, past: (c: Code) => void): Entry =>
   define(two, "i32", (c) => {
     // a count of 32 or more (as unsigned) moves everything out
-    c.get(1).i32(32).op(i32.lt_u);
+    c.get(1).i32(32).op(i32.below);
     c.if(
       "i32",
       () => c.get(0).get(1).op(op),
@@ -145,7 +134,7 @@ const integerPower = (signed: boolean): Entry =>
           c.get(1).op(0x45).brIf(1);
           c.get(1).i32(1).op(i32.and);
           c.if(null, () => c.get(result).get(0).op(0x6c).set(result));
-          c.get(0).get(0).op(0x6c).set(0).get(1).i32(1).op(i32.shr_u).set(1).br(0);
+          c.get(0).get(0).op(0x6c).set(0).get(1).i32(1).op(i32.shrl).set(1).br(0);
         });
       });
     };
@@ -154,7 +143,7 @@ const integerPower = (signed: boolean): Entry =>
       c.get(result);
       return;
     }
-    c.get(1).i32(0).op(i32.lt_s);
+    c.get(1).i32(0).op(i32.lt);
     c.if(
       "i32",
       () => {
@@ -224,12 +213,12 @@ const entries: { readonly [name: string]: Entry } = {
   max_s: choose(0x4a),
   max_u: choose(0x4b),
   shl: shift(i32.shl, (c) => c.i32(0)),
-  shr_u: shift(i32.shr_u, (c) => c.i32(0)),
-  shr_s: shift(i32.shr_s, (c) => c.get(0).i32(31).op(i32.shr_s)),
+  shr_u: shift(i32.shrl, (c) => c.i32(0)),
+  shr_s: shift(i32.shr, (c) => c.get(0).i32(31).op(i32.shr)),
   mulhi_s: define(two, "i32", (c) => c.get(0).op(0xac).get(1).op(0xac, 0x7e, 0x42, 32, 0x87, 0xa7)),
   mulhi_u: define(two, "i32", (c) => c.get(0).op(0xad).get(1).op(0xad, 0x7e, 0x42, 32, 0x88, 0xa7)),
   sign_i32: define(["i32"], "i32", (c) =>
-    c.get(0).i32(31).op(i32.shr_s).get(0).i32(0).op(0x4a, i32.or),
+    c.get(0).i32(31).op(i32.shr).get(0).i32(0).op(0x4a, i32.or),
   ),
   sign_u32: define(["i32"], "i32", (c) => c.get(0).i32(0).op(0x47)),
   // NaN and zeros are their own sign
@@ -266,7 +255,7 @@ const entries: { readonly [name: string]: Entry } = {
   /** bits of a value that is a float16 */
   f32_to_f16: define(["f32"], "i32", (c) => {
     const bits = c.local("i32");
-    c.get(0).op(0xbc).tee(bits).i32(16).op(i32.shr_u).i32(0x8000).op(i32.and);
+    c.get(0).op(0xbc).tee(bits).i32(16).op(i32.shrl).i32(0x8000).op(i32.and);
     c.get(0)
       .op(0x8b)
       .f32(2 ** -14)
@@ -287,7 +276,7 @@ const entries: { readonly [name: string]: Entry } = {
             c
               .get(bits)
               .i32(13)
-              .op(i32.shr_u)
+              .op(i32.shrl)
               .i32(0x3ffff)
               .op(i32.and)
               .i32(112 << 10)
@@ -302,7 +291,7 @@ const entries: { readonly [name: string]: Entry } = {
   }),
   f16_to_f32: define(["i32"], "f32", (c) => {
     const e = c.local("i32");
-    c.get(0).i32(10).op(i32.shr_u).i32(31).op(i32.and).set(e);
+    c.get(0).i32(10).op(i32.shrl).i32(31).op(i32.and).set(e);
     c.get(e).op(0x45);
     c.if(
       "f32",
@@ -337,7 +326,7 @@ const entries: { readonly [name: string]: Entry } = {
     0x8000,
   ),
   nextafter_bf16: nextBits(
-    (c, _l, p) => c.get(p).op(0xbc).i32(16).op(i32.shr_u),
+    (c, _l, p) => c.get(p).op(0xbc).i32(16).op(i32.shrl),
     (c) => c.i32(16).op(i32.shl, 0xbe),
     0x8000,
   ),

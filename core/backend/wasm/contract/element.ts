@@ -1,5 +1,6 @@
 /** What the code of matrix products differs in between element types, and what it is written with. */
 import { Code, Module, type ValType } from "../encoder.ts";
+import * as op from "../i32.ts";
 
 export interface Element {
   readonly type: ValType;
@@ -85,26 +86,6 @@ export const hasGemm = (dtype: string): dtype is GemmDType => Object.hasOwn(elem
 /** A tile of the product is `tileRows` rows of two vectors. */
 export const tileRows = 4;
 export const tileColumns = (e: Element): number => 2 * e.lanes;
-
-export const op = {
-  eqz: 0x45,
-  eq: 0x46,
-  ne: 0x47,
-  lt: 0x48,
-  /** < of unsigned integers */
-  below: 0x49,
-  gt: 0x4a,
-  le: 0x4c,
-  ge: 0x4e,
-  add: 0x6a,
-  sub: 0x6b,
-  mul: 0x6c,
-  div: 0x6d,
-  rem: 0x6f,
-  and: 0x71,
-  or: 0x72,
-  select: 0x1b,
-} as const;
 
 /** Locals of one type. */
 export const locals = (c: Code, n: number, type: ValType = "i32"): number[] =>

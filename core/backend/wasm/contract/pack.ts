@@ -4,11 +4,11 @@ import {
   type Element,
   loadVector,
   locals,
-  op,
   storeVector,
   transposeLanes,
   whileAtLeast,
 } from "./element.ts";
+import * as op from "../i32.ts";
 
 /** pack(from, to, rows, depth, rowBytes, depthBytes, panelBytes): panels of `width` rows, which begin `panelBytes` apart; the
  *  last row stands for rows that are missing, whose results nobody reads. */

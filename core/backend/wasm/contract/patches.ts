@@ -1,6 +1,7 @@
 /** Products whose A is read where a table says, as the windows of a convolution are. */
 import { Code, type Signature } from "../encoder.ts";
-import { type Element, each, locals, op, rest, tileColumns, tileRows } from "./element.ts";
+import { type Element, each, locals, rest, tileColumns, tileRows } from "./element.ts";
+import * as op from "../i32.ts";
 
 /** patches(a, rowPlaces, outPlaces, rows, places, depth, b, columns, out, rowBytes, columnBytes, add, buffer): element (i, p) of A
  *  is at a + rowPlaces[i] + places[p], row i of the result at out + outPlaces[i]; both tables of rows go on for a tile's

@@ -10,13 +10,13 @@ import {
   loadVector,
   locals,
   multiplyAdd,
-  op,
   storeVector,
   tileColumns,
   tileRows,
   transposeLanes,
   whileAtLeast,
 } from "./element.ts";
+import * as op from "../i32.ts";
 
 /** The sums of a tile: two vectors for each row. */
 class Tile {

@@ -5,10 +5,10 @@ import {
   loadVector,
   locals,
   multiplyAdd,
-  op,
   storeVector,
   whileAtLeast,
 } from "./element.ts";
+import * as op from "../i32.ts";
 
 const splatAt = (c: Code, e: Element): Code => c.simd(e.loadSplat).arg(e.align).arg(0);
 

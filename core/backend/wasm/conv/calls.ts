@@ -1,6 +1,7 @@
 /** Convolutions as functions: copies of the input, tables, packed weights, products. */
 import { dtypes } from "../../../dtype.ts";
-import { elements, op, tileColumns, tileRows } from "../contract/element.ts";
+import { elements, tileColumns, tileRows } from "../contract/element.ts";
+import * as op from "../i32.ts";
 import { Code } from "../encoder.ts";
 import type { KernelFunction } from "../function.ts";
 import type { ListedProduct } from "../gemm.ts";

@@ -1,5 +1,5 @@
 import type { Frame } from "./frame.ts";
-import { v128 } from "./simd.ts";
+import * as v128 from "../simd/v128.ts";
 
 /** Vector constants that are set before the loop. */
 export class Constants {
@@ -39,7 +39,7 @@ export class Constants {
   /** Sets them all. */
   emit(): void {
     const { code } = this.#frame;
-    for (const { bytes, local } of this.#made) code.simd(v128.const).append(bytes).set(local);
+    for (const { bytes, local } of this.#made) code.simd(v128.constant).append(bytes).set(local);
   }
   release(): void {
     for (const { local } of this.#made) this.#frame.release("v128", local);

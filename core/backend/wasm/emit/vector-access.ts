@@ -4,7 +4,11 @@ import type { Expr } from "../../../kernel/expr.ts";
 import type { Frame } from "./frame.ts";
 import { type Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
 import type { ScalarExpressions } from "./scalar.ts";
-import { i8x16, i16x8, i32x4, positions, v128 } from "./simd.ts";
+import { positions } from "./simd.ts";
+import * as i8x16 from "../simd/i8x16.ts";
+import * as i16x8 from "../simd/i16x8.ts";
+import * as i32x4 from "../simd/i32x4.ts";
+import * as v128 from "../simd/v128.ts";
 import { half } from "./types.ts";
 import type { VectorOps } from "./vector-ops.ts";
 
@@ -78,7 +82,7 @@ export class VectorAccess {
       this.#whole(d, this.#address(buffer, index, stride > 0 ? first * width : -last * width));
       if (stride < 0)
         code
-          .simd(v128.const)
+          .simd(v128.constant)
           .append(new Uint8Array(16))
           .shuffle(width === 8 ? positions.reverse64 : positions.reverse32);
       return;

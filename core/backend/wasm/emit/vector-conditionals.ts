@@ -14,7 +14,10 @@ import {
 import { isPerLane } from "./per-lane.ts";
 import type { ScalarExpressions } from "./scalar.ts";
 import type { Conditional } from "./sharing.ts";
-import { i32x4, i64x2, positions, v128 } from "./simd.ts";
+import { positions } from "./simd.ts";
+import * as i32x4 from "../simd/i32x4.ts";
+import * as i64x2 from "../simd/i64x2.ts";
+import * as v128 from "../simd/v128.ts";
 import { valType } from "./types.ts";
 import type { VectorOps } from "./vector-ops.ts";
 

@@ -7,7 +7,14 @@ import type { Code } from "../encoder.ts";
 import type { Constants } from "./constants.ts";
 import type { Frame } from "./frame.ts";
 import type { Operand } from "./scalar-ops.ts";
-import { comparison, f32x4, f64x2, i8x16, i16x8, i32x4, i64x2, positions, v128 } from "./simd.ts";
+import { comparison, positions } from "./simd.ts";
+import * as f32x4 from "../simd/f32x4.ts";
+import * as f64x2 from "../simd/f64x2.ts";
+import * as i8x16 from "../simd/i8x16.ts";
+import * as i16x8 from "../simd/i16x8.ts";
+import * as i32x4 from "../simd/i32x4.ts";
+import * as i64x2 from "../simd/i64x2.ts";
+import * as v128 from "../simd/v128.ts";
 import { unsigned, valType } from "./types.ts";
 
 /** ±2ⁿ whose inverse is exact in every float dtype */
@@ -347,12 +354,13 @@ export class VectorOps {
     if (type === "i32" || Number.isNaN(c) || (min && Object.is(c, -0))) return false;
     x();
     this.literal(c, d);
-    const lanes = type === "f64" ? f64x2 : f32x4;
-    this.#code.simd(min ? lanes.pmin : lanes.pmax);
+    const double = type === "f64";
+    const [pmin, pmax] = double ? [f64x2.pmin, f64x2.pmax] : [f32x4.pmin, f32x4.pmax];
+    this.#code.simd(min ? pmin : pmax);
     if (!min && Object.is(c, 0)) {
       // −0 + 0 = 0
       this.literal(0, d);
-      this.#code.simd(lanes.add);
+      this.#code.simd(double ? f64x2.add : f32x4.add);
     }
     return true;
   }

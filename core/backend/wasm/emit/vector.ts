@@ -20,7 +20,12 @@ import {
 import { isPerLane } from "./per-lane.ts";
 import type { ScalarExpressions } from "./scalar.ts";
 import type { Operand, Operation } from "./scalar-ops.ts";
-import { f32x4, f64x2, i32x4, i64x2, positions, v128 } from "./simd.ts";
+import { positions } from "./simd.ts";
+import * as f32x4 from "../simd/f32x4.ts";
+import * as f64x2 from "../simd/f64x2.ts";
+import * as i32x4 from "../simd/i32x4.ts";
+import * as i64x2 from "../simd/i64x2.ts";
+import * as v128 from "../simd/v128.ts";
 import { valType } from "./types.ts";
 import { VectorAccess } from "./vector-access.ts";
 import { VectorConditionals } from "./vector-conditionals.ts";
@@ -439,9 +444,10 @@ export class VectorExpressions {
 function pseudoExtremum({ test, yes, no, dtype }: Expr & { kind: "select" }): number | null {
   if (test.kind !== "compare" || test.op !== "lt") return null;
   if (dtype !== "float32" && dtype !== "float64") return null;
-  const type = dtype === "float32" ? f32x4 : f64x2;
-  if (test.x === yes && test.y === no) return type.pmin;
-  return test.x === no && test.y === yes ? type.pmax : null;
+  const single = dtype === "float32";
+  if (test.x === yes && test.y === no) return single ? f32x4.pmin : f64x2.pmin;
+  if (test.x === no && test.y === yes) return single ? f32x4.pmax : f64x2.pmax;
+  return null;
 }
 /** Whether a bool is made as a wide mask, or a narrow one; null for either. */
 function madeWide(e: Expr): boolean | null {

@@ -1,0 +1,26 @@
+/** Numbers of the instructions on 4 float32. */
+export const splat = 19;
+export const extract = 31;
+export const replace = 32;
+export const eq = 65;
+export const ne = 66;
+export const lt = 67;
+export const gt = 68;
+export const demote = 94;
+export const ceil = 103;
+export const floor = 104;
+export const trunc = 105;
+export const nearest = 106;
+export const abs = 224;
+export const neg = 225;
+export const sqrt = 227;
+export const add = 228;
+export const sub = 229;
+export const mul = 230;
+export const div = 231;
+export const min = 232;
+export const max = 233;
+export const pmin = 234;
+export const pmax = 235;
+export const convertS = 250;
+export const convertU = 251;

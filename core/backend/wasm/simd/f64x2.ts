@@ -1,0 +1,25 @@
+/** Numbers of the instructions on 2 float64. */
+export const splat = 20;
+export const extract = 33;
+export const replace = 34;
+export const ne = 72;
+export const lt = 73;
+export const gt = 74;
+export const promoteLow = 95;
+export const ceil = 116;
+export const floor = 117;
+export const trunc = 122;
+export const nearest = 148;
+export const abs = 236;
+export const neg = 237;
+export const sqrt = 239;
+export const add = 240;
+export const sub = 241;
+export const mul = 242;
+export const div = 243;
+export const min = 244;
+export const max = 245;
+export const pmin = 246;
+export const pmax = 247;
+export const convertLowS = 254;
+export const convertLowU = 255;
