@@ -1,7 +1,7 @@
 /** Long folds by min and max: NaN and the signs of zeros, wherever they stand. */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import "../core/backend/reference/backend.ts";
+import "../core/backend/reference/index.ts";
 import { jit, type NDArray, np, withBackend } from "../index.ts";
 
 /** max or min of numbers as JavaScript defines them, which is as IEEE 754 does */

@@ -1,5 +1,6 @@
 /** Fusion: which equations share a kernel. That results stay the same is for the laws and the conformance suite. */
 import { describe, expect, it } from "vitest";
+import "../core/backend/reference/index.ts";
 import { withBackend } from "../core/backend/registry.ts";
 import { compiledJaxpr } from "../core/eval.ts";
 import type { Program } from "../core/program/types.ts";

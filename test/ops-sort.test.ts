@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import "../core/eval.ts";
 import { dataSync, fromValues } from "../core/array.ts";
 import { Aval } from "../core/aval.ts";
+import "../core/backend/reference/index.ts";
 import { withBackend } from "../core/backend/registry.ts";
 import { wasmBackend } from "../core/backend/wasm/backend.ts";
 import { type DType, dtypes, isFloat } from "../core/dtype.ts";

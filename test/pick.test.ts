@@ -1,5 +1,6 @@
 /** Sums over one-hot rows: those that are written with a choice become one element, to the last bit; products do not. */
 import { describe, expect, it } from "vitest";
+import "../core/backend/reference/index.ts";
 import { withBackend } from "../core/backend/registry.ts";
 import type { DType } from "../core/dtype.ts";
 import { compiledJaxpr } from "../core/eval.ts";

@@ -1,5 +1,6 @@
 /** Products of narrow dtypes: what they are computed in, and that the values are those of the wide product. */
 import { describe, expect, it } from "vitest";
+import "../core/backend/reference/index.ts";
 import { withBackend } from "../core/backend/registry.ts";
 import type { DType } from "../core/dtype.ts";
 import { compiledJaxpr } from "../core/eval.ts";

@@ -351,3 +351,15 @@ export function rewrite(
   memo.set(e, out);
   return out;
 }
+
+/** True where a variable occurs in `e`. */
+export function uses(e: Expr, v: KVar): boolean {
+  const seen = new Set<Expr>();
+  const visit = (x: Expr): boolean => {
+    if (x === v) return true;
+    if (seen.has(x)) return false;
+    seen.add(x);
+    return !everyOperand(x, (y) => !visit(y));
+  };
+  return visit(e);
+}

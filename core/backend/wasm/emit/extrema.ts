@@ -9,10 +9,10 @@ import {
   isLit,
   KVar,
   lit,
-  operands,
   or,
   and,
   select,
+  uses,
 } from "../../../kernel/expr.ts";
 import { set, type Stmt, when } from "../../../kernel/kernel.ts";
 
@@ -24,8 +24,6 @@ const leastExtent = 64;
 const quickFolds = new WeakSet<KVar>();
 export const isQuickFold = (v: KVar): boolean => quickFolds.has(v);
 
-const reads = (e: Expr, v: KVar): boolean => e === v || operands(e).some((x) => reads(x, v));
-
 /** The statements of a loop that does nothing but fold by an extremum, with the exact fold last; null for other loops. */
 function quick(loop: ForLoop): Stmt[] | null {
   const [only] = loop.body;
@@ -35,7 +33,7 @@ function quick(loop: ForLoop): Stmt[] | null {
   if ((op !== "max" && op !== "min") || !isFloat(acc.dtype) || dtypes[acc.dtype].bytes < 4)
     return null;
   const x = value.x === acc ? value.y : value.y === acc ? value.x : null;
-  if (x === null || reads(x, acc) || !isLit(loop.from) || !isLit(loop.to)) return null;
+  if (x === null || uses(x, acc) || !isLit(loop.from) || !isLit(loop.to)) return null;
   if (loop.to.value - loop.from.value < leastExtent) return null;
   const d = acc.dtype;
   const [best, item, missing] = [new KVar(d, "best"), new KVar(d, "item"), new KVar("bool", "nan")];

@@ -1,12 +1,6 @@
 /** Accumulators: variables that a loop folds by one associative operation. */
 import { dtypes, isFloat } from "../../../dtype.ts";
-import {
-  type BinaryOp,
-  type Expr,
-  type KVar,
-  rewrite,
-  everyOperand,
-} from "../../../kernel/expr.ts";
+import { type BinaryOp, type Expr, type KVar, rewrite, uses } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import { isQuickFold } from "./extrema.ts";
 import { type Position, positionOf } from "./position.ts";
@@ -117,15 +111,4 @@ function fold(e: Expr, acc: KVar): BinaryOp | "same" | null {
   if (left === uses(e.y, acc) || (e.op === "sub" && !left)) return null;
   const inner = fold(left ? e.x : e.y, acc);
   return inner === "same" || inner === op ? op : null;
-}
-
-function uses(e: Expr, v: KVar): boolean {
-  const seen = new Set<Expr>();
-  const visit = (x: Expr): boolean => {
-    if (x === v) return true;
-    if (seen.has(x)) return false;
-    seen.add(x);
-    return !everyOperand(x, (y) => !visit(y));
-  };
-  return visit(e);
 }
