@@ -214,9 +214,16 @@ export const wasmBackend: Backend & { budget: number; threads: number } = {
   compile: (program) => new WasmExecutable(program),
   write: (bytes) => heap.write(wasmBackend, bytes),
   readSync: (s) => heap.read(ours("read", s)),
-  read: async (s) => heap.read(ours("read", s)),
+  read: async (s) => {
+    const bytes = heap.read(ours("read", s));
+    await heap.breathe();
+    return bytes;
+  },
   // a program has run when its executable returns
-  ready: async (s) => heap.checkAlive(ours("ready", s)),
+  ready: async (s) => {
+    heap.checkAlive(ours("ready", s));
+    await heap.breathe();
+  },
   free: (s) => heap.free(ours("free", s)),
   // a storage lives as long as anything refers to it, which its owners do
   own: (s) => void ours("own", s),

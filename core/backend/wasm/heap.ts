@@ -6,6 +6,7 @@
 import { BackendError, fail } from "../../errors.ts";
 import type { Backend, Storage } from "../backend.ts";
 import { Allocator, type Block } from "./allocator.ts";
+import { nextTask, Weights } from "./weights.ts";
 
 const pageBytes = 65536;
 /** What a storage costs outside the memory, in bytes of the budget, so that tiny arrays are bounded by their number:
@@ -37,7 +38,7 @@ class Holding {
   /** storages in it that were not freed */
   shares = 0;
   /** what its handles refer to, until that is registered for finalization */
-  token: object | null = null;
+  token: Token | null = null;
   claim: Claim | null = null;
   /** when it was used last: a count of uses */
   used = 0;
@@ -48,6 +49,11 @@ class Holding {
     this.bytes = bytes;
     this.scratch = scratch;
   }
+}
+
+/** What all handles of a holding refer to: its finalizer watches it. */
+class Token {
+  weight: ArrayBuffer | null = null;
 }
 
 /** What the finalization registry holds on to. It lets go of the holding when that leaves the heap, or the bytes
@@ -65,9 +71,8 @@ export class WasmStorage implements Storage {
   /** where it begins in the holding */
   readonly offset: number;
   freed = false;
-  /** the same for all handles of a holding: their finalizer watches it */
-  readonly token: object;
-  constructor(backend: Backend, bytes: number, holding: Holding, offset: number, token: object) {
+  readonly token: Token;
+  constructor(backend: Backend, bytes: number, holding: Holding, offset: number, token: Token) {
     this.backend = backend;
     this.bytes = bytes;
     this.holding = holding;
@@ -84,7 +89,7 @@ export class WasmStorage implements Storage {
 /** A holding that may take further small storages, all of one size. */
 interface Open {
   readonly holding: Holding;
-  readonly token: object;
+  readonly token: Token;
   /** bytes taken */
   used: number;
 }
@@ -134,6 +139,9 @@ export class Heap {
   #run = 1;
   /** by size class */
   readonly #open: (Open | undefined)[] = [];
+  readonly #weights = new Weights();
+  /** bytes of arrays made and not freed by hand since finalizers had a chance to run */
+  #unseen = 0;
   /** claims that are not registered yet */
   #waiting: Claim[] = [];
   readonly #registry = new FinalizationRegistry<Claim>(({ holding }) => {
@@ -166,8 +174,10 @@ export class Heap {
   create(backend: Backend, bytes: number): WasmStorage {
     if (bytes <= smallBytes) return this.#share(backend, bytes);
     const holding = new Holding(bytes, false);
-    const token = {};
+    const token = new Token();
     this.#bringIn(holding);
+    token.weight = this.#weights.of(bytes);
+    this.#unseen += bytes;
     this.#watch(holding, token);
     return new WasmStorage(backend, bytes, holding, 0, token);
   }
@@ -177,7 +187,7 @@ export class Heap {
     let open = this.#open[sizeClass];
     if (open === undefined || open.holding.block === null || open.used === open.holding.bytes) {
       const holding = new Holding(Math.min(sharedBytes, mostShares * size), false);
-      open = { holding, token: {}, used: 0 };
+      open = { holding, token: new Token(), used: 0 };
       this.#bringIn(holding);
       this.#watch(holding, open.token);
       this.#open[sizeClass] = open;
@@ -206,8 +216,22 @@ export class Heap {
     if (--s.holding.shares > 0) return;
     const open = s.bytes <= smallBytes ? this.#open[classOf(s.bytes)] : undefined;
     // the next small storage takes its place
-    if (open?.holding === s.holding) open.used = 0;
-    else this.#free(s.holding);
+    if (open?.holding === s.holding) {
+      open.used = 0;
+      return;
+    }
+    this.#free(s.holding);
+    this.#unseen = Math.max(0, this.#unseen - s.holding.bytes);
+    const { token } = s;
+    if (token.weight !== null) this.#weights.back(token.weight);
+    token.weight = null;
+  }
+  /** Where an asynchronous caller can wait anyway: now and then until the next task, so that what the garbage collector found dead
+   *  is given back. A loop that awaits its results would otherwise never let finalizers run. */
+  async breathe(): Promise<void> {
+    if (this.#unseen <= this.budget / 4) return;
+    this.#unseen = 0;
+    await nextTask();
   }
 
   /** Memory that is no storage: it stays where it is, and is not counted, until it is released. */
@@ -303,7 +327,7 @@ export class Heap {
 
   /** Has `h` freed when the token is collected, which all its handles refer to. Finalizers run between tasks only, so that nothing needs to be
    *  registered before this one ends: most buffers are gone by then, and registering costs more than allocating. */
-  #watch(h: Holding, token: object): void {
+  #watch(h: Holding, token: Token): void {
     h.token = token;
     h.claim = { holding: h };
     if (this.#waiting.length === 0) queueMicrotask(() => this.#register());
@@ -315,7 +339,7 @@ export class Heap {
     for (const claim of this.#waiting) {
       const { holding } = claim;
       if (holding === null) continue;
-      this.#registry.register(holding.token as object, claim);
+      this.#registry.register(holding.token as Token, claim);
       holding.token = null;
     }
     this.#waiting = [];
