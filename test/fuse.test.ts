@@ -138,6 +138,11 @@ describe("a reduction over the first axis", () => {
         withBackend("reference", () => leaves(() => jit(f)(large))),
       );
     });
+  it("goes on from block to block with what only it reads: the maximum of an argmax", () => {
+    const rows = jit((v: NDArray) => v.T)(large);
+    expect(large.argmax(0).toArray()).toEqual(rows.argmax(1).toArray());
+    expect(large.argmin(0).toArray()).toEqual(rows.argmin(1).toArray());
+  });
   it("goes column by column where it is small, or has no blocks", () => {
     const sum = forms.sum as (v: NDArray) => unknown;
     for (const shape of [

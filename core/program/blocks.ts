@@ -147,7 +147,9 @@ export function columnNest(
     );
     const end = [...own].flatMap((v): Stmt[] => {
       const value = (names.get(v) as KVar | undefined) ?? name(v);
-      if (!uses.some((later, q) => q > p && later.has(v))) return [];
+      // the next block of rows goes on from it, or a later pass reads it
+      const goesOn = axes.length > 0 && rows.has(v);
+      if (!goesOn && !uses.some((later, q) => q > p && later.has(v))) return [];
       const buffer = rows.get(v) ?? room(v.dtype, inner.extent);
       rows.set(v, buffer);
       return [{ kind: "store", buffer, index: inner.v, value }];
