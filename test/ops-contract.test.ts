@@ -17,10 +17,12 @@ import {
   type Padding,
   type PaddingKind,
 } from "../core/ops/conv.ts";
-import { reduceSum } from "../core/ops/linear.ts";
+import { reduceSum, reshape } from "../core/ops/linear.ts";
 import { mul } from "../core/ops/arithmetic.ts";
+import { broadcastTo } from "../core/numpy/promote.ts";
 import { range, sizeOf } from "../core/shape.ts";
 import { grad, vjp } from "../transforms/autodiff.ts";
+import { jit } from "../transforms/jit.ts";
 import { vmap } from "../transforms/vmap.ts";
 
 /** Whole numbers −3 … 3: sums of their products are exact. */
@@ -34,6 +36,40 @@ const sum = (x: NDArray): NDArray => reduceSum(x, range(x.ndim));
 const matmul: DotDimensionNumbers = { contract: [[1], [0]] };
 
 describe("dot", () => {
+  test("an operand that is broadcast is read where it lies, with steps of 0", () => {
+    for (const [m, n, k] of [
+      [1, 24, 24],
+      [2, 24, 24],
+      [24, 1, 24],
+      [8, 8, 8],
+      [40, 33, 70],
+      [3, 9000, 40],
+    ] as const) {
+      const row = whole([n], "float32", 1);
+      const column = whole([k], "float32", 2);
+      const left = whole([m, k]);
+      const byRow = jit((x: NDArray, v: NDArray) => dotGeneral(x, broadcastTo(v, [k, n]), matmul))(
+        left,
+        row,
+      );
+      const byColumn = jit((x: NDArray, v: NDArray) =>
+        dotGeneral(x, broadcastTo(reshape(v, [k, 1]), [k, n]), matmul),
+      )(left, column);
+      const [a, b, c] = [list(left), list(row), list(column)];
+      const rowSum = (i: number, factor: (p: number) => number): number =>
+        range(k).reduce((sum, p) => sum + (a[i * k + p] as number) * factor(p), 0);
+      const wantRow = range(m).flatMap((i) => {
+        const s = rowSum(i, () => 1);
+        return b.map((y) => s * y + 0);
+      });
+      const wantColumn = range(m).flatMap((i) => {
+        const s = rowSum(i, (p) => c[p] as number);
+        return range(n).map(() => s + 0);
+      });
+      expect(list(byRow).map((x) => x + 0)).toEqual(wantRow);
+      expect(list(byColumn).map((x) => x + 0)).toEqual(wantColumn);
+    }
+  });
   test("the cotangent has the dtype of the operand, whatever the result's", () => {
     for (const [dtype, preferred] of [
       ["bfloat16", "float32"],

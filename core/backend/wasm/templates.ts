@@ -155,6 +155,8 @@ function planProduct(m: ContractDim, n: ContractDim, k: ContractDim, bytes: numb
   // products write whole vectors along their columns: (A·B)ᵀ = Bᵀ·Aᵀ where what is contiguous are the rows
   const flip = n.size === 1 || (m.size !== 1 && n.out !== 1 && m.out === 1);
   const [rows, columns, b] = flip ? ([n, m, "lhs"] as const) : ([m, n, "rhs"] as const);
+  // rows of B are told apart by their addresses; those of a broadcast row have one
+  if (k[b] === 0) return plan(flip, "packed");
   const small = columns.size * k.size * bytes <= smallOperand;
   if (small && k.size <= mostDirectDepth) return plan(flip, "direct");
   if (columns[b] === 1 && rows.size <= fewRows) return plan(flip, "direct", 32);
