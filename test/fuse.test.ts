@@ -5,7 +5,7 @@ import { withBackend } from "../core/backend/registry.ts";
 import { compiledJaxpr } from "../core/eval.ts";
 import type { Program } from "../core/program/types.ts";
 import { showProgram } from "../core/program/show.ts";
-import { grad, jit, makeJaxpr, type NDArray, np, random } from "../index.ts";
+import { grad, jit, lax, makeJaxpr, type NDArray, np, random } from "../index.ts";
 import * as nn from "../nn/index.ts";
 import { adam, applyUpdates } from "../optim/index.ts";
 
@@ -153,6 +153,31 @@ describe("a reduction over the first axis", () => {
     ])
       expect(loopsOf(programOf(sum, np.zeros(shape)))).toBe(2);
     expect(loopsOf(programOf(sum, large))).toBeGreaterThan(2);
+  });
+});
+
+describe("what is read at several positions", () => {
+  it("melts a few times, for each step doubles the work", () => {
+    const steps = 24;
+    const chain =
+      (step: (v: NDArray) => NDArray) =>
+      (v: NDArray): NDArray => {
+        let y = v;
+        for (let i = 0; i < steps; i++) y = step(y);
+        return y;
+      };
+    const row = random.normal(random.key(4), [64]);
+    const differences = chain((v) => {
+      const n = v.shape[0] as number;
+      return lax.slice(v, [1], [n]).sub(lax.slice(v, [0], [n - 1]));
+    });
+    for (const f of [chain((v) => v.add(np.flip(v))), differences]) {
+      const p = programOf(f, row);
+      expect(p.steps.length).toBeGreaterThan(2);
+      expect(p.steps.length).toBeLessThan(steps);
+      expect(showProgram(p).length).toBeLessThan(20_000);
+      expect(jit(f)(row).toArray()).toEqual(f(row).toArray());
+    }
   });
 });
 

@@ -349,8 +349,10 @@ class Fusion {
         return false;
       });
       const into = this.#drafts[reader.id] as Draft;
-      if (outputs.length !== 1 || into.cost + draft.cost > maxMelted) continue;
-      into.cost += draft.cost;
+      // computed anew at each position: a chain of readers at two would double from each to the next
+      const cost = draft.cost * (reader.places.get(v) ?? 1);
+      if (outputs.length !== 1 || into.cost + cost > maxMelted) continue;
+      into.cost += cost;
       this.#graph.melt(draft.nodes);
       for (const n of draft.nodes) this.#drafts[n.id] = undefined;
     }

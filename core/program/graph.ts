@@ -28,6 +28,8 @@ export interface LoopNode {
   /** for a reduction, its pattern; null where its loops cannot be shared with other nodes */
   readonly pattern: string | null;
   readonly reads: ReadonlyMap<Var, Access>;
+  /** of values that are read at several positions, at how many */
+  readonly places: ReadonlyMap<Var, number>;
   /** weight of its arithmetic */
   readonly cost: number;
   /** computed anew by each reader */
@@ -146,6 +148,8 @@ export class Elements {
     (i, index) =>
       this.at(e.inputs[i] as Atom, index);
 }
+
+type Survey = Pick<LoopNode, "cost" | "reads" | "places">;
 
 /** The nodes of a jaxpr, in order. */
 export class Graph {
@@ -295,19 +299,31 @@ export class Graph {
     index: readonly Expr[],
     shape: Shape,
     evaluate: (elements: Elements) => readonly Expr[],
-  ): { cost: number; reads: ReadonlyMap<Var, Access> } {
+  ): Survey {
     const reads = new Map<Var, Access>();
+    const firsts = new Map<Var, string>();
+    const others = new Map<Var, Set<string>>();
     const elements = new Elements(this, (v, at, own) => {
-      const access =
-        at === index && shapesEqual(own, shape)
-          ? "same"
-          : accessOf(positionIn(at, own), v.aval.size, index, shape, this.#forms);
+      let access: Access = "same";
+      let place: string = access;
+      if (at !== index || !shapesEqual(own, shape)) {
+        const position = positionIn(at, own);
+        access = accessOf(position, v.aval.size, index, shape, this.#forms);
+        place = access === "other" ? this.#forms.key(this.#forms.of(position)) : access;
+      }
       const before = reads.get(v);
       reads.set(v, before === undefined || before === access ? access : "other");
+      if (before === undefined) firsts.set(v, place);
+      else if (firsts.get(v) !== place) {
+        const more = others.get(v);
+        if (more === undefined) others.set(v, new Set([place]));
+        else more.add(place);
+      }
       return load(0, origin, v.aval.dtype);
     });
     const cost = weigh(evaluate(elements));
-    return { cost, reads };
+    const places = new Map([...others].map(([v, more]) => [v, more.size + 1] as const));
+    return { cost, reads, places };
   }
 
   #depth(e: Equation): number {
@@ -324,7 +340,7 @@ export class Graph {
     const out = equation.outputs[0] as Var;
     const { shape } = out.aval;
     const index = axisIndex(shape, "i");
-    const { cost, reads } = this.#survey(index, shape, (elements) =>
+    const { cost, reads, places } = this.#survey(index, shape, (elements) =>
       lowering.at(index, elements.reader(equation)),
     );
     const depth = this.#depth(equation);
@@ -347,6 +363,7 @@ export class Graph {
       innerAxes: [],
       pattern: null,
       reads,
+      places,
       cost,
       virtual,
       depth,
@@ -396,8 +413,10 @@ export class Graph {
     };
     const full = sizeOf(out.aval.shape) * sizeOf(lowering.extents);
     if (full > 0) run(new Elements(this, (v) => load(0, origin, v.aval.dtype)));
-    const { cost, reads } =
-      full > 0 ? this.#survey(index, shape, run) : { cost: 0, reads: this.#all(equation) };
+    const { cost, reads, places }: Survey =
+      full > 0
+        ? this.#survey(index, shape, run)
+        : { cost: 0, reads: this.#all(equation), places: new Map() };
     const axis = (e: Expr): number => (e.kind === "var" ? index.indexOf(e) : -1);
     const reduced = index.map((e) => inner.includes(e) && e.kind === "var");
     const pattern = patternOf(shape, (k) => reduced[k] as boolean);
@@ -413,6 +432,7 @@ export class Graph {
       innerAxes: inner.map(axis),
       pattern: simple && pattern.includes("r") ? pattern : null,
       reads,
+      places,
       cost,
       virtual: false,
       depth: 0,
