@@ -31,6 +31,7 @@ import {
   when,
   whileLoop,
 } from "../core/kernel/kernel.ts";
+import type { ProgramBuffer } from "../core/program/types.ts";
 import {
   elementwise,
   kernelProgram,
@@ -663,6 +664,14 @@ describe("contract", () => {
     const program = kernelProgram({ ...k, buffers: [a, reads("float32", 1), c] });
     const same = { ...program, steps: program.steps.map((s) => ({ ...s, args: [0, 2, 2] })) };
     expect(() => backend.compile(same)).toThrow("argument 2 overlaps operand 2");
+    // a temporary that lies in the result
+    const tenant = { ...(program.buffers[2] as ProgramBuffer), place: "temp", home: 2 } as const;
+    const inside = {
+      ...program,
+      buffers: [...program.buffers, tenant],
+      steps: program.steps.map((s) => ({ ...s, args: [0, 3, 2] })),
+    };
+    expect(() => backend.compile(inside)).toThrow("argument 2 overlaps operand 3");
   });
 });
 

@@ -82,12 +82,12 @@ function interpret(kernel: Kernel): RunKernel {
   }
 }
 
-/** Whether two buffers share memory. */
-function overlap(a: ProgramBuffer, b: ProgramBuffer): boolean {
-  if (a === b) return a.bytes > 0;
-  if (a.place !== "temp" || b.place !== "temp") return false;
-  if (a.home !== undefined || b.home !== undefined) return a.home === b.home && a.bytes > 0;
-  return a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
+/** Whether two buffers, given by number, share memory. */
+function overlap({ buffers }: Program, i: number, j: number): boolean {
+  const [a, b] = [buffers[i], buffers[j]] as [ProgramBuffer, ProgramBuffer];
+  if ((a.home ?? i) === (b.home ?? j)) return a.bytes > 0;
+  const inArena = [a, b].every(({ place, home }) => place === "temp" && home === undefined);
+  return inArena && a.offset < b.offset + b.bytes && b.offset < a.offset + a.bytes;
 }
 
 /** Memory that holds nothing before a run nor after it. */
@@ -139,7 +139,7 @@ function checkProgram(program: Program): void {
     if (kernel.kind === "loops") continue;
     const [lhs, rhs, out] = args as readonly [number, number, number];
     for (const id of [lhs, rhs])
-      if (overlap(buffer(id), buffer(out))) inKernel(`argument ${out} overlaps operand ${id}`);
+      if (overlap(program, id, out)) inKernel(`argument ${out} overlaps operand ${id}`);
   }
 }
 
