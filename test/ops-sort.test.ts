@@ -179,7 +179,7 @@ describe("topK", () => {
     fc.assert(
       fc.property(
         fc.array(valueOf(dtype), { minLength: 80, maxLength: 160 }),
-        fc.constantFrom(0, 1, 5, 64, 65, 80),
+        fc.constantFrom(0, 1, 2, 5, 9, 10, 64, 80),
         (values, k) => {
           // NaN counts as largest
           const keys = values.map((x) => (Number.isNaN(x) ? -Infinity : -x));
@@ -197,6 +197,29 @@ describe("topK", () => {
       ),
       { numRuns: 20 },
     );
+  });
+  test("of what increases, decreases or is all equal, in long rows on several threads", () => {
+    const [threads, n] = [wasmBackend.threads, 5000];
+    const rows = [
+      range(n),
+      range(n).map((i) => -i),
+      range(n).map(() => 7),
+      range(n).map((i) => i % 3),
+    ];
+    const x = array([rows.length, n], rows.flat());
+    try {
+      for (const count of [1, 3])
+        for (const k of [1, 7, 100, 256, 300]) {
+          wasmBackend.threads = count;
+          const got = list(topK(x, k)[1]);
+          rows.forEach((row, r) => {
+            const want = orderOf([row.map((v) => -v)], n).slice(0, k);
+            expect(got.slice(r * k, (r + 1) * k)).toEqual(want);
+          });
+        }
+    } finally {
+      wasmBackend.threads = threads;
+    }
   });
   const x = array([3, 3], [1, 5, 2, 3, 5, 0, 2, 9, 7]);
   test("along the first axis", () => {

@@ -274,8 +274,59 @@ export function sortSlices(
 
 // ---- the first few ----
 
-/** From so many on, sorting all is quicker than inserting each among the first. */
-const mostInserted = 64;
+/** A heap pays for fewer elements than this, and for a small part of a slice. */
+const mostKept = 256;
+const leastPart = 8;
+
+/** The largest elements so far and their positions, as a heap whose root is the one that goes first when a larger one comes. */
+interface Kept {
+  readonly values: Buf;
+  readonly positions: Buf;
+  /** where element k of the heap lies */
+  readonly place: (k: Expr) => Expr;
+}
+/** Puts x, from `position`, where `hole` is or below, among the first `size` elements of the heap; of equal elements the one that
+ *  stands last goes first.
+ *  @source Williams 1964, "Algorithm 232: Heapsort" */
+function siftDown(
+  { values, positions, place }: Kept,
+  hole: KVar,
+  size: Expr,
+  x: KVar,
+  position: KVar,
+): Stmt[] {
+  const [child, right] = [new KVar("int32", "child"), new KVar("int32", "right")];
+  const lt = (a: Expr, b: Expr): Expr => K.compare("lt", a, b);
+  const worse = (v: Expr, p: Expr, w: Expr, q: Expr): Expr =>
+    K.or(before(v, w), K.and(K.unary("not", before(w, v)), lt(q, p)));
+  const [value, from] = [
+    (k: Expr): Expr => values.at(place(k)),
+    (k: Expr): Expr => positions.at(place(k)),
+  ];
+  const left = (k: Expr): Expr => K.add(K.mul(k, K.int(2)), K.int(1));
+  return [
+    set(child, left(hole)),
+    whileLoop(lt(child, size), [
+      set(right, K.min(K.add(child, K.int(1)), K.sub(size, K.int(1)))),
+      set(
+        child,
+        K.select(worse(value(right), from(right), value(child), from(child)), right, child),
+      ),
+      when(
+        worse(value(child), from(child), x, position),
+        [
+          values.store(place(hole), value(child)),
+          positions.store(place(hole), from(child)),
+          set(hole, child),
+          set(child, left(child)),
+        ],
+        [set(child, size)],
+      ),
+    ]),
+    values.store(place(hole), x),
+    positions.store(place(hole), position),
+  ];
+}
 
 /** A routine for the `count` largest elements of each slice along an axis, in decreasing order, and their positions. */
 export function largest(
@@ -284,7 +335,9 @@ export function largest(
   axis: number,
   count: number,
 ): RoutineLowering {
-  if (count > mostInserted)
+  const slices = slicesOf(shape, axis);
+  const { n, outer, inner } = slices;
+  if (count > mostKept || count * leastPart > n)
     return sortSlices(
       shape,
       axis,
@@ -295,41 +348,59 @@ export function largest(
         (positions as Buf).store(to, position),
       ],
     );
-  const slices = slicesOf(shape, axis);
   return {
     kind: "routine",
-    build: ([input], outputs) => {
-      const [values, positions] = outputs as [Buf, Buf];
-      if (count === 0 || slices.outer * slices.inner === 0) return [];
+    build: ([input], [values, positions]) => {
+      if (count === 0 || outer * inner === 0) return [];
       return eachSlice(slices, true, (place) => {
-        const at = (k: Expr): Expr => place(k, count);
-        const [x, hole] = [new KVar(dtype, "x"), new KVar("int32", "hole")];
-        const above = K.max(K.sub(hole, K.int(1)), K.int(0));
-        const last = K.int(count - 1);
-        const insert = (position: KVar): Stmt[] => [
-          whileLoop(K.and(K.compare("gt", hole, K.int(0)), beforeDown(x, values.at(at(above)))), [
-            values.store(at(hole), values.at(at(above))),
-            positions.store(at(hole), positions.at(at(above))),
-            set(hole, above),
-          ]),
-          values.store(at(hole), x),
-          positions.store(at(hole), position),
+        const kept: Kept = {
+          values: values as Buf,
+          positions: positions as Buf,
+          place: (k) => place(k, count),
+        };
+        const [x, from] = [new KVar(dtype, "x"), new KVar("int32", "from")];
+        const [hole, last] = [new KVar("int32", "hole"), new KVar("int32", "last")];
+        const read = (position: Expr): Stmt[] => [
+          set(from, position),
+          set(x, (input as Buf).at(place(position, n))),
         ];
-        const read = (position: KVar): Stmt => set(x, (input as Buf).at(place(position, slices.n)));
+        const take = (k: Expr): Stmt[] => [
+          set(from, kept.positions.at(kept.place(k))),
+          set(x, kept.values.at(kept.place(k))),
+        ];
+        const least = kept.values.at(kept.place(K.int(0)));
         return [
+          // the first elements, from the last to the first, each with what is below it
+          loop(count, (i) => [
+            set(hole, K.sub(K.int(count - 1), i)),
+            ...read(hole),
+            ...siftDown(kept, hole, K.int(count), x, from),
+          ]),
           loop(
-            count,
-            (position) => [read(position), set(hole, position), ...insert(position)],
-            "p",
-          ),
-          loop(
-            slices.n,
+            n,
             (position) => [
-              read(position),
-              when(beforeDown(x, values.at(at(last))), [set(hole, last), ...insert(position)]),
+              ...read(position),
+              when(beforeDown(x, least), [
+                set(hole, K.int(0)),
+                ...siftDown(kept, hole, K.int(count), x, from),
+              ]),
             ],
             "p",
             count,
+          ),
+          // the root goes to the end, again and again
+          loop(
+            count,
+            (i) => [
+              set(last, K.sub(K.int(count), i)),
+              ...take(last),
+              kept.values.store(kept.place(last), least),
+              kept.positions.store(kept.place(last), kept.positions.at(kept.place(K.int(0)))),
+              set(hole, K.int(0)),
+              ...siftDown(kept, hole, last, x, from),
+            ],
+            "i",
+            1,
           ),
         ];
       });
