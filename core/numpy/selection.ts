@@ -154,7 +154,10 @@ export function select(
   );
 }
 
-/** Where the values belong in a sorted vector: the first place with x[i] ≥ v ("left") or x[i] > v ("right"). */
+/** Where the values belong in a sorted vector (int32, shape of `v`): the first place with x[i] ≥ v ("left") or x[i] > v ("right"), NaN last.
+ *  @param x  sorted `[n]`
+ *  @throws   ShapeError when `x` is no vector
+ *  @example  np.searchsorted([1, 3, 5], [3, 4]).toArray()  // => [1, 2] */
 export function searchsorted(
   x: ArrayInput,
   v: ArrayInput,

@@ -17,13 +17,13 @@ import {
 } from "../kernel/kernel.ts";
 
 /** a before b in increasing order: NaN after all numbers. */
-export function before(a: Expr, b: Expr): Expr {
+function before(a: Expr, b: Expr): Expr {
   const less = K.compare("lt", a, b);
   if (!isFloat(a.dtype)) return less;
   return K.or(less, K.and(K.compare("ne", b, b), K.compare("eq", a, a)));
 }
 /** a before b in decreasing order: NaN before all numbers. */
-export const beforeDown = (a: Expr, b: Expr): Expr => before(b, a);
+const beforeDown = (a: Expr, b: Expr): Expr => before(b, a);
 
 // ---- the slices along an axis ----
 

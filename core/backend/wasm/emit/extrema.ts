@@ -3,6 +3,7 @@
  *  was one, or the result is a zero that another zero may have hidden, the exact fold is run after all. */
 import { dtypes, isFloat } from "../../../dtype.ts";
 import {
+  and,
   compare,
   div,
   type Expr,
@@ -10,7 +11,6 @@ import {
   KVar,
   lit,
   or,
-  and,
   select,
   uses,
 } from "../../../kernel/expr.ts";

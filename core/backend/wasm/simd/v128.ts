@@ -1,7 +1,5 @@
 /** Numbers of the instructions of whole vectors. */
 export const load = 0;
-export const load32Splat = 9;
-export const load64Splat = 10;
 export const store = 11;
 export const constant = 12;
 export const not = 77;
