@@ -119,7 +119,7 @@ export function run(
   args: readonly NDArray[],
   donated?: readonly boolean[],
 ): NDArray[] {
-  const { backend, executable, results, outAvals } = compiled;
+  const { backend, executable, outAvals } = compiled;
   const inputs = new Array<Storage>(args.length);
   for (let i = 0; i < args.length; i++) {
     const x = args[i] as NDArray;
@@ -130,23 +130,28 @@ export function run(
   const outputs = executable.run(inputs, give, observer?.(executable.program));
   if (give !== undefined)
     for (let i = 0; i < give.length; i++) if (give[i]) (args[i] as DeviceArray).release();
-  const out = new Array<NDArray>(results.length);
-  if (compiled.plain) {
-    for (let i = 0; i < out.length; i++)
-      out[i] = new DeviceArray(outAvals[i] as Aval, outputs[i] as Storage);
-    return out;
-  }
-  for (let i = 0; i < results.length; i++) {
-    const r = results[i] as Result;
-    if (r.kind === "output") {
-      const storage = outputs[r.output] as Storage;
-      if (r.shared)
-        for (const a of args)
-          if (a instanceof DeviceArray && !a.disposed && a.storage === storage) a.share();
-      out[i] = new DeviceArray(outAvals[i] as Aval, storage, r.shared);
-    } else out[i] = r.kind === "literal" ? r.value : (args[r.index] as NDArray);
-  }
+  if (!compiled.plain) return assemble(compiled, args, outputs);
+  const out = new Array<NDArray>(outputs.length);
+  for (let i = 0; i < out.length; i++)
+    out[i] = new DeviceArray(outAvals[i] as Aval, outputs[i] as Storage);
   return out;
+}
+
+/** The results, where not each is an output with a storage of its own. */
+function assemble(
+  { results, outAvals }: Compiled,
+  args: readonly NDArray[],
+  outputs: readonly Storage[],
+): NDArray[] {
+  return results.map((r, i) => {
+    if (r.kind === "literal") return r.value;
+    if (r.kind === "argument") return args[r.index] as NDArray;
+    const storage = outputs[r.output] as Storage;
+    if (r.shared)
+      for (const a of args)
+        if (a instanceof DeviceArray && !a.disposed && a.storage === storage) a.share();
+    return new DeviceArray(outAvals[i] as Aval, storage, r.shared);
+  });
 }
 
 /** Which of the arguments may give up their storage: it must have no other owner, and must not come back. */

@@ -123,9 +123,10 @@ export class Heap {
   readonly #blocks = new Allocator();
   /** end of what the allocator has been given */
   #top: number;
-  // views of the whole memory, made anew when it has grown; what is handed out is copied to an ordinary ArrayBuffer
-  u8: Uint8Array;
-  i32: Int32Array;
+  // views of the whole memory, made anew when it has grown; what is handed out is copied to an ordinary ArrayBuffer.
+  // Had they never changed, V8 would compile them in as constants, and throw that code away when the memory grows
+  u8 = new Uint8Array();
+  i32 = new Int32Array();
   budget: number;
   #used = 0;
   #peak = 0;
@@ -151,8 +152,6 @@ export class Heap {
   constructor({ reserved, budget, maxPages = 65535, shared = false }: HeapOptions) {
     const initial = Math.min(maxPages, Math.max(64, Math.ceil(reserved / pageBytes)));
     this.memory = makeMemory({ initial, maximum: maxPages }, shared);
-    this.u8 = new Uint8Array(this.memory.buffer);
-    this.i32 = new Int32Array(this.memory.buffer);
     this.shared = !(this.memory.buffer instanceof ArrayBuffer);
     this.#maxPages = maxPages;
     this.#top = Math.ceil(reserved / 16) * 16;
@@ -377,8 +376,6 @@ export class Heap {
     for (const pages of [Math.min(room, Math.max(need, have >> 2)), need])
       try {
         this.memory.grow(pages);
-        this.u8 = new Uint8Array(this.memory.buffer);
-        this.i32 = new Int32Array(this.memory.buffer);
         this.#extend();
         return true;
       } catch {
@@ -387,6 +384,8 @@ export class Heap {
     return false;
   }
   #extend(): void {
+    this.u8 = new Uint8Array(this.memory.buffer);
+    this.i32 = new Int32Array(this.memory.buffer);
     const end = this.memory.buffer.byteLength;
     if (end > this.#top) this.#blocks.extend(this.#top, end - this.#top);
     this.#top = end;
