@@ -113,6 +113,12 @@ export function observeRuns(next: Observer | null): boolean {
   return !busy;
 }
 
+/** What is no array must be a constant. */
+function constant(x: NDArray, op: string): Literal {
+  if (x instanceof Tracer) checkAlive(x, op);
+  return x as Literal;
+}
+
 /** Runs on concrete arrays. `donated` arguments give up their storage. */
 export function run(
   compiled: Compiled,
@@ -124,7 +130,9 @@ export function run(
   for (let i = 0; i < args.length; i++) {
     const x = args[i] as NDArray;
     inputs[i] =
-      x instanceof DeviceArray ? x.storageOn(backend) : literalStorage(x as Literal, backend);
+      x instanceof DeviceArray
+        ? x.storageOn(backend)
+        : literalStorage(constant(x, executable.program.name), backend);
   }
   const give = donated === undefined ? undefined : givenAway(compiled, args, inputs, donated);
   const outputs = executable.run(inputs, give, observer?.(executable.program));
@@ -228,12 +236,7 @@ const isEmpty = (params: Params): boolean => {
 };
 
 function evaluate(primitive: Primitive, inputs: readonly NDArray[], params: Params): NDArray[] {
-  // loops by number: this is the way of every operation
-  const n = inputs.length;
-  for (let i = 0; i < n; i++) {
-    const x = inputs[i] as NDArray;
-    if (x instanceof Tracer) checkAlive(x, primitive.name);
-  }
+  // loops by number here and in what it calls: this is the way of every operation
   if (primitive.inline !== undefined) {
     const { jaxpr } = primitive.inline(params) as ClosedJaxpr;
     const name = (params as { name?: string }).name ?? primitive.name;
@@ -241,7 +244,7 @@ function evaluate(primitive: Primitive, inputs: readonly NDArray[], params: Para
   }
   const key = isEmpty(params) ? -1 : paramsKey(params);
   let hash = key;
-  for (let i = 0; i < n; i++) hash = mix(hash, (inputs[i] as NDArray).aval.id);
+  for (let i = 0; i < inputs.length; i++) hash = mix(hash, (inputs[i] as NDArray).aval.id);
   const backend = activeBackend();
   const { equations } = keptFor(backend);
   let signatures = equations[primitive.id];

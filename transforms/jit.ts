@@ -80,11 +80,11 @@ export function jit<A extends readonly unknown[], R>(
   const entryFor = (flat: Call, args: readonly unknown[]): Entry => {
     let entry = last;
     // a trace that captured values of a function that has returned is of no use
-    if (entry === null || !isFor(entry, flat) || entry.consts.some(hasLeaked)) {
+    if (entry === null || !isFor(entry, flat) || hasLeaked(entry)) {
       const hash = hashOf(flat);
       const known = entries.get(hash);
       entries.delete(hash);
-      if (known !== undefined && isFor(known, flat) && !known.consts.some(hasLeaked)) entry = known;
+      if (known !== undefined && isFor(known, flat) && !hasLeaked(known)) entry = known;
       else {
         const signature = signatureOf(flat);
         const traced = trace(name, merge(f as Fn, args, statics), signature);
@@ -108,7 +108,7 @@ export function jit<A extends readonly unknown[], R>(
   };
   const runEntry = (entry: Entry, leaves: readonly NDArray[]): unknown => {
     const all = entry.consts.length === 0 ? leaves : [...entry.consts, ...leaves];
-    if (!isEager() || all.some(isTracer)) return unflatten(entry.out, call(name, entry.body, all));
+    if (!isEager()) return unflatten(entry.out, call(name, entry.body, all));
     const outs = run(compiledFor(entry), all, entry.donated);
     return entry.out.kind === "leaf" ? outs[0] : unflatten(entry.out, outs);
   };
@@ -132,7 +132,8 @@ export function jit<A extends readonly unknown[], R>(
   return Object.assign(jitted, { lower }) as unknown as Jitted<A, R>;
 }
 
-const hasLeaked = (x: NDArray): boolean => isTracer(x) && !x.trace.open;
+const hasLeaked = ({ consts }: Entry): boolean =>
+  consts.length > 0 && consts.some((x) => isTracer(x) && !x.trace.open);
 
 /** What a call brings: the leaves of the dynamic arguments, and the static ones as a key. */
 interface Call {
@@ -150,15 +151,18 @@ function flattenDynamic(args: readonly unknown[], staticArgnums: readonly number
     statics = present.map((n) => staticKey(args[checkArgnum("jit", n, args.length)], `args[${n}]`));
     dynamic = args.filter((_, i) => !staticArgnums.includes(i));
   }
-  if (dynamic.every(isArray)) return { leaves: dynamic, tree: listTree(dynamic), statics };
+  if (areArrays(dynamic)) return { leaves: dynamic, tree: listTree(dynamic), statics };
   const [leaves, tree] = flatten(dynamic);
   return {
-    leaves: leaves.every(isArray) ? leaves : namedLeaves(args, staticArgnums),
+    leaves: areArrays(leaves) ? leaves : namedLeaves(args, staticArgnums),
     tree,
     statics,
   };
 }
-const isArray = (x: unknown): x is NDArray => x instanceof NDArray;
+function areArrays(xs: readonly unknown[]): xs is readonly NDArray[] {
+  for (let i = 0; i < xs.length; i++) if (!(xs[i] instanceof NDArray)) return false;
+  return true;
+}
 
 const listTrees: TreeDef[] = [];
 /** Structure of a list of arrays. */

@@ -3,7 +3,7 @@ import { BackendError, fail } from "../../errors.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
 import type { Backend, Executable, Storage, Tick } from "../backend.ts";
 import { gemmModule, type ProductName } from "./gemm.ts";
-import { Heap, WasmStorage } from "./heap.ts";
+import { Heap, type WasmStorage } from "./heap.ts";
 import { reservedBytes, scratchAddress, tableAddress, tableEntries } from "./layout.ts";
 import { hostMath } from "./library.ts";
 import { type Emitted, emitProgram } from "./program.ts";
@@ -152,8 +152,7 @@ export class WasmExecutable implements Executable {
     if (inputs.length !== ids.length)
       throw new Error(`program ${name}: takes ${ids.length} inputs, got ${inputs.length}`);
     for (let i = 0; i < inputs.length; i++) {
-      const given = inputs[i] as Storage;
-      const s = given instanceof WasmStorage ? given : ours(name, given);
+      const s = ours(name, inputs[i] as Storage);
       const { bytes } = buffers[ids[i] as number] as ProgramBuffer;
       if (s.bytes !== bytes)
         throw new Error(`program ${name}: input ${i} has ${s.bytes} bytes, not ${bytes}`);
@@ -216,7 +215,7 @@ function freeDonated(
 }
 
 function ours(op: string, s: Storage): WasmStorage {
-  if (s instanceof WasmStorage) return s;
+  if (s.backend === wasmBackend) return s as WasmStorage;
   return fail(
     BackendError,
     op,
