@@ -4,6 +4,7 @@ import { type DType, dtypes, isFloat } from "../dtype.ts";
 import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, type Var } from "../ir/jaxpr.ts";
 import { Literal } from "../ndarray.ts";
 import { type Primitive, paramsKey, primitives } from "../primitive.ts";
+import { fold } from "./fold.ts";
 
 /** An atom in place of the result (if it has the same type), an equation in place of this one, or null. */
 type Rewrite = Atom | Partial<Pick<Equation, "primitive" | "inputs" | "params">> | null;
@@ -168,7 +169,8 @@ export function simplify(jaxpr: Jaxpr): Jaxpr {
     return n;
   };
   const definition = (a: Atom | undefined): Equation | undefined => definitions.get(a as Atom);
-  const rewrite = (e: Equation): Rewrite => rules[e.primitive.name]?.(e, definition) ?? null;
+  const rewrite = (e: Equation): Rewrite =>
+    fold(e) ?? rules[e.primitive.name]?.(e, definition) ?? null;
   const kept: Equation[] = [];
   for (const original of jaxpr.equations) {
     let e: Equation = { ...original, inputs: original.inputs.map(resolve) };
