@@ -3,7 +3,7 @@ import { BackendError, fail } from "../../errors.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
 import type { Backend, Executable, Storage, Tick } from "../backend.ts";
 import { gemmModule, type ProductName } from "./gemm.ts";
-import { Heap, type WasmStorage } from "./heap.ts";
+import { Heap, WasmStorage } from "./heap.ts";
 import { reservedBytes, scratchAddress, tableAddress, tableEntries } from "./layout.ts";
 import { hostMath } from "./library.ts";
 import { type Emitted, emitProgram } from "./program.ts";
@@ -69,8 +69,6 @@ export class WasmExecutable implements Executable {
   readonly #takes: readonly number[];
   /** each result: position among the inputs, or among the fresh buffers */
   readonly #results: readonly { readonly input: boolean; readonly at: number }[];
-  /** the results are the fresh buffers, in order */
-  readonly #plain: boolean;
 
   constructor(program: Program) {
     this.program = program;
@@ -94,9 +92,6 @@ export class WasmExecutable implements Executable {
         ? { input: true, at: input }
         : { input: false, at: this.#fresh.indexOf(id) };
     });
-    this.#plain =
-      this.#results.length === this.#fresh.length &&
-      this.#results.every(({ input, at }, i) => !input && at === i);
     if (program.inputs.length + this.#fresh.length + 1 > tableEntries)
       fail(
         BackendError,
@@ -121,28 +116,61 @@ export class WasmExecutable implements Executable {
   }
 
   run(inputs: readonly Storage[], donated?: readonly boolean[], tick?: Tick): Storage[] {
+    const { program } = this;
     this.#tick = tick;
     const entry = tick === undefined ? this.#run : this.#withTicks();
-    const fresh: WasmStorage[] = [];
+    const n = inputs.length;
+    const results = this.#results;
+    const fresh = new Array<WasmStorage>(this.#fresh.length);
+    let made = 0;
     let started = false;
     try {
       this.#pin(inputs);
-      this.#allocate(fresh, inputs, donated);
-      this.#bind(inputs, fresh);
+      for (; made < fresh.length; made++) {
+        if (donated !== undefined) {
+          const from = this.#takes[made] as number;
+          if (donated[from]) {
+            fresh[made] = inputs[from] as WasmStorage;
+            continue;
+          }
+        }
+        const { bytes } = program.buffers[this.#fresh[made] as number] as ProgramBuffer;
+        const s = heap.create(wasmBackend, bytes);
+        heap.pin(s);
+        fresh[made] = s;
+      }
+      if (this.#shared !== null) threads.prepare(this.#shared);
+      const arena = program.arenaBytes > 0 ? heap.arena(program.arenaBytes) : 0;
+      // pinned storages stay where they are, though to bring back another may make the memory grow
+      let word = tableAddress >> 2;
+      for (let i = 0; i < n; i++) {
+        const address = heap.address(inputs[i] as WasmStorage);
+        heap.i32[word++] = address;
+      }
+      const table = heap.i32;
+      for (let i = 0; i < made; i++) table[word++] = (fresh[i] as WasmStorage).address;
+      table[word] = arena;
       started = true;
       entry(tableAddress);
     } catch (error) {
       const cause = this.#shared === null ? error : threads.settle(error);
       // a donated argument that was overwritten in part is lost; before the start it is whole
-      fresh.forEach((s, i) => {
-        if (started || !donated?.[this.#takes[i] as number]) heap.free(s);
-      });
+      for (let i = 0; i < made; i++)
+        if (started || !donated?.[this.#takes[i] as number]) heap.free(fresh[i] as WasmStorage);
       throw cause;
     } finally {
       heap.endRun();
     }
-    const out = this.#plain ? fresh : this.#collect(inputs, fresh);
-    if (donated !== undefined) freeDonated(inputs, donated, out);
+    const out = new Array<Storage>(results.length);
+    for (let i = 0; i < out.length; i++) {
+      const { input, at } = results[i] as { input: boolean; at: number };
+      out[i] = (input ? inputs[at] : fresh[at]) as Storage;
+    }
+    if (donated !== undefined) {
+      const returned = new Set(out);
+      for (let i = 0; i < n; i++)
+        if (donated[i] && !returned.has(inputs[i] as Storage)) heap.free(inputs[i] as WasmStorage);
+    }
     return out;
   }
 
@@ -152,70 +180,18 @@ export class WasmExecutable implements Executable {
     if (inputs.length !== ids.length)
       throw new Error(`program ${name}: takes ${ids.length} inputs, got ${inputs.length}`);
     for (let i = 0; i < inputs.length; i++) {
-      const s = ours(name, inputs[i] as Storage);
+      const given = inputs[i] as Storage;
+      const s = given instanceof WasmStorage ? given : ours(name, given);
       const { bytes } = buffers[ids[i] as number] as ProgramBuffer;
       if (s.bytes !== bytes)
         throw new Error(`program ${name}: input ${i} has ${s.bytes} bytes, not ${bytes}`);
       heap.pin(s);
     }
   }
-
-  /** Storage for the results, added to `fresh` one by one: new, or that of a donated argument. */
-  #allocate(
-    fresh: WasmStorage[],
-    inputs: readonly Storage[],
-    donated: readonly boolean[] | undefined,
-  ): void {
-    const { buffers } = this.program;
-    for (let i = 0; i < this.#fresh.length; i++) {
-      const from = this.#takes[i] as number;
-      if (donated?.[from]) fresh.push(inputs[from] as WasmStorage);
-      else {
-        const s = heap.create(
-          wasmBackend,
-          (buffers[this.#fresh[i] as number] as ProgramBuffer).bytes,
-        );
-        heap.pin(s);
-        fresh.push(s);
-      }
-    }
-  }
-
-  /** Writes the table of addresses, and tells the workers of the program. */
-  #bind(inputs: readonly Storage[], fresh: readonly WasmStorage[]): void {
-    if (this.#shared !== null) threads.prepare(this.#shared);
-    const { arenaBytes } = this.program;
-    const arena = arenaBytes > 0 ? heap.arena(arenaBytes) : 0;
-    // pinned storages stay where they are, though to bring back another may make the memory grow
-    let word = tableAddress >> 2;
-    for (let i = 0; i < inputs.length; i++) {
-      const address = heap.address(inputs[i] as WasmStorage);
-      heap.i32[word++] = address;
-    }
-    const table = heap.i32;
-    for (let i = 0; i < fresh.length; i++) table[word++] = (fresh[i] as WasmStorage).address;
-    table[word] = arena;
-  }
-
-  #collect(inputs: readonly Storage[], fresh: readonly Storage[]): Storage[] {
-    return this.#results.map(({ input, at }) => (input ? inputs[at] : fresh[at]) as Storage);
-  }
-}
-
-/** Frees the donated inputs that are no results. */
-function freeDonated(
-  inputs: readonly Storage[],
-  donated: readonly boolean[],
-  results: readonly Storage[],
-): void {
-  const returned = new Set(results);
-  inputs.forEach((s, i) => {
-    if (donated[i] && !returned.has(s)) heap.free(s as WasmStorage);
-  });
 }
 
 function ours(op: string, s: Storage): WasmStorage {
-  if (s.backend === wasmBackend) return s as WasmStorage;
+  if (s instanceof WasmStorage) return s;
   return fail(
     BackendError,
     op,
