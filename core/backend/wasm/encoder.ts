@@ -117,8 +117,8 @@ export class Code {
     for (let i = 0; i < more.length; i++) this.bytes.byte(more[i] as number);
     return this;
   }
-  get(local: number): this {
-    this.bytes.byteAndU32(0x20, local);
+  get(...locals: number[]): this {
+    for (let i = 0; i < locals.length; i++) this.bytes.byteAndU32(0x20, locals[i] as number);
     return this;
   }
   set(local: number): this {

@@ -88,7 +88,7 @@ interface Parts {
 /** Pushes base + i·stride + … */
 function address(c: Code, base: number, ...terms: readonly (readonly [number, number])[]): Code {
   c.get(base);
-  for (const [i, stride] of terms) c.get(i).get(stride).op(op.mul, op.add);
+  for (const [i, stride] of terms) c.get(i, stride).op(op.mul, op.add);
   return c;
 }
 
@@ -125,7 +125,7 @@ function putTile(
         () => c.i32(tileColumns(e) * e.bytes),
         () => c.i32(0),
       );
-      c.get(buffer).get(out).get(CM).get(CN).get(rows).get(columns).get(add).call(place);
+      c.get(buffer, out, CM, CN, rows, columns, add).call(place);
     },
   );
 }
@@ -164,10 +164,10 @@ function packedProduct(e: Element, packA: number, parts: Parts): Code {
   depthBlock(c, () => c.i32(blockDepth), most);
   c.i32(0).set(kk);
   c.loop(() => {
-    c.get(K).get(kk).op(op.sub).set(kc);
+    c.get(K, kk).op(op.sub).set(kc);
     least(c, kc, most).set(kc);
     // later blocks of k add to what is there
-    c.get(ADD).get(kk).i32(0).op(op.gt, op.or).set(add);
+    c.get(ADD, kk).i32(0).op(op.gt, op.or).set(add);
     // columns of B that fit: a multiple of those of a tile
     c.i32(blockBytesB)
       .get(kc)
@@ -177,31 +177,29 @@ function packedProduct(e: Element, packA: number, parts: Parts): Code {
     c.i32(e.bytes).op(op.div).set(width);
     c.i32(0).set(nn);
     c.loop(() => {
-      c.get(N).get(nn).op(op.sub).set(nc);
+      c.get(N, nn).op(op.sub).set(nc);
       least(c, nc, width).set(nc);
-      address(c, B, [kk, BK], [nn, BN]).get(pb).get(nc).get(kc).get(BN).get(BK);
+      address(c, B, [kk, BK], [nn, BN]).get(pb, nc, kc, BN, BK);
       panelBytes(columnsOf);
       c.call(parts.pack);
       each(c, mm, M, blockRows, () => {
         rest(c, M, mm, blockRows, mc);
-        address(c, A, [mm, AM], [kk, AK]).get(pa).get(mc).get(kc).get(AM).get(AK);
+        address(c, A, [mm, AM], [kk, AK]).get(pa, mc, kc, AM, AK);
         panelBytes(tileRows);
         c.call(packA);
         each(c, j, nc, columnsOf, () => {
           rest(c, nc, j, columnsOf, columns);
           each(c, i, mc, tileRows, () => {
             rest(c, mc, i, tileRows, rows);
-            c.get(C).get(mm).get(i).op(op.add).get(CM).op(op.mul, op.add);
-            c.get(nn).get(j).op(op.add).get(CN).op(op.mul, op.add).set(out);
+            c.get(C, mm, i).op(op.add).get(CM).op(op.mul, op.add);
+            c.get(nn, j).op(op.add).get(CN).op(op.mul, op.add).set(out);
             putTile(c, e, parts.place, { out, rows, columns, add, buffer }, (to, next, plus) => {
-              c.get(pa).get(i).get(kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
+              c.get(pa, i, kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
               c.i32(tileRows * e.bytes)
                 .i32(0)
                 .i32(0);
-              c.get(pb).get(j).get(kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
-              c.i32(columnsOf * e.bytes)
-                .get(kc)
-                .get(to);
+              c.get(pb, j, kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
+              c.i32(columnsOf * e.bytes).get(kc, to);
               next();
               plus();
               c.call(parts.tile);
@@ -209,9 +207,9 @@ function packedProduct(e: Element, packA: number, parts: Parts): Code {
           });
         });
       });
-      c.get(nn).get(nc).op(op.add).tee(nn).get(N).op(op.lt).brIf(0);
+      c.get(nn, nc).op(op.add).tee(nn).get(N).op(op.lt).brIf(0);
     });
-    c.get(kk).get(kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
+    c.get(kk, kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
   });
   return c;
 }
@@ -246,13 +244,13 @@ function directProduct(e: Element, parts: Parts): Code {
   depthBlock(c, () => c.get(DEPTH), most);
   c.i32(0).set(kk);
   c.loop(() => {
-    c.get(K).get(kk).op(op.sub).set(kc);
+    c.get(K, kk).op(op.sub).set(kc);
     least(c, kc, most).set(kc);
-    c.get(ADD).get(kk).i32(0).op(op.gt, op.or).set(add);
-    c.get(whole).get(N).op(op.lt);
+    c.get(ADD, kk).i32(0).op(op.gt, op.or).set(add);
+    c.get(whole, N).op(op.lt);
     c.if(null, () => {
       address(c, B, [kk, BK], [whole, BN]).get(SCRATCH);
-      c.get(N).get(whole).op(op.sub).get(kc).get(BN).get(BK);
+      c.get(N, whole).op(op.sub).get(kc, BN, BK);
       c.get(kc)
         .i32(columnsOf * e.bytes)
         .op(op.mul)
@@ -263,7 +261,7 @@ function directProduct(e: Element, parts: Parts): Code {
       c.get(rows).i32(1).op(op.sub).get(AM).op(op.mul).set(last);
       each(c, j, N, columnsOf, () => {
         rest(c, N, j, columnsOf, columns);
-        c.get(j).get(whole).op(op.lt);
+        c.get(j, whole).op(op.lt);
         c.if(
           null,
           () => {
@@ -271,22 +269,22 @@ function directProduct(e: Element, parts: Parts): Code {
             c.get(BK).set(bNext);
           },
           () => {
-            c.get(SCRATCH).get(j).get(whole).op(op.sub).get(kc).op(op.mul);
+            c.get(SCRATCH, j, whole).op(op.sub).get(kc).op(op.mul);
             c.i32(e.bytes).op(op.mul, op.add).set(b);
             c.i32(columnsOf * e.bytes).set(bNext);
           },
         );
         address(c, C, [i, CM], [j, CN]).set(out);
         putTile(c, e, parts.place, { out, rows, columns, add, buffer }, (to, next, plus) => {
-          address(c, A, [i, AM], [kk, AK]).get(AK).get(AM).get(last);
-          c.get(b).get(bNext).get(kc).get(to);
+          address(c, A, [i, AM], [kk, AK]).get(AK, AM, last);
+          c.get(b, bNext, kc, to);
           next();
           plus();
           c.call(parts.tile);
         });
       });
     });
-    c.get(kk).get(kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
+    c.get(kk, kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
   });
   return c;
 }
@@ -312,21 +310,21 @@ function rowTimesColumns(e: Element, sums: number): Code {
   c.i32(blockBytesB / e.bytes).set(most);
   c.i32(0).set(kk);
   c.loop(() => {
-    c.get(K).get(kk).op(op.sub).set(kc);
+    c.get(K, kk).op(op.sub).set(kc);
     least(c, kc, most).set(kc);
     address(c, A, [kk, AK]).set(x);
     c.get(AK).i32(e.bytes).op(op.ne);
     c.if(null, () => {
       each(c, p, kc, 1, () => {
-        c.get(SCRATCH).get(p).i32(e.bytes).op(op.mul, op.add);
+        c.get(SCRATCH, p).i32(e.bytes).op(op.mul, op.add);
         address(c, x, [p, AK]).memory(e.load, e.align).memory(e.store, e.align);
       });
       c.get(SCRATCH).set(x);
     });
     c.get(x);
-    address(c, B, [kk, BK]).get(BN).get(kc).get(N).get(C).get(CN);
-    c.get(ADD).get(kk).op(op.or).call(sums);
-    c.get(kk).get(kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
+    address(c, B, [kk, BK]).get(BN, kc, N, C, CN);
+    c.get(ADD, kk).op(op.or).call(sums);
+    c.get(kk, kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
   });
   return c;
 }
@@ -353,7 +351,7 @@ export function gemmModule(name: ProductName, shared: boolean): Uint8Array<Array
       case "sumOfRows": {
         const f = module.add(sumOfRowsSignature, sumOfRows(e));
         const c = new Code(gemmSignature.params);
-        return c.get(A).get(AK).get(B).get(BK).get(K).get(N).get(C).get(ADD).call(f);
+        return c.get(A, AK, B, BK, K, N, C, ADD).call(f);
       }
       case "patches":
       case "lanes": {

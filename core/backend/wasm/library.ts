@@ -28,7 +28,7 @@ const two: readonly ValType[] = ["i32", "i32"];
 
 /** The smaller or larger of two integers. */
 const choose = (compare: number): Entry =>
-  define(two, "i32", (c) => c.get(0).get(1).get(0).get(1).op(compare, 0x1b));
+  define(two, "i32", (c) => c.get(0, 1, 0, 1).op(compare, 0x1b));
 
 const shift = (op: number, past: (c: Code) => void): Entry =>
   define(two, "i32", (c) => {
@@ -36,7 +36,7 @@ const shift = (op: number, past: (c: Code) => void): Entry =>
     c.get(1).i32(32).op(i32.below);
     c.if(
       "i32",
-      () => c.get(0).get(1).op(op),
+      () => c.get(0, 1).op(op),
       () => past(c),
     );
   });
@@ -60,10 +60,10 @@ const rounding = (mantissa: number, tiny: number, overflow: number): Entry =>
           .f64(2 ** -mantissa)
           .op(0xa2)
           .set(unit);
-        c.get(a).get(unit).op(0xa3, 0x9e).get(unit).op(0xa2).get(0).op(0xa6, 0xb6);
+        c.get(a, unit).op(0xa3, 0x9e).get(unit).op(0xa2).get(0).op(0xa6, 0xb6);
       },
       () => {
-        c.get(0).get(0).op(0x62); // NaN?
+        c.get(0, 0).op(0x62); // NaN?
         c.if(
           "f32",
           () => c.f32(Number.NaN),
@@ -82,12 +82,12 @@ const nextBits = (
 ): Entry =>
   define(["f32", "f32"], "f32", (c, l) => {
     const bits = c.local("i32");
-    c.get(0).get(0).op(0x5c).get(1).get(1).op(0x5c).op(i32.or);
+    c.get(0, 0).op(0x5c).get(1, 1).op(0x5c).op(i32.or);
     c.if(
       "f32",
       () => c.f32(Number.NaN),
       () => {
-        c.get(0).get(1).op(0x5b);
+        c.get(0, 1).op(0x5b);
         c.if(
           "f32",
           () => c.get(1),
@@ -105,8 +105,7 @@ const nextBits = (
                 // away from zero: one more; towards zero: one less
                 c.i32(1)
                   .i32(-1)
-                  .get(0)
-                  .get(1)
+                  .get(0, 1)
                   .op(0x5d)
                   .get(0)
                   .f32(0)
@@ -133,8 +132,8 @@ const integerPower = (signed: boolean): Entry =>
         c.loop(() => {
           c.get(1).op(0x45).brIf(1);
           c.get(1).i32(1).op(i32.and);
-          c.if(null, () => c.get(result).get(0).op(0x6c).set(result));
-          c.get(0).get(0).op(0x6c).set(0).get(1).i32(1).op(i32.shrl).set(1).br(0);
+          c.if(null, () => c.get(result, 0).op(0x6c).set(result));
+          c.get(0, 0).op(0x6c).set(0).get(1).i32(1).op(i32.shrl).set(1).br(0);
         });
       });
     };
@@ -177,7 +176,7 @@ const entries: { readonly [name: string]: Entry } = {
         c.if(
           "i32",
           () => c.i32(0).get(0).op(i32.sub),
-          () => c.get(0).get(1).op(0x6d),
+          () => c.get(0, 1).op(0x6d),
         );
       },
     );
@@ -187,7 +186,7 @@ const entries: { readonly [name: string]: Entry } = {
     c.if(
       "i32",
       () => c.i32(-1),
-      () => c.get(0).get(1).op(0x6e),
+      () => c.get(0, 1).op(0x6e),
     );
   }),
   rem_s: define(two, "i32", (c) => {
@@ -195,7 +194,7 @@ const entries: { readonly [name: string]: Entry } = {
     c.if(
       "i32",
       () => c.get(0),
-      () => c.get(0).get(1).op(0x6f),
+      () => c.get(0, 1).op(0x6f),
     );
   }),
   rem_u: define(two, "i32", (c) => {
@@ -203,7 +202,7 @@ const entries: { readonly [name: string]: Entry } = {
     c.if(
       "i32",
       () => c.get(0),
-      () => c.get(0).get(1).op(0x70),
+      () => c.get(0, 1).op(0x70),
     );
   }),
   pow_s: integerPower(true),
@@ -244,7 +243,7 @@ const entries: { readonly [name: string]: Entry } = {
   finite_f64: define(["f64"], "i32", (c) =>
     c.get(0).op(0x99).f64(Number.POSITIVE_INFINITY).op(0x63),
   ),
-  fmod_f64: define(["f64", "f64"], "f64", (c, l) => c.get(0).get(1).call(l.math("fmod"))),
+  fmod_f64: define(["f64", "f64"], "f64", (c, l) => c.get(0, 1).call(l.math("fmod"))),
   fmod_f32: define(["f32", "f32"], "f32", (c, l) =>
     c.get(0).op(0xbb).get(1).op(0xbb).call(l.math("fmod")).op(0xb6),
   ),
@@ -283,7 +282,7 @@ const entries: { readonly [name: string]: Entry } = {
               .op(i32.sub)
               .i32(0x7fff)
               .op(i32.and),
-          () => c.i32(0x7e00).i32(0x7c00).get(0).get(0).op(0x5c, 0x1b),
+          () => c.i32(0x7e00).i32(0x7c00).get(0, 0).op(0x5c, 0x1b),
         );
       },
     );
@@ -331,12 +330,12 @@ const entries: { readonly [name: string]: Entry } = {
     0x8000,
   ),
   nextafter_f64: define(["f64", "f64"], "f64", (c) => {
-    c.get(0).get(0).op(0x62).get(1).get(1).op(0x62, i32.or);
+    c.get(0, 0).op(0x62).get(1, 1).op(0x62, i32.or);
     c.if(
       "f64",
       () => c.f64(Number.NaN),
       () => {
-        c.get(0).get(1).op(0x61);
+        c.get(0, 1).op(0x61);
         c.if(
           "f64",
           () => c.get(1),
@@ -347,7 +346,7 @@ const entries: { readonly [name: string]: Entry } = {
               () => c.f64(Number.MIN_VALUE).get(1).op(0xa6),
               () => {
                 c.get(0).op(0xbd);
-                c.op(0x42, 1, 0x42, 0x7f).get(0).get(1).op(0x63).get(0).f64(0).op(0x64, 0x46, 0x1b);
+                c.op(0x42, 1, 0x42, 0x7f).get(0, 1).op(0x63).get(0).f64(0).op(0x64, 0x46, 0x1b);
                 c.op(0x7c, 0xbf);
               },
             );

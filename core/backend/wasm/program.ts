@@ -187,7 +187,7 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
     part.get(0).i32(jobs).op(0x46);
     part.if(null, () => {
       bindings.push(part, 1, args);
-      part.get(2).get(3).call(f.index);
+      part.get(2, 3).call(f.index);
     });
     return jobs++;
   });

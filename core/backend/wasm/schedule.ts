@@ -51,12 +51,12 @@ function helpCode(part: number): Code {
       c.get(n);
       read(c, control.part).get(n);
       read(c, control.part).op(i32.lt, i32.select).set(n);
-      c.i32(0).get(s).get(s).get(n).op(extendU, i64Add);
+      c.i32(0).get(s, s, n).op(extendU, i64Add);
       c.atomic(atomic.compareExchange64, 3, control.state).get(s).op(i64Eq);
       c.if(null, () => {
         c.scratch(held).get(n).memory(0x36, 2);
         read(c, control.kernel);
-        read(c, control.table).get(lo).get(lo).get(n).op(i32.add).call(part);
+        read(c, control.table).get(lo, lo, n).op(i32.add).call(part);
         c.scratch(held).i32(0).memory(0x36, 2);
         c.i32(0)
           .get(n)
@@ -94,14 +94,14 @@ function shareCode(part: number, help: number): Code {
   read(c, control.sleeping).get(WAKE).op(i32.select, i32.sub).tee(workers);
   // n = max(grain, ⌈extent / parts⌉), a multiple of align
   c.i32(1).op(i32.add).get(PER_THREAD).op(i32.mul).set(parts);
-  c.get(EXTENT).get(parts).op(i32.add).i32(1).op(i32.sub).get(parts).op(divU).tee(n);
-  c.get(GRAIN).get(n).get(GRAIN).op(i32.gt, i32.select);
+  c.get(EXTENT, parts).op(i32.add).i32(1).op(i32.sub).get(parts).op(divU).tee(n);
+  c.get(GRAIN, n, GRAIN).op(i32.gt, i32.select);
   c.get(ALIGN).op(i32.add).i32(1).op(i32.sub).get(ALIGN).op(divU).get(ALIGN).op(i32.mul).set(n);
   c.get(workers).i32(0).op(i32.le);
-  c.get(n).get(EXTENT).op(i32.ge, i32.or);
+  c.get(n, EXTENT).op(i32.ge, i32.or);
   c.if(
     null,
-    () => c.get(KERNEL).get(TABLE).i32(0).get(EXTENT).call(part),
+    () => c.get(KERNEL, TABLE).i32(0).get(EXTENT).call(part),
     () => {
       // nobody may take a part of the last job by the new one's extent
       c.i32(0).i32(closed).op(extendU).atomic(atomic.or64, 3, control.state).op(drop);

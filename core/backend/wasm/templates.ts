@@ -224,7 +224,7 @@ function aroundPart(
     }
     moveAlong(c, bases, d, () => c.get(i));
   }
-  c.get(hi).get(lo).op(op.sub).set(left);
+  c.get(hi, lo).op(op.sub).set(left);
   c.block(() => {
     c.loop(() => {
       c.get(left).i32(0).op(op.le).brIf(1);
@@ -324,7 +324,7 @@ export function contractCalls(plan: ContractPlan, gemm: number): KernelFunction 
     });
   };
   const whole = (d: ContractDim) => () => void c.i32(d.size);
-  const part = (): void => void c.get(hi).get(lo).op(op.sub);
+  const part = (): void => void c.get(hi, lo).op(op.sub);
   const shared = rows.size > columns.size ? rows : columns;
   const align =
     shared === rows ? tileRows : tileColumns(elements[kernel.buffers[2].dtype as GemmDType]);

@@ -99,7 +99,7 @@ export const storeVector = (c: Code, e: Element, offset = 0): Code =>
 /** Whether the engine has relaxed vector instructions (fused multiply-add). */
 export const canFuse = ((): boolean => {
   const c = new Code(["v128", "v128", "v128"]);
-  c.get(0).get(1).get(2).simd(elements.float32.vectorFused);
+  c.get(0, 1, 2).simd(elements.float32.vectorFused);
   const module = new Module();
   module.add({ params: c.params, results: ["v128"] }, c);
   return WebAssembly.validate(module.encode(false));
@@ -134,7 +134,7 @@ export function transposeLanes(
 ): void {
   const both = (from: readonly number[], to: readonly number[], pairs: number[][]): void =>
     pairs.forEach(([x, y, ...lanes], i) => {
-      c.get(from[x as number] as number).get(from[y as number] as number);
+      c.get(from[x as number] as number, from[y as number] as number);
       shuffle(c, e, lanes).set(to[i] as number);
     });
   if (e.lanes === 2) {
@@ -166,7 +166,7 @@ export function each(c: Code, v: number, limit: number, step: number, body: () =
   c.i32(0).set(v);
   c.block(() => {
     c.loop(() => {
-      c.get(v).get(limit).op(op.ge).brIf(1);
+      c.get(v, limit).op(op.ge).brIf(1);
       body();
       c.get(v).i32(step).op(op.add).set(v).br(0);
     });
@@ -184,10 +184,10 @@ export function whileAtLeast(c: Code, v: number, step: number, body: () => void)
 }
 /** min(x, y) of the two integers on the stack, kept in locals `x` and `y` */
 export function least(c: Code, x: number, y: number): Code {
-  return c.get(x).get(y).get(x).get(y).op(op.lt, op.select);
+  return c.get(x, y, x, y).op(op.lt, op.select);
 }
 /** min(limit − from, step) into a local */
 export function rest(c: Code, limit: number, from: number, step: number, into: number): void {
-  c.get(limit).get(from).op(op.sub).tee(into).i32(step).get(into).i32(step);
+  c.get(limit, from).op(op.sub).tee(into).i32(step).get(into).i32(step);
   c.op(op.lt, op.select).set(into);
 }

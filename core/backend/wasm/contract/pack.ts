@@ -46,7 +46,7 @@ export function packer(width: number, e: Element): Code {
         });
         transposeLanes(c, e, vectors, spare);
         vectors.forEach((v, i) => {
-          storeVector(c.get(TO).get(v), e, i * panel + at * e.bytes);
+          storeVector(c.get(TO, v), e, i * panel + at * e.bytes);
         });
       }
       forward(rows, () => c.i32(16));
@@ -56,7 +56,7 @@ export function packer(width: number, e: Element): Code {
   const copied = (): void =>
     whileAtLeast(c, left, 1, () => {
       for (let at = 0; at < panel; at += 16) {
-        loadVector(c.get(TO).get(first), e, at);
+        loadVector(c.get(TO, first), e, at);
         storeVector(c, e, at);
       }
       forward([first], () => c.get(NEXT));
@@ -65,8 +65,7 @@ export function packer(width: number, e: Element): Code {
   const single = (): void =>
     whileAtLeast(c, left, 1, () => {
       rows.forEach((r, i) => {
-        c.get(TO)
-          .get(r)
+        c.get(TO, r)
           .memory(e.load, e.align)
           .memory(e.store, e.align, i * e.bytes);
       });
@@ -90,7 +89,7 @@ export function packer(width: number, e: Element): Code {
         c.if(null, copied);
       });
       single();
-      c.get(FROM).get(ROW).i32(width).op(op.mul, op.add).set(FROM);
+      c.get(FROM, ROW).i32(width).op(op.mul, op.add).set(FROM);
       c.get(ROWS).i32(width).op(op.sub).set(ROWS).br(0);
     });
   });

@@ -46,9 +46,9 @@ export function patches(
   const compute = (to: number, apart: number, add: number): void => {
     c.get(A);
     if (lanes) c.get(j).i32(e.bytes).op(op.mul, op.add);
-    c.get(ROW_PLACES).get(PLACES).get(DEPTH);
-    c.get(B).get(j).get(DEPTH).op(op.mul).i32(e.bytes).op(op.mul, op.add);
-    c.get(to).get(apart).get(add).call(parts.tile);
+    c.get(ROW_PLACES, PLACES, DEPTH);
+    c.get(B, j, DEPTH).op(op.mul).i32(e.bytes).op(op.mul, op.add);
+    c.get(to, apart, add).call(parts.tile);
   };
   c.i32(width * e.bytes).set(next);
   each(c, i, ROWS, tileRows, () => {
@@ -65,25 +65,25 @@ export function patches(
       .set(way);
     each(c, j, COLUMNS, width, () => {
       rest(c, COLUMNS, j, width, columns);
-      c.get(OUT).get(j).get(COLUMN).op(op.mul, op.add).set(out);
+      c.get(OUT, j, COLUMN).op(op.mul, op.add).set(out);
       c.get(columns).i32(width).op(op.eq).get(way).i32(0).op(op.ne, op.and);
       c.if(
         null,
         () => {
-          c.get(out).get(OUT_PLACES).memory(0x28, 2).op(op.add).set(out);
+          c.get(out, OUT_PLACES).memory(0x28, 2).op(op.add).set(out);
           c.get(way).i32(byRows).op(op.eq);
           c.if(
             null,
             () => compute(out, ROW, ADD),
             () => {
               compute(BUFFER, next, none);
-              c.get(BUFFER).get(out).get(COLUMN).get(ADD).call(parts.turn);
+              c.get(BUFFER, out, COLUMN, ADD).call(parts.turn);
             },
           );
         },
         () => {
           compute(BUFFER, next, none);
-          c.get(BUFFER).get(out).get(OUT_PLACES).get(COLUMN).get(rows).get(columns).get(ADD);
+          c.get(BUFFER, out, OUT_PLACES, COLUMN, rows, columns, ADD);
           c.call(parts.place);
         },
       );

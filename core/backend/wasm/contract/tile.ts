@@ -57,7 +57,7 @@ class Tile {
           if (plus) loadVector(c.get(out), e, 16 * i).simd(e.vectorAdd);
           storeVector(c, e, 16 * i);
         }
-        if (r < tileRows - 1) c.get(out).get(next).op(op.add).set(out);
+        if (r < tileRows - 1) c.get(out, next).op(op.add).set(out);
       }
     };
     c.get(add);
@@ -85,22 +85,22 @@ export function tile(e: Element, packed: boolean): Code {
   const pointers = packed ? [A] : [A, ...locals(c, tileRows - 1)];
   if (!packed)
     for (let r = 1; r < tileRows; r++) {
-      c.get(ROWS).i32(r).op(op.mul).tee(offset).get(LAST).get(offset).get(LAST);
+      c.get(ROWS).i32(r).op(op.mul).tee(offset).get(LAST, offset, LAST);
       c.op(op.below, op.select)
         .get(A)
         .op(op.add)
         .set(pointers[r] as number);
     }
-  for (const p of pointers) c.get(p).get(A_NEXT).op(op.sub).set(p);
-  c.get(B).get(B_NEXT).op(op.sub).tee(B).get(DEPTH).get(B_NEXT).op(op.mul, op.add).set(end);
+  for (const p of pointers) c.get(p, A_NEXT).op(op.sub).set(p);
+  c.get(B, B_NEXT).op(op.sub).tee(B).get(DEPTH, B_NEXT).op(op.mul, op.add).set(end);
   c.loop(() => {
-    c.get(B).get(B_NEXT).op(op.add).set(B);
-    for (const p of pointers) c.get(p).get(A_NEXT).op(op.add).set(p);
+    c.get(B, B_NEXT).op(op.add).set(B);
+    for (const p of pointers) c.get(p, A_NEXT).op(op.add).set(p);
     const a = Array.from({ length: tileRows }, (_, r) =>
       packed ? { pointer: A, offset: r * e.bytes } : { pointer: pointers[r] as number, offset: 0 },
     );
     t.step(a, B);
-    c.get(B).get(end).op(op.ne).brIf(0);
+    c.get(B, end).op(op.ne).brIf(0);
   });
   t.writeRows(OUT, OUT_NEXT, ADD);
   return c;
@@ -116,8 +116,7 @@ function eachPlace(
   const at = locals(c, rows.length);
   const [end, place, entry] = locals(c, 3) as [number, number, number];
   rows.forEach((r, i) => {
-    c.get(A)
-      .get(ROWS)
+    c.get(A, ROWS)
       .memory(0x28, 2, 4 * i)
       .op(op.add)
       .set(r);
@@ -126,13 +125,12 @@ function eachPlace(
   c.loop(() => {
     c.get(entry).i32(4).op(op.add).tee(entry).memory(0x28, 2).set(place);
     at.forEach((p, r) => {
-      c.get(rows[r] as number)
-        .get(place)
+      c.get(rows[r] as number, place)
         .op(op.add)
         .set(p);
     });
     body(at);
-    c.get(entry).get(end).op(op.ne).brIf(0);
+    c.get(entry, end).op(op.ne).brIf(0);
   });
 }
 
@@ -182,8 +180,8 @@ export function lanesTile(e: Element): Code {
     for (const s of sums) {
       c.get(ADD);
       c.if(null, () => loadVector(c.get(out), e, offset).get(s).simd(e.vectorAdd).set(s));
-      storeVector(c.get(out).get(s), e, offset);
-      c.get(out).get(OUT_NEXT).op(op.add).set(out);
+      storeVector(c.get(out, s), e, offset);
+      c.get(out, OUT_NEXT).op(op.add).set(out);
     }
   }
   return c;
@@ -213,14 +211,14 @@ export function placer(e: Element, listed: boolean): Code {
       c.get(COLUMN).i32(e.bytes).op(op.eq);
       c.if(null, () => {
         whileAtLeast(c, j, e.lanes, () => {
-          loadVector(c.get(to).get(from), e);
+          loadVector(c.get(to, from), e);
           if (add) loadVector(c.get(to), e).simd(e.vectorAdd);
           storeVector(c, e);
           move(16);
         });
       });
       whileAtLeast(c, j, 1, () => {
-        c.get(to).get(from).memory(e.load, e.align);
+        c.get(to, from).memory(e.load, e.align);
         if (add) c.get(to).memory(e.load, e.align).op(e.add);
         c.memory(e.store, e.align);
         move(e.bytes);
@@ -230,7 +228,7 @@ export function placer(e: Element, listed: boolean): Code {
         .op(op.add)
         .set(TILE);
       if (listed) c.get(NEXT).i32(4).op(op.add).set(NEXT);
-      else c.get(OUT).get(NEXT).op(op.add).set(OUT);
+      else c.get(OUT, NEXT).op(op.add).set(OUT);
     });
   c.get(PLUS);
   c.if(
@@ -256,13 +254,13 @@ export function turner(e: Element): Code {
           loadVector(c.get(TILE), e, (g + i) * row + 16 * v).set(into);
         transposeLanes(c, e, vectors, spare);
         for (const [i, from] of vectors.entries()) {
-          const to = (): Code => c.get(OUT).get(COLUMN).i32(i).op(op.mul, op.add);
+          const to = (): Code => c.get(OUT, COLUMN).i32(i).op(op.mul, op.add);
           to().get(from);
           if (add) loadVector(to(), e, g * e.bytes).simd(e.vectorAdd);
           storeVector(c, e, g * e.bytes);
         }
       }
-      c.get(OUT).get(COLUMN).i32(e.lanes).op(op.mul, op.add).set(OUT);
+      c.get(OUT, COLUMN).i32(e.lanes).op(op.mul, op.add).set(OUT);
     }
   };
   c.get(PLUS);

@@ -55,9 +55,7 @@ export function rowSums(e: Element): Code {
       });
       whileAtLeast(c, left, 1, () => {
         sums.forEach((s, i) => {
-          c.get(s)
-            .get(rows[i] as number)
-            .memory(e.load, e.align);
+          c.get(s, rows[i] as number).memory(e.load, e.align);
           c.get(x).memory(e.load, e.align).op(e.mul, e.add).set(s);
         });
         forward([x, ...rows], e.bytes);
@@ -67,11 +65,11 @@ export function rowSums(e: Element): Code {
         c.if(null, () => {
           c.get(ADD);
           c.if(null, () => c.get(OUT).memory(e.load, e.align).get(s).op(e.add).set(s));
-          c.get(OUT).get(s).memory(e.store, e.align);
-          c.get(OUT).get(OUT_NEXT).op(op.add).set(OUT);
+          c.get(OUT, s).memory(e.store, e.align);
+          c.get(OUT, OUT_NEXT).op(op.add).set(OUT);
         });
       });
-      c.get(Y).get(NEXT).i32(group).op(op.mul, op.add).set(Y);
+      c.get(Y, NEXT).i32(group).op(op.mul, op.add).set(Y);
       c.get(ROWS).i32(group).op(op.sub).set(ROWS).br(0);
     });
   });
@@ -96,9 +94,9 @@ export function sumOfRows(e: Element): Code {
   const pass = (n: number): void => {
     for (let r = 0; r < n; r++) {
       splatAt(c.get(X), e).set(factors[r] as number);
-      c.get(X).get(X_NEXT).op(op.add).set(X);
+      c.get(X, X_NEXT).op(op.add).set(X);
       c.get(Y).set(rows[r] as number);
-      c.get(Y).get(NEXT).op(op.add).set(Y);
+      c.get(Y, NEXT).op(op.add).set(Y);
     }
     c.get(OUT).set(out).get(COLUMNS).set(left);
     for (const count of [2, 1]) {
@@ -113,7 +111,7 @@ export function sumOfRows(e: Element): Code {
             multiplyAdd(c, e, s, () => loadVector(c.get(row), e, 16 * i).get(factors[r] as number));
           });
         part.forEach((s, i) => {
-          storeVector(c.get(out).get(s), e, 16 * i);
+          storeVector(c.get(out, s), e, 16 * i);
         });
         move(n, 16 * count);
       });
@@ -121,15 +119,13 @@ export function sumOfRows(e: Element): Code {
     whileAtLeast(c, left, 1, () => {
       c.get(out).memory(e.load, e.align).set(scalar);
       for (let r = 0; r < n; r++) {
-        c.get(scalar)
-          .get(rows[r] as number)
-          .memory(e.load, e.align);
+        c.get(scalar, rows[r] as number).memory(e.load, e.align);
         c.get(factors[r] as number)
           .simd(e.extractLane)
           .op(0, e.mul, e.add)
           .set(scalar);
       }
-      c.get(out).get(scalar).memory(e.store, e.align);
+      c.get(out, scalar).memory(e.store, e.align);
       move(n, e.bytes);
     });
   };

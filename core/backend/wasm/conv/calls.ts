@@ -62,11 +62,11 @@ export function convCalls(
     else c.i32(0).set(v).i32(extent).set(to);
     c.block(() => {
       c.loop(() => {
-        c.get(v).get(to).op(op.ge).brIf(1);
-        c.get(to).get(v).op(op.sub).tee(count).i32(step).get(count).i32(step);
+        c.get(v, to).op(op.ge).brIf(1);
+        c.get(to, v).op(op.sub).tee(count).i32(step).get(count).i32(step);
         c.op(op.lt, op.select).set(count);
         body(v, count);
-        c.get(v).get(count).op(op.add).set(v).br(0);
+        c.get(v, count).op(op.add).set(v).br(0);
       });
     });
   };
@@ -90,7 +90,7 @@ export function convCalls(
     const go = (depth: number, sum: number): void => {
       const axis = axes[depth];
       if (axis === undefined) {
-        c.get(at).get(sum).memory(0x36, 2).get(at).i32(4).op(op.add).set(at);
+        c.get(at, sum).memory(0x36, 2).get(at).i32(4).op(op.add).set(at);
         return;
       }
       const [left, next] = [c.local("i32"), c.local("i32")] as const;
@@ -112,7 +112,7 @@ export function convCalls(
     go(0, zero);
     // the last entry stands for rows of a tile that are missing
     for (let i = 0; i < tileRows - 1; i++) {
-      c.get(at).get(at).i32(4).op(op.sub).memory(0x28, 2).memory(0x36, 2);
+      c.get(at, at).i32(4).op(op.sub).memory(0x28, 2).memory(0x36, 2);
       c.get(at).i32(4).op(op.add).set(at);
     }
   };
@@ -252,7 +252,7 @@ export function convCalls(
           [column, columns.w],
           ...[...starts, ...indices].map(([i, a]) => [i, a.other] as const),
         );
-        c.get(to).get(rowsOfB);
+        c.get(to, rowsOfB);
         if (at === 0) c.get(depth);
         else c.i32(length);
         c.i32(columns.w * bytes).i32((axes.at(-1) as Axis).other * bytes);
