@@ -42,9 +42,6 @@ class Holding {
   claim: Claim | null = null;
   /** when it was used last: a count of uses */
   used = 0;
-  /** doubly linked */
-  newer: Holding | null = null;
-  older: Holding | null = null;
   constructor(bytes: number, scratch: boolean) {
     this.bytes = bytes;
     this.scratch = scratch;
@@ -128,18 +125,17 @@ export class Heap {
   u8 = new Uint8Array();
   i32 = new Int32Array();
   budget: number;
-  #used = 0;
-  #peak = 0;
-  #count = 0;
-  // what is in the heap, in the order in which it came
-  #newest: Holding | null = null;
-  #oldest: Holding | null = null;
+  /** bytes in blocks, and the most there have been */
+  used = 0;
+  peak = 0;
+  /** what is in the heap */
+  readonly #inside = new Set<Holding>();
   #uses = 0;
   #arena: Holding | null = null;
   /** number of the run that is going on, or of the next one */
   #run = 1;
   /** by size class */
-  readonly #open: (Open | undefined)[] = [];
+  readonly #opened: (Open | undefined)[] = [];
   readonly #weights = new Weights();
   /** bytes of arrays made and not freed by hand since finalizers had a chance to run */
   #unseen = 0;
@@ -159,37 +155,31 @@ export class Heap {
     this.#extend();
   }
 
-  /** bytes in blocks, and the most there have been */
-  get used(): number {
-    return this.#used;
-  }
-  get peak(): number {
-    return this.#peak;
-  }
-
   // ---- storages ----
 
   /** A storage in the heap, its contents undefined. */
   create(backend: Backend, bytes: number): WasmStorage {
     if (bytes <= smallBytes) return this.#share(backend, bytes);
+    const { holding, token } = this.#open(bytes);
+    token.weight = this.#weights.of(bytes);
+    this.#unseen += bytes;
+    return new WasmStorage(backend, bytes, holding, 0, token);
+  }
+  /** A new holding in the heap, for storages to come. */
+  #open(bytes: number): Open {
     const holding = new Holding(bytes, false);
     const token = new Token();
     this.#bringIn(holding);
-    token.weight = this.#weights.of(bytes);
-    this.#unseen += bytes;
     this.#watch(holding, token);
-    return new WasmStorage(backend, bytes, holding, 0, token);
+    return { holding, token, used: 0 };
   }
   #share(backend: Backend, bytes: number): WasmStorage {
     const sizeClass = classOf(bytes);
     const size = 16 << sizeClass;
-    let open = this.#open[sizeClass];
+    let open = this.#opened[sizeClass];
     if (open === undefined || open.holding.block === null || open.used === open.holding.bytes) {
-      const holding = new Holding(Math.min(sharedBytes, mostShares * size), false);
-      open = { holding, token: new Token(), used: 0 };
-      this.#bringIn(holding);
-      this.#watch(holding, open.token);
-      this.#open[sizeClass] = open;
+      open = this.#open(Math.min(sharedBytes, mostShares * size));
+      this.#opened[sizeClass] = open;
     } else open.holding.used = ++this.#uses;
     const { holding, token, used } = open;
     open.used += size;
@@ -213,7 +203,7 @@ export class Heap {
     if (s.freed) return;
     s.freed = true;
     if (--s.holding.shares > 0) return;
-    const open = s.bytes <= smallBytes ? this.#open[classOf(s.bytes)] : undefined;
+    const open = s.bytes <= smallBytes ? this.#opened[classOf(s.bytes)] : undefined;
     // the next small storage takes its place
     if (open?.holding === s.holding) {
       open.used = 0;
@@ -300,17 +290,16 @@ export class Heap {
     const block = this.#allocate(h.bytes);
     h.block = block;
     h.address = block.address;
-    this.#used += block.size;
-    this.#peak = Math.max(this.#peak, this.#used);
-    this.#count++;
-    this.#link(h);
+    this.used += block.size;
+    this.peak = Math.max(this.peak, this.used);
+    this.#inside.add(h);
+    h.used = ++this.#uses;
   }
   #takeOut(h: Holding): void {
     const block = h.block as Block;
-    this.#unlink(h);
-    this.#used -= block.size;
+    this.#inside.delete(h);
+    this.used -= block.size;
     this.#blocks.release(block);
-    this.#count--;
     h.block = null;
     h.address = -1;
     h.token = null;
@@ -330,7 +319,7 @@ export class Heap {
     h.token = token;
     h.claim = { holding: h };
     if (this.#waiting.length === 0) queueMicrotask(() => this.#register());
-    else if (this.#waiting.length > 2 * this.#count + 1024)
+    else if (this.#waiting.length > 2 * this.#inside.size + 1024)
       this.#waiting = this.#waiting.filter((c) => c.holding !== null);
     this.#waiting.push(h.claim);
   }
@@ -345,7 +334,7 @@ export class Heap {
   }
 
   #allocate(bytes: number): Block {
-    const charge = this.#used + (this.#count + 1) * recordBytes + bytes;
+    const charge = this.used + (this.#inside.size + 1) * recordBytes + bytes;
     // room for this block and some more, so that not every allocation evicts
     if (charge > this.budget) this.#evict(charge - this.budget * 0.75);
     let block = this.#blocks.allocate(bytes);
@@ -362,7 +351,7 @@ export class Heap {
         BackendError,
         "allocate",
         "an array must fit into WebAssembly's memory",
-        `${bytes} bytes, with ${this.#used} bytes in use`,
+        `${bytes} bytes, with ${this.used} bytes in use`,
         "use smaller arrays or batches, or dispose of arrays that are not needed",
       )
     );
@@ -393,8 +382,7 @@ export class Heap {
 
   /** Moves the least recently used buffers out until `charge` bytes of the budget are free. */
   #evict(charge: number): void {
-    const movable: Holding[] = [];
-    for (let h = this.#oldest; h !== null; h = h.newer) if (h.run !== this.#run) movable.push(h);
+    const movable = [...this.#inside].filter((h) => h.run !== this.#run);
     let gained = 0;
     for (const h of movable.sort((x, y) => x.used - y.used)) {
       if (gained >= charge) return;
@@ -408,22 +396,5 @@ export class Heap {
       gained += (h.block as Block).size + recordBytes;
       this.#takeOut(h);
     }
-  }
-
-  #link(h: Holding): void {
-    h.used = ++this.#uses;
-    h.older = this.#newest;
-    h.newer = null;
-    if (this.#newest !== null) this.#newest.newer = h;
-    this.#newest = h;
-    this.#oldest ??= h;
-  }
-  #unlink(h: Holding): void {
-    if (h.newer !== null) h.newer.older = h.older;
-    else this.#newest = h.older;
-    if (h.older !== null) h.older.newer = h.newer;
-    else this.#oldest = h.newer;
-    h.newer = null;
-    h.older = null;
   }
 }
