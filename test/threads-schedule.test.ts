@@ -21,8 +21,8 @@ class Bench {
   readonly heap = new Heap({ reserved: reservedBytes, budget: 2 ** 26, shared: true });
   readonly threads = new Threads(this.heap, (d) => gemmModule(d, true));
 
-  word(address: number): number {
-    return Atomics.load(this.heap.i32, address >> 2);
+  word(at: number): number {
+    return Atomics.load(this.heap.i32, at);
   }
   /** runs a module whose kernel is `part`(kernel, table, lo, hi) */
   program(

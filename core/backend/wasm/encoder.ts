@@ -159,9 +159,12 @@ export class Code {
     this.bytes.byteAndU32(opcode, align).u32(offset);
     return this;
   }
-  /** access to shared memory in one total order: numbered opcode after a prefix, natural alignment, constant address */
-  atomic(opcode: number, align: number, offset = 0): this {
-    return this.op(0xfe).arg(opcode).arg(align).arg(offset);
+  /** access to shared memory in one total order: numbered opcode after a prefix, natural alignment, a word of the memory */
+  atomic(opcode: number, align: number, word: number): this {
+    return this.op(0xfe)
+      .arg(opcode)
+      .arg(align)
+      .arg(4 * word);
   }
   /** 128-bit instructions have a prefix and a numbered opcode */
   simd(opcode: number): this {

@@ -18,11 +18,11 @@ const i64ShrU = 0x88;
 const wrap = 0xa7;
 const extendU = 0xad;
 
-const read = (c: Code, address: number): Code => c.i32(0).atomic(atomic.load, 2, address);
-const write = (c: Code, address: number, value: () => void): void => {
+const read = (c: Code, word: number): Code => c.i32(0).atomic(atomic.load, 2, word);
+const write = (c: Code, word: number, value: () => void): void => {
   c.i32(0);
   value();
-  c.atomic(atomic.store, 2, address);
+  c.atomic(atomic.store, 2, word);
 };
 
 /** rounds of waiting before the main thread sleeps, about 50 µs, and how long it sleeps at most */

@@ -102,8 +102,6 @@ export interface SharedProgram {
   readonly products: ReadonlySet<ProductName>;
 }
 
-const word = (address: number): number => address >> 2;
-
 export class Threads {
   readonly #heap: Heap;
   readonly #productBytes: (name: ProductName) => Uint8Array<ArrayBuffer>;
@@ -127,8 +125,8 @@ export class Threads {
     const words = heap.i32;
     try {
       // "not-equal" at once, or an error where this thread must not sleep
-      Atomics.wait(words, word(control.done), 1, 0);
-      words[word(control.mayWait)] = 1;
+      Atomics.wait(words, control.done, 1, 0);
+      words[control.mayWait] = 1;
     } catch {
       // it waits awake
     }
@@ -153,47 +151,43 @@ export class Threads {
     if (!this.#heap.shared) return;
     // workers that are too many see it when they wake up
     const words = this.#heap.i32;
-    Atomics.store(words, word(control.wanted), n);
-    Atomics.notify(words, word(control.epoch));
+    Atomics.store(words, control.wanted, n);
+    Atomics.notify(words, control.epoch);
   }
 
   /** Starts workers that are missing; they take part when they are ready. */
   start(): void {
     const workers = this.count - 1;
-    if (Atomics.load(this.#heap.i32, word(control.ready)) < workers) this.#start(workers);
+    if (Atomics.load(this.#heap.i32, control.ready) < workers) this.#start(workers);
   }
   /** Before a run of a program with kernels to share: tells the workers of the program. */
   prepare(program: SharedProgram): void {
     const workers = this.count - 1;
     this.start();
-    const words = this.#heap.i32;
-    if (workers === 0 || this.#scratch.length === 0) {
-      Atomics.store(words, word(control.program), -1);
-      return;
-    }
     let slot = -1;
-    try {
-      slot = this.#slots.get(program) ?? this.#publish(program);
-    } catch {
-      // no memory left for it: the main thread runs it alone
-    }
-    Atomics.store(this.#heap.i32, word(control.program), slot);
+    if (workers > 0 && this.#scratch.length > 0)
+      try {
+        slot = this.#slots.get(program) ?? this.#publish(program);
+      } catch {
+        // no memory left for it: the main thread runs it alone
+      }
+    Atomics.store(this.#heap.i32, control.program, slot);
   }
 
   /** After a trap: ends the job, waits for the parts that workers have begun, and gives the error to throw. */
   settle(error: unknown): unknown {
     const words = this.#heap.i32;
-    const state = new BigInt64Array(this.#heap.memory.buffer, control.state, 1);
-    const extent = Atomics.load(words, word(control.extent));
-    const epoch = BigInt(Atomics.load(words, word(control.epoch)));
+    const state = new BigInt64Array(this.#heap.memory.buffer, 4 * control.state, 1);
+    const extent = Atomics.load(words, control.extent);
+    const epoch = BigInt(Atomics.load(words, control.epoch));
     const before = Atomics.exchange(state, 0, (epoch << 32n) | BigInt(extent));
-    const mine = word(scratchAddress + held);
+    const mine = (scratchAddress + held) >> 2;
     const begun = Number(BigInt.asUintN(32, before)) - (words[mine] as number);
     words[mine] = 0;
-    while (Atomics.load(words, word(control.done)) !== begun);
-    Atomics.store(words, word(control.done), extent);
-    if (Atomics.exchange(words, word(control.failed), 0) === 0) return error;
-    const at = word(control.message);
+    while (Atomics.load(words, control.done) !== begun);
+    Atomics.store(words, control.done, extent);
+    if (Atomics.exchange(words, control.failed, 0) === 0) return error;
+    const at = control.message;
     const characters = words.slice(at + 1, at + 1 + (words[at] as number));
     return new WebAssembly.RuntimeError(String.fromCharCode(...characters));
   }
@@ -201,9 +195,9 @@ export class Threads {
   #start(workers: number): void {
     if (this.#broken) return;
     const words = this.#heap.i32;
-    Atomics.store(words, word(control.wanted), workers + 1);
+    Atomics.store(words, control.wanted, workers + 1);
     for (let i = 0; i < workers; i++) {
-      const alive = word(control.alive) + i;
+      const alive = control.alive + i;
       if (Atomics.load(words, alive) !== 0) continue;
       try {
         const block = this.#scratch[i] ?? this.#heap.reserve(scratchBytes);
@@ -223,9 +217,9 @@ export class Threads {
   /** A worker that has ended without leaving has failed. */
   #gone(index: number, number: number): void {
     const words = this.#heap.i32;
-    const alive = word(control.alive) + index;
+    const alive = control.alive + index;
     const helped = Atomics.compareExchange(words, alive, number, 0) === number;
-    if (helped) Atomics.sub(words, word(control.ready), 1);
+    if (helped) Atomics.sub(words, control.ready, 1);
     else if (Atomics.compareExchange(words, alive, -number, 0) !== -number) return;
     this.#broken = true;
   }
@@ -236,11 +230,10 @@ export class Threads {
     productNames.forEach((name, k) => {
       if (!program.products.has(name)) return;
       needs |= 1 << k;
-      if (this.#blocks[programSlots + k] === undefined)
-        this.#put(programSlots + k, this.#productBytes(name), 0);
+      if (this.#blocks[k] === undefined) this.#put(k, this.#productBytes(name), 0);
     });
-    const slot = this.#nextSlot;
-    this.#nextSlot = (slot + 1) % programSlots;
+    const slot = productNames.length + this.#nextSlot;
+    this.#nextSlot = (this.#nextSlot + 1) % programSlots;
     const previous = this.#occupants[slot];
     if (previous !== undefined) this.#slots.delete(previous);
     this.#put(slot, program.bytes, needs);
@@ -249,7 +242,7 @@ export class Threads {
     return slot;
   }
   #put(slot: number, bytes: Uint8Array, needs: number): void {
-    const entry = word(control.slots) + slot * slotWords;
+    const entry = control.slots + slot * slotWords;
     // a worker that still reads the bytes finds afterwards that they were given up
     Atomics.store(this.#heap.i32, entry, 0);
     const old = this.#blocks[slot];
