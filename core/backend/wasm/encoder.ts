@@ -198,6 +198,17 @@ export class Code {
     body();
     return this.op(0x0b);
   }
+  /** Runs `body` until `test`, which leaves a value and comes first, is true. */
+  until(test: () => void, body: () => void): this {
+    return this.block(() => {
+      this.loop(() => {
+        test();
+        this.brIf(1);
+        body();
+        this.br(0);
+      });
+    });
+  }
   br(depth: number): this {
     return this.op(0x0c).arg(depth);
   }

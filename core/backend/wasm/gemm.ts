@@ -3,14 +3,13 @@
  *  sum alone, so that parts of a product may be computed one by one.
  *  @source Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication" */
 import {
+  blocks,
   each,
   type Element,
   elements,
   type GemmDType,
   gemmDTypes,
-  least,
   locals,
-  rest,
   tileColumns,
   tileRows,
 } from "./contract/element.ts";
@@ -104,28 +103,26 @@ function depthBlock(c: Code, most: () => void, into: number): void {
 function putTile(
   c: Code,
   e: Element,
-  place: number,
+  parts: Parts,
   at: { out: number; rows: number; columns: number; add: number; buffer: number },
-  compute: (out: number, next: () => void, add: () => void) => void,
+  operands: () => void,
 ): void {
   const { out, rows, columns, add, buffer } = at;
   c.get(rows).i32(tileRows).op(op.eq).get(columns).i32(tileColumns(e)).op(op.eq, op.and);
   c.get(CN).i32(e.bytes).op(op.eq, op.and);
   c.if(
     null,
-    () =>
-      compute(
-        out,
-        () => c.get(CM),
-        () => c.get(add),
-      ),
     () => {
-      compute(
-        buffer,
-        () => c.i32(tileColumns(e) * e.bytes),
-        () => c.i32(0),
-      );
-      c.get(buffer, out, CM, CN, rows, columns, add).call(place);
+      operands();
+      c.get(out, CM, add).call(parts.tile);
+    },
+    () => {
+      operands();
+      c.get(buffer)
+        .i32(tileColumns(e) * e.bytes)
+        .i32(0)
+        .call(parts.tile);
+      c.get(buffer, out, CM, CN, rows, columns, add).call(parts.place);
     },
   );
 }
@@ -133,39 +130,39 @@ function putTile(
 function packedProduct(e: Element, packA: number, parts: Parts): Code {
   const c = new Code(gemmSignature.params);
   const columnsOf = tileColumns(e);
-  const [kk, nn, mm, i, j, kc, nc, mc] = locals(c, 8) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const [pa, pb, buffer, add, out, rows, columns, most, width] = locals(c, 9) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [kk, nn, mm, i, j, kc, nc, mc] = locals(c, 8);
+  const [pa, pb, buffer, add, out, rows, columns, most, width] = locals(c, 9);
   const panelBytes = (width: number): void =>
     void c
       .get(kc)
       .i32(width * e.bytes)
       .op(op.mul);
+  const panel = (packed: number, first: number): void =>
+    void c.get(packed, first, kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
   c.get(SCRATCH).tee(pa).i32(blockBytesA).op(op.add).tee(pb);
   c.i32(blockBytesB).op(op.add).set(buffer);
   depthBlock(c, () => c.i32(blockDepth), most);
-  c.i32(0).set(kk);
-  c.loop(() => {
-    c.get(K, kk).op(op.sub).set(kc);
-    least(c, kc, most).set(kc);
+  const tiles = (): void =>
+    each(
+      c,
+      i,
+      mc,
+      tileRows,
+      () => {
+        c.get(C, mm, i).op(op.add).get(CM).op(op.mul, op.add);
+        c.get(nn, j).op(op.add).get(CN).op(op.mul, op.add).set(out);
+        putTile(c, e, parts, { out, rows, columns, add, buffer }, () => {
+          panel(pa, i);
+          c.i32(tileRows * e.bytes)
+            .i32(0)
+            .i32(0);
+          panel(pb, j);
+          c.i32(columnsOf * e.bytes).get(kc);
+        });
+      },
+      rows,
+    );
+  blocks(c, kk, K, most, kc, () => {
     // later blocks of k add to what is there
     c.get(ADD, kk).i32(0).op(op.gt, op.or).set(add);
     // columns of B that fit: a multiple of those of a tile
@@ -175,41 +172,18 @@ function packedProduct(e: Element, packA: number, parts: Parts): Code {
       .i32(-16 * 2)
       .op(op.and);
     c.i32(e.bytes).op(op.div).set(width);
-    c.i32(0).set(nn);
-    c.loop(() => {
-      c.get(N, nn).op(op.sub).set(nc);
-      least(c, nc, width).set(nc);
+    blocks(c, nn, N, width, nc, () => {
       address(c, B, [kk, BK], [nn, BN]).get(pb, nc, kc, BN, BK);
       panelBytes(columnsOf);
       c.call(parts.pack);
-      each(c, mm, M, blockRows, () => {
-        rest(c, M, mm, blockRows, mc);
+      const rowBlock = (): void => {
         address(c, A, [mm, AM], [kk, AK]).get(pa, mc, kc, AM, AK);
         panelBytes(tileRows);
         c.call(packA);
-        each(c, j, nc, columnsOf, () => {
-          rest(c, nc, j, columnsOf, columns);
-          each(c, i, mc, tileRows, () => {
-            rest(c, mc, i, tileRows, rows);
-            c.get(C, mm, i).op(op.add).get(CM).op(op.mul, op.add);
-            c.get(nn, j).op(op.add).get(CN).op(op.mul, op.add).set(out);
-            putTile(c, e, parts.place, { out, rows, columns, add, buffer }, (to, next, plus) => {
-              c.get(pa, i, kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
-              c.i32(tileRows * e.bytes)
-                .i32(0)
-                .i32(0);
-              c.get(pb, j, kc).op(op.mul).i32(e.bytes).op(op.mul, op.add);
-              c.i32(columnsOf * e.bytes).get(kc, to);
-              next();
-              plus();
-              c.call(parts.tile);
-            });
-          });
-        });
-      });
-      c.get(nn, nc).op(op.add).tee(nn).get(N).op(op.lt).brIf(0);
+        each(c, j, nc, columnsOf, tiles, columns);
+      };
+      each(c, mm, M, blockRows, rowBlock, mc);
     });
-    c.get(kk, kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
   });
   return c;
 }
@@ -217,24 +191,8 @@ function packedProduct(e: Element, packA: number, parts: Parts): Code {
 function directProduct(e: Element, parts: Parts): Code {
   const c = new Code(gemmSignature.params);
   const columnsOf = tileColumns(e);
-  const [kk, i, j, kc, most, whole, buffer] = locals(c, 7) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
-  const [add, out, rows, columns, b, bNext, last] = locals(c, 7) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [kk, i, j, kc, most, whole, buffer] = locals(c, 7);
+  const [add, out, rows, columns, b, bNext, last] = locals(c, 7);
   c.get(SCRATCH)
     .i32(blockBytesA + blockBytesB)
     .op(op.add)
@@ -242,49 +200,40 @@ function directProduct(e: Element, parts: Parts): Code {
   // columns in whole tiles, if B has contiguous rows
   c.get(N).i32(-columnsOf).op(op.and).i32(0).get(BN).i32(e.bytes).op(op.eq, op.select).set(whole);
   depthBlock(c, () => c.get(DEPTH), most);
-  c.i32(0).set(kk);
-  c.loop(() => {
-    c.get(K, kk).op(op.sub).set(kc);
-    least(c, kc, most).set(kc);
+  const oneTile = (): void => {
+    c.get(j, whole).op(op.lt);
+    c.if(
+      null,
+      () => {
+        address(c, B, [kk, BK], [j, BN]).set(b);
+        c.get(BK).set(bNext);
+      },
+      () => {
+        c.get(SCRATCH, j, whole).op(op.sub).get(kc).op(op.mul);
+        c.i32(e.bytes).op(op.mul, op.add).set(b);
+        c.i32(columnsOf * e.bytes).set(bNext);
+      },
+    );
+    address(c, C, [i, CM], [j, CN]).set(out);
+    putTile(c, e, parts, { out, rows, columns, add, buffer }, () =>
+      address(c, A, [i, AM], [kk, AK]).get(AK, AM, last, b, bNext, kc),
+    );
+  };
+  const rowOfTiles = (): void => {
+    c.get(rows).i32(1).op(op.sub).get(AM).op(op.mul).set(last);
+    each(c, j, N, columnsOf, oneTile, columns);
+  };
+  blocks(c, kk, K, most, kc, () => {
     c.get(ADD, kk).i32(0).op(op.gt, op.or).set(add);
     c.get(whole, N).op(op.lt);
     c.if(null, () => {
       address(c, B, [kk, BK], [whole, BN]).get(SCRATCH);
-      c.get(N, whole).op(op.sub).get(kc, BN, BK);
-      c.get(kc)
-        .i32(columnsOf * e.bytes)
+      c.get(N, whole).op(op.sub).get(kc, BN, BK, kc);
+      c.i32(columnsOf * e.bytes)
         .op(op.mul)
         .call(parts.pack);
     });
-    each(c, i, M, tileRows, () => {
-      rest(c, M, i, tileRows, rows);
-      c.get(rows).i32(1).op(op.sub).get(AM).op(op.mul).set(last);
-      each(c, j, N, columnsOf, () => {
-        rest(c, N, j, columnsOf, columns);
-        c.get(j, whole).op(op.lt);
-        c.if(
-          null,
-          () => {
-            address(c, B, [kk, BK], [j, BN]).set(b);
-            c.get(BK).set(bNext);
-          },
-          () => {
-            c.get(SCRATCH, j, whole).op(op.sub).get(kc).op(op.mul);
-            c.i32(e.bytes).op(op.mul, op.add).set(b);
-            c.i32(columnsOf * e.bytes).set(bNext);
-          },
-        );
-        address(c, C, [i, CM], [j, CN]).set(out);
-        putTile(c, e, parts.place, { out, rows, columns, add, buffer }, (to, next, plus) => {
-          address(c, A, [i, AM], [kk, AK]).get(AK, AM, last);
-          c.get(b, bNext, kc, to);
-          next();
-          plus();
-          c.call(parts.tile);
-        });
-      });
-    });
-    c.get(kk, kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
+    each(c, i, M, tileRows, rowOfTiles, rows);
   });
   return c;
 }
@@ -306,12 +255,9 @@ export const importListedProduct = (module: Module, name: ProductName): ListedPr
 /** A row times a matrix of contiguous columns, the row in pieces that are copied where it is not contiguous. */
 function rowTimesColumns(e: Element, sums: number): Code {
   const c = new Code(gemmSignature.params);
-  const [kk, kc, p, most, x] = locals(c, 5) as [number, number, number, number, number];
+  const [kk, kc, p, most, x] = locals(c, 5);
   c.i32(blockBytesB / e.bytes).set(most);
-  c.i32(0).set(kk);
-  c.loop(() => {
-    c.get(K, kk).op(op.sub).set(kc);
-    least(c, kc, most).set(kc);
+  blocks(c, kk, K, most, kc, () => {
     address(c, A, [kk, AK]).set(x);
     c.get(AK).i32(e.bytes).op(op.ne);
     c.if(null, () => {
@@ -322,9 +268,7 @@ function rowTimesColumns(e: Element, sums: number): Code {
       c.get(SCRATCH).set(x);
     });
     c.get(x);
-    address(c, B, [kk, BK]).get(BN, kc, N, C, CN);
-    c.get(ADD, kk).op(op.or).call(sums);
-    c.get(kk, kc).op(op.add).tee(kk).get(K).op(op.lt).brIf(0);
+    address(c, B, [kk, BK]).get(BN, kc, N, C, CN, ADD, kk).op(op.or).call(sums);
   });
   return c;
 }

@@ -87,14 +87,19 @@ export const hasGemm = (dtype: string): dtype is GemmDType => Object.hasOwn(elem
 export const tileRows = 4;
 export const tileColumns = (e: Element): number => 2 * e.lanes;
 
+type Numbers<N, T extends number[] = []> = number extends N
+  ? number[]
+  : T["length"] extends N
+    ? T
+    : Numbers<N, [...T, number]>;
 /** Locals of one type. */
-export const locals = (c: Code, n: number, type: ValType = "i32"): number[] =>
-  Array.from({ length: n }, () => c.local(type));
+export const locals = <N extends number>(c: Code, n: N, type: ValType = "i32"): Numbers<N> =>
+  Array.from({ length: n }, () => c.local(type)) as Numbers<N>;
 
 export const loadVector = (c: Code, e: Element, offset = 0): Code =>
-  c.simd(0).arg(e.align).arg(offset);
+  c.simdMemory(0, e.align, offset);
 export const storeVector = (c: Code, e: Element, offset = 0): Code =>
-  c.simd(11).arg(e.align).arg(offset);
+  c.simdMemory(11, e.align, offset);
 
 /** Whether the engine has relaxed vector instructions (fused multiply-add). */
 export const canFuse = ((): boolean => {
@@ -161,33 +166,64 @@ export function transposeLanes(
   ]);
 }
 
-/** for (v = 0; v < limit; v += step); `limit` is a local */
-export function each(c: Code, v: number, limit: number, step: number, body: () => void): void {
+/** Adds `n` to locals. */
+export function advance(c: Code, n: number, ...vs: readonly number[]): void {
+  for (const v of vs) c.get(v).i32(n).op(op.add).set(v);
+}
+/** for (v = 0; v < limit; v += step); `limit` is a local, and so is `count`, which becomes min(limit − v, step) */
+export function each(
+  c: Code,
+  v: number,
+  limit: number,
+  step: number,
+  body: () => void,
+  count?: number,
+): void {
   c.i32(0).set(v);
-  c.block(() => {
-    c.loop(() => {
-      c.get(v, limit).op(op.ge).brIf(1);
+  c.until(
+    () => c.get(v, limit).op(op.ge),
+    () => {
+      if (count !== undefined) {
+        c.get(limit, v).op(op.sub).tee(count).i32(step).get(count).i32(step);
+        c.op(op.lt, op.select).set(count);
+      }
       body();
-      c.get(v).i32(step).op(op.add).set(v).br(0);
-    });
+      advance(c, step, v);
+    },
+  );
+}
+/** for (v = 0; v < limit; v += count) with count = min(limit − v, most), all of them locals; at least once */
+export function blocks(
+  c: Code,
+  v: number,
+  limit: number,
+  most: number,
+  count: number,
+  body: () => void,
+): void {
+  c.i32(0).set(v);
+  c.loop(() => {
+    c.get(limit, v).op(op.sub).set(count);
+    c.get(count, most, count, most).op(op.lt, op.select).set(count);
+    body();
+    c.get(v, count).op(op.add).tee(v).get(limit).op(op.lt).brIf(0);
   });
 }
 /** while (v ≥ step) { …; v −= step } */
 export function whileAtLeast(c: Code, v: number, step: number, body: () => void): void {
-  c.block(() => {
-    c.loop(() => {
-      c.get(v).i32(step).op(op.lt).brIf(1);
+  c.until(
+    () => c.get(v).i32(step).op(op.lt),
+    () => {
       body();
-      c.get(v).i32(step).op(op.sub).set(v).br(0);
-    });
-  });
+      c.get(v).i32(step).op(op.sub).set(v);
+    },
+  );
 }
-/** min(x, y) of the two integers on the stack, kept in locals `x` and `y` */
-export function least(c: Code, x: number, y: number): Code {
-  return c.get(x, y, x, y).op(op.lt, op.select);
-}
-/** min(limit − from, step) into a local */
-export function rest(c: Code, limit: number, from: number, step: number, into: number): void {
-  c.get(limit, from).op(op.sub).tee(into).i32(step).get(into).i32(step);
-  c.op(op.lt, op.select).set(into);
+/** `body` where the local `add` is not 0, and where it is */
+export function writeOrAdd(c: Code, add: number, body: (plus: boolean) => void): void {
+  c.get(add).if(
+    null,
+    () => body(true),
+    () => body(false),
+  );
 }

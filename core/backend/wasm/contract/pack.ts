@@ -1,6 +1,7 @@
 /** Copies of operands in the order in which tiles read them: panels of some rows, element by element side by side. */
 import { Code, type Signature } from "../encoder.ts";
 import {
+  advance,
   type Element,
   loadVector,
   locals,
@@ -20,22 +21,13 @@ export function packer(width: number, e: Element): Code {
   const rows = locals(c, width);
   const vectors = locals(c, e.lanes, "v128");
   const spare = locals(c, e.lanes, "v128");
-  const [TO, left] = locals(c, 2) as [number, number];
+  const [TO, left] = locals(c, 2);
   const panel = width * e.bytes;
   const first = rows[0] as number;
-  const forward = (list: readonly number[], by: () => void): void => {
-    for (const r of list) {
-      c.get(r);
-      by();
-      c.op(op.add).set(r);
-    }
+  const forward = (list: readonly number[]): void => {
+    for (const r of list) c.get(r, NEXT).op(op.add).set(r);
+    advance(c, panel, TO);
   };
-  const toNext = (panels: number): void =>
-    void c
-      .get(TO)
-      .i32(panels * panel)
-      .op(op.add)
-      .set(TO);
 
   /** `lanes` elements of each row at a time, turned in registers */
   const turned = (): void =>
@@ -49,8 +41,8 @@ export function packer(width: number, e: Element): Code {
           storeVector(c.get(TO, v), e, i * panel + at * e.bytes);
         });
       }
-      forward(rows, () => c.i32(16));
-      toNext(e.lanes);
+      advance(c, 16, ...rows);
+      advance(c, e.lanes * panel, TO);
     });
   /** rows that lie side by side */
   const copied = (): void =>
@@ -59,8 +51,7 @@ export function packer(width: number, e: Element): Code {
         loadVector(c.get(TO, first), e, at);
         storeVector(c, e, at);
       }
-      forward([first], () => c.get(NEXT));
-      toNext(1);
+      forward([first]);
     });
   const single = (): void =>
     whileAtLeast(c, left, 1, () => {
@@ -69,13 +60,12 @@ export function packer(width: number, e: Element): Code {
           .memory(e.load, e.align)
           .memory(e.store, e.align, i * e.bytes);
       });
-      forward(rows, () => c.get(NEXT));
-      toNext(1);
+      forward(rows);
     });
 
-  c.block(() => {
-    c.loop(() => {
-      c.get(ROWS).i32(0).op(op.le).brIf(1);
+  c.until(
+    () => c.get(ROWS).i32(0).op(op.le),
+    () => {
       rows.forEach((r, i) => {
         // min(i, ROWS − 1)
         c.i32(i).get(ROWS).i32(1).op(op.sub).tee(left).i32(i).get(left).op(op.lt, op.select);
@@ -90,8 +80,8 @@ export function packer(width: number, e: Element): Code {
       });
       single();
       c.get(FROM, ROW).i32(width).op(op.mul, op.add).set(FROM);
-      c.get(ROWS).i32(width).op(op.sub).set(ROWS).br(0);
-    });
-  });
+      c.get(ROWS).i32(width).op(op.sub).set(ROWS);
+    },
+  );
   return c;
 }

@@ -5,6 +5,7 @@
  *  start of the body, because a sum needs no extension to 64 bits before it serves as an address. */
 import { Code, type Signature } from "../encoder.ts";
 import {
+  advance,
   type Element,
   each,
   loadVector,
@@ -15,58 +16,39 @@ import {
   tileRows,
   transposeLanes,
   whileAtLeast,
+  writeOrAdd,
 } from "./element.ts";
 import * as op from "../i32.ts";
 
 /** The sums of a tile: two vectors for each row. */
-class Tile {
-  readonly #c: Code;
-  readonly #e: Element;
-  readonly #sums: readonly number[];
-  readonly #b: readonly number[];
-  readonly #a: number;
-
-  constructor(c: Code, e: Element) {
-    this.#c = c;
-    this.#e = e;
-    this.#sums = locals(c, tileRows * 2, "v128");
-    this.#b = locals(c, 2, "v128");
-    this.#a = c.local("v128");
-  }
-
-  /** Adds the product of a column of A, whose elements lie `offset` bytes from the pointers, and a row of B. */
-  step(a: readonly { readonly pointer: number; readonly offset: number }[], b: number): void {
-    const [c, e] = [this.#c, this.#e];
-    for (const [i, v] of this.#b.entries()) loadVector(c.get(b), e, 16 * i).set(v);
-    for (const [r, { pointer, offset }] of a.entries()) {
-      c.get(pointer).simd(e.loadSplat).arg(e.align).arg(offset).set(this.#a);
-      for (const [i, v] of this.#b.entries()) {
-        const sum = this.#sums[2 * r + i] as number;
-        multiplyAdd(c, e, sum, () => c.get(this.#a).get(v));
-      }
-    }
-  }
-
-  /** Writes rows of vectors that are `next` bytes apart, or adds them where the local `add` is not 0. */
-  writeRows(out: number, next: number, add: number): void {
-    const [c, e] = [this.#c, this.#e];
-    const write = (plus: boolean): void => {
+function tileSums(c: Code, e: Element) {
+  const sums = locals(c, tileRows * 2, "v128");
+  const b = locals(c, 2, "v128");
+  const a = c.local("v128");
+  return {
+    /** Adds the product of a column of A, whose elements lie `apart` bytes from each other, or at pointers of their own, and a
+     *  row of B. */
+    step(pointers: readonly number[], apart: number, B: number): void {
+      for (const [i, v] of b.entries()) loadVector(c.get(B), e, 16 * i).set(v);
       for (let r = 0; r < tileRows; r++) {
-        for (const i of [0, 1]) {
-          c.get(out).get(this.#sums[2 * r + i] as number);
-          if (plus) loadVector(c.get(out), e, 16 * i).simd(e.vectorAdd);
-          storeVector(c, e, 16 * i);
-        }
-        if (r < tileRows - 1) c.get(out, next).op(op.add).set(out);
+        c.get(pointers[r] ?? (pointers[0] as number));
+        c.simdMemory(e.loadSplat, e.align, r * apart).set(a);
+        for (const [i, v] of b.entries())
+          multiplyAdd(c, e, sums[2 * r + i] as number, () => c.get(a, v));
       }
-    };
-    c.get(add);
-    c.if(
-      null,
-      () => write(true),
-      () => write(false),
-    );
-  }
+    },
+    /** Writes rows of vectors that are `next` bytes apart, or adds them where the local `add` is not 0. */
+    writeRows: (out: number, next: number, add: number): void =>
+      writeOrAdd(c, add, (plus) =>
+        sums.forEach((sum, i) => {
+          const offset = 16 * (i & 1);
+          if (i > 0 && offset === 0) c.get(out, next).op(op.add).set(out);
+          c.get(out, sum);
+          if (plus) loadVector(c.get(out), e, offset).simd(e.vectorAdd);
+          storeVector(c, e, offset);
+        }),
+      ),
+  };
 }
 
 /** tile(a, aNext, rows, last, b, bNext, depth, out, outNext, add): rows of A are `rows` bytes apart, but none starts beyond
@@ -80,8 +62,8 @@ export function tile(e: Element, packed: boolean): Code {
   const [A, A_NEXT, ROWS, LAST, B, B_NEXT, DEPTH, OUT, OUT_NEXT, ADD] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
   ] as const;
-  const t = new Tile(c, e);
-  const [end, offset] = locals(c, 2) as [number, number];
+  const t = tileSums(c, e);
+  const [end, offset] = locals(c, 2);
   const pointers = packed ? [A] : [A, ...locals(c, tileRows - 1)];
   if (!packed)
     for (let r = 1; r < tileRows; r++) {
@@ -96,10 +78,7 @@ export function tile(e: Element, packed: boolean): Code {
   c.loop(() => {
     c.get(B, B_NEXT).op(op.add).set(B);
     for (const p of pointers) c.get(p, A_NEXT).op(op.add).set(p);
-    const a = Array.from({ length: tileRows }, (_, r) =>
-      packed ? { pointer: A, offset: r * e.bytes } : { pointer: pointers[r] as number, offset: 0 },
-    );
-    t.step(a, B);
+    t.step(pointers, packed ? e.bytes : 0, B);
     c.get(B, end).op(op.ne).brIf(0);
   });
   t.writeRows(OUT, OUT_NEXT, ADD);
@@ -114,7 +93,7 @@ function eachPlace(
   body: (at: readonly number[]) => void,
 ): void {
   const at = locals(c, rows.length);
-  const [end, place, entry] = locals(c, 3) as [number, number, number];
+  const [end, place, entry] = locals(c, 3);
   rows.forEach((r, i) => {
     c.get(A, ROWS)
       .memory(0x28, 2, 4 * i)
@@ -140,15 +119,12 @@ export const listedTileSignature: Signature = { params: new Array(8).fill("i32")
 export function listedTile(e: Element): Code {
   const c = new Code(listedTileSignature.params);
   const [A, ROWS, PLACES, DEPTH, B, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
-  const t = new Tile(c, e);
+  const t = tileSums(c, e);
   const panel = tileColumns(e) * e.bytes;
   c.get(B).i32(panel).op(op.sub).set(B);
   eachPlace(c, [A, ROWS, PLACES, DEPTH], locals(c, tileRows), (at) => {
-    c.get(B).i32(panel).op(op.add).set(B);
-    t.step(
-      at.map((pointer) => ({ pointer, offset: 0 })),
-      B,
-    );
+    advance(c, panel, B);
+    t.step(at, 0, B);
   });
   t.writeRows(OUT, OUT_NEXT, ADD);
   return c;
@@ -161,7 +137,7 @@ export function lanesTile(e: Element): Code {
   const [A, ROWS, PLACES, DEPTH, B, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
   const sums = locals(c, tileRows, "v128");
   const [rows, v] = [locals(c, tileRows), c.local("v128")] as const;
-  const [b, out] = locals(c, 2) as [number, number];
+  const [b, out] = locals(c, 2);
   const panel = tileColumns(e) * e.bytes;
   for (const offset of [0, 16]) {
     for (const s of sums) {
@@ -170,7 +146,7 @@ export function lanesTile(e: Element): Code {
     }
     c.get(B).i32(panel).op(op.sub).set(b);
     eachPlace(c, [A, ROWS, PLACES, DEPTH], rows, (at) => {
-      c.get(b).i32(panel).op(op.add).set(b);
+      advance(c, panel, b);
       loadVector(c.get(b), e, offset).set(v);
       for (const [r, s] of sums.entries()) {
         multiplyAdd(c, e, s, () => loadVector(c.get(at[r] as number), e, offset).get(v));
@@ -193,9 +169,9 @@ export const placeSignature: Signature = { params: new Array(7).fill("i32"), res
 export function placer(e: Element, listed: boolean): Code {
   const c = new Code(placeSignature.params);
   const [TILE, OUT, NEXT, COLUMN, M, N, PLUS] = [0, 1, 2, 3, 4, 5, 6] as const;
-  const [i, j, from, to] = locals(c, 4) as [number, number, number, number];
+  const [i, j, from, to] = locals(c, 4);
   const move = (bytes: number): void => {
-    c.get(from).i32(bytes).op(op.add).set(from);
+    advance(c, bytes, from);
     c.get(to);
     if (bytes === 16) c.i32(16);
     else c.get(COLUMN);
@@ -223,19 +199,11 @@ export function placer(e: Element, listed: boolean): Code {
         c.memory(e.store, e.align);
         move(e.bytes);
       });
-      c.get(TILE)
-        .i32(tileColumns(e) * e.bytes)
-        .op(op.add)
-        .set(TILE);
-      if (listed) c.get(NEXT).i32(4).op(op.add).set(NEXT);
+      advance(c, tileColumns(e) * e.bytes, TILE);
+      if (listed) advance(c, 4, NEXT);
       else c.get(OUT, NEXT).op(op.add).set(OUT);
     });
-  c.get(PLUS);
-  c.if(
-    null,
-    () => rows(true),
-    () => rows(false),
-  );
+  writeOrAdd(c, PLUS, rows);
   return c;
 }
 
@@ -263,11 +231,6 @@ export function turner(e: Element): Code {
       c.get(OUT, COLUMN).i32(e.lanes).op(op.mul, op.add).set(OUT);
     }
   };
-  c.get(PLUS);
-  c.if(
-    null,
-    () => columns(true),
-    () => columns(false),
-  );
+  writeOrAdd(c, PLUS, columns);
   return c;
 }

@@ -1,6 +1,7 @@
 /** Products of a matrix and a vector, which read the matrix once, in the order in which it lies in memory. */
 import { Code, type Signature } from "../encoder.ts";
 import {
+  advance,
   type Element,
   loadVector,
   locals,
@@ -9,8 +10,6 @@ import {
   whileAtLeast,
 } from "./element.ts";
 import * as op from "../i32.ts";
-
-const splatAt = (c: Code, e: Element): Code => c.simd(e.loadSplat).arg(e.align).arg(0);
 
 /** rowSums(x, y, yNext, depth, rows, out, outNext, add): out[i] = Σ_p x[p]·y[i, p], x and the rows of y contiguous. */
 export const rowSumsSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
@@ -22,13 +21,10 @@ export function rowSums(e: Element): Code {
   const vectors = locals(c, group, "v128");
   const sums = locals(c, group, e.type);
   const xs = c.local("v128");
-  const [x, left, last] = locals(c, 3) as [number, number, number];
-  const forward = (list: readonly number[], bytes: number): void => {
-    for (const r of list) c.get(r).i32(bytes).op(op.add).set(r);
-  };
-  c.block(() => {
-    c.loop(() => {
-      c.get(ROWS).i32(0).op(op.le).brIf(1);
+  const [x, left, last] = locals(c, 3);
+  c.until(
+    () => c.get(ROWS).i32(0).op(op.le),
+    () => {
       c.get(ROWS).i32(1).op(op.sub).set(last);
       rows.forEach((r, i) => {
         c.i32(i).get(last).i32(i).get(last).op(op.lt, op.select);
@@ -44,7 +40,7 @@ export function rowSums(e: Element): Code {
         vectors.forEach((v, i) => {
           multiplyAdd(c, e, v, () => loadVector(c.get(rows[i] as number), e).get(xs));
         });
-        forward([x, ...rows], 16);
+        advance(c, 16, x, ...rows);
       });
       vectors.forEach((v, i) => {
         for (let lane = 0; lane < e.lanes; lane++) {
@@ -58,7 +54,7 @@ export function rowSums(e: Element): Code {
           c.get(s, rows[i] as number).memory(e.load, e.align);
           c.get(x).memory(e.load, e.align).op(e.mul, e.add).set(s);
         });
-        forward([x, ...rows], e.bytes);
+        advance(c, e.bytes, x, ...rows);
       });
       sums.forEach((s, i) => {
         c.get(last).i32(i).op(op.ge);
@@ -70,9 +66,9 @@ export function rowSums(e: Element): Code {
         });
       });
       c.get(Y, NEXT).i32(group).op(op.mul, op.add).set(Y);
-      c.get(ROWS).i32(group).op(op.sub).set(ROWS).br(0);
-    });
-  });
+      c.get(ROWS).i32(group).op(op.sub).set(ROWS);
+    },
+  );
   return c;
 }
 
@@ -85,15 +81,15 @@ export function sumOfRows(e: Element): Code {
   const factors = locals(c, group, "v128");
   const rows = locals(c, group);
   const sums = locals(c, 2, "v128");
-  const [out, left] = locals(c, 2) as [number, number];
+  const [out, left] = locals(c, 2);
   const scalar = c.local(e.type);
-  const move = (n: number, bytes: number): void => {
-    for (const p of [out, ...rows.slice(0, n)]) c.get(p).i32(bytes).op(op.add).set(p);
-  };
   /** adds the next n rows */
   const pass = (n: number): void => {
+    const used = rows.slice(0, n);
     for (let r = 0; r < n; r++) {
-      splatAt(c.get(X), e).set(factors[r] as number);
+      c.get(X)
+        .simdMemory(e.loadSplat, e.align, 0)
+        .set(factors[r] as number);
       c.get(X, X_NEXT).op(op.add).set(X);
       c.get(Y).set(rows[r] as number);
       c.get(Y, NEXT).op(op.add).set(Y);
@@ -113,7 +109,7 @@ export function sumOfRows(e: Element): Code {
         part.forEach((s, i) => {
           storeVector(c.get(out, s), e, 16 * i);
         });
-        move(n, 16 * count);
+        advance(c, 16 * count, out, ...used);
       });
     }
     whileAtLeast(c, left, 1, () => {
@@ -126,7 +122,7 @@ export function sumOfRows(e: Element): Code {
           .set(scalar);
       }
       c.get(out, scalar).memory(e.store, e.align);
-      move(n, e.bytes);
+      advance(c, e.bytes, out, ...used);
     });
   };
   c.get(ADD).op(op.eqz);
