@@ -75,14 +75,15 @@ const rounding = (mantissa: number, tiny: number, overflow: number): Entry =>
 const viaDouble = (name: string): Entry =>
   define(["f32"], "f32", (c, l) => c.get(0).op(0xbb).call(l.function(name)));
 
+/** The neighbour of x in the direction of y; `least` is the smallest subnormal, `toBits` and `fromBits` replace a float by its
+ *  bits and back. */
 const nextBits = (
-  toBits: (c: Code, l: Library, param: number) => void,
+  least: number,
+  toBits: (c: Code, l: Library) => void,
   fromBits: (c: Code, l: Library) => void,
-  sign: number,
 ): Entry =>
   define(["f32", "f32"], "f32", (c, l) => {
-    const bits = c.local("i32");
-    c.get(0, 0).op(0x5c).get(1, 1).op(0x5c).op(i32.or);
+    c.get(0, 0).op(0x5c).get(1, 1).op(0x5c, i32.or);
     c.if(
       "f32",
       () => c.f32(Number.NaN),
@@ -94,28 +95,16 @@ const nextBits = (
           () => {
             c.get(0).f32(0).op(0x5b);
             c.if(
-              null,
+              "f32",
+              () => c.f32(least).get(1).op(0x98),
               () => {
-                // the smallest subnormal with the sign of y
-                toBits(c, l, 1);
-                c.i32(sign).op(i32.and).i32(1).op(i32.or).set(bits);
-              },
-              () => {
-                toBits(c, l, 0);
+                c.get(0);
+                toBits(c, l);
                 // away from zero: one more; towards zero: one less
-                c.i32(1)
-                  .i32(-1)
-                  .get(0, 1)
-                  .op(0x5d)
-                  .get(0)
-                  .f32(0)
-                  .op(0x5e, 0x46, 0x1b)
-                  .op(i32.add)
-                  .set(bits);
+                c.i32(1).i32(-1).get(0, 1).op(0x5d).get(0).f32(0).op(0x5e, 0x46, 0x1b, 0x6a);
+                fromBits(c, l);
               },
             );
-            c.get(bits);
-            fromBits(c, l);
           },
         );
       },
@@ -315,19 +304,19 @@ const entries: { readonly [name: string]: Entry } = {
     c.f32(-1).f32(1).get(0).i32(0x8000).op(i32.and, 0x1b).op(0x98);
   }),
   nextafter_f32: nextBits(
-    (c, _l, p) => c.get(p).op(0xbc),
+    2 ** -149,
+    (c) => c.op(0xbc),
     (c) => c.op(0xbe),
-    0x80000000,
   ),
   nextafter_f16: nextBits(
-    (c, l, p) => c.get(p).call(l.function("f32_to_f16")),
+    2 ** -24,
+    (c, l) => c.call(l.function("f32_to_f16")),
     (c, l) => c.call(l.function("f16_to_f32")),
-    0x8000,
   ),
   nextafter_bf16: nextBits(
-    (c, _l, p) => c.get(p).op(0xbc).i32(16).op(i32.shrl),
+    2 ** -133,
+    (c) => c.op(0xbc).i32(16).op(i32.shrl),
     (c) => c.i32(16).op(i32.shl, 0xbe),
-    0x8000,
   ),
   nextafter_f64: define(["f64", "f64"], "f64", (c) => {
     c.get(0, 0).op(0x62).get(1, 1).op(0x62, i32.or);
