@@ -240,10 +240,10 @@ function functionOf(kernel: ContractKernel | ConvKernel): {
     const product = importListedProduct(module, plan.product);
     if (plan.copy === null) return convCalls(plan, product, null);
     const { code: copy } = emitKernel(plan.copy, library);
-    return convCalls(plan, product, module.add({ params: copy.params, results: [] }, copy));
+    return convCalls(plan, product, module.add(copy));
   };
   const { code, range } = build();
-  module.export("run", module.add({ params: code.params, results: [] }, code));
+  module.export("run", module.add(code));
   const { run } = instance(module.encode(false), products as unknown as WebAssembly.Imports);
   return { range, run: run as (...args: number[]) => void };
 }

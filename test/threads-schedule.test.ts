@@ -10,7 +10,7 @@ import {
   reservedBytes,
   scratchAddress,
 } from "../core/backend/wasm/layout.ts";
-import { addSchedule, partSignature } from "../core/backend/wasm/schedule.ts";
+import { addSchedule, partParams } from "../core/backend/wasm/schedule.ts";
 import { canShare, type SharedProgram, Threads } from "../core/backend/wasm/threads.ts";
 import { Random } from "./conformance/values.ts";
 
@@ -39,10 +39,10 @@ class Bench {
     } = {},
   ): () => void {
     const { align = 1, grain = 1, times = 1, module = new Module(), products = [] } = options;
-    const c = new Code(partSignature.params);
+    const c = new Code(partParams);
     part(c);
-    const share = addSchedule(module, module.add(partSignature, c));
-    const run = new Code(["i32"]);
+    const share = addSchedule(module, module.add(c));
+    const run = new Code(1);
     for (let k = 0; k < times; k++)
       run
         .i32(7)
@@ -53,7 +53,7 @@ class Bench {
         .i32(4)
         .i32((k + 1) & 1)
         .call(share);
-    module.export("run", module.add({ params: ["i32"], results: [] }, run));
+    module.export("run", module.add(run));
     const bytes = module.encode(true);
     const program: SharedProgram = { bytes, products: new Set(products) };
     const env = {

@@ -42,7 +42,7 @@ describe("a range", () => {
   /** Runs the kernel in parts that begin at the given places. */
   const inParts = (kernel: LoopKernel, inputs: readonly PackedArray[], cuts: readonly number[]) => {
     const { module, f } = emitted(kernel);
-    module.export("f", module.add({ params: f.code.params, results: [] }, f.code));
+    module.export("f", module.add(f.code));
     const memory = new WebAssembly.Memory({ initial: 4 });
     const instance = new WebAssembly.Instance(new WebAssembly.Module(module.encode(false)), {
       env: { memory, scratch: new WebAssembly.Global({ value: "i32" }, 64) },

@@ -85,18 +85,24 @@ export class Bytes {
   }
 }
 
-export interface Signature {
+/** Types of parameters, or how many of type i32. */
+export type Params = readonly ValType[] | number;
+interface Signature {
   readonly params: readonly ValType[];
   readonly results: readonly ValType[];
 }
+const signature = (params: Params, results: readonly ValType[]): Signature => ({
+  params: typeof params === "number" ? new Array<ValType>(params).fill("i32") : params,
+  results,
+});
 
 /** The body of one function under construction. */
 export class Code {
-  readonly params: readonly ValType[];
+  readonly signature: Signature;
   readonly locals: ValType[] = [];
   readonly bytes = new Bytes();
-  constructor(params: readonly ValType[]) {
-    this.params = params;
+  constructor(params: Params, results: readonly ValType[] = []) {
+    this.signature = signature(params, results);
   }
   /** What `emit` writes, held back: it is to be appended later. */
   capture(emit: () => void): Uint8Array {
@@ -110,7 +116,7 @@ export class Code {
   }
   local(type: ValType): number {
     this.locals.push(type);
-    return this.params.length + this.locals.length - 1;
+    return this.signature.params.length + this.locals.length - 1;
   }
   op(first: number, ...more: number[]): this {
     this.bytes.byte(first);
@@ -222,7 +228,7 @@ export class Module {
   readonly #types: string[] = [];
   readonly #signatures: Signature[] = [];
   readonly #imports: { module: string; name: string; type: number }[] = [];
-  readonly #functions: { type: number; code: Code }[] = [];
+  readonly #functions: Code[] = [];
   readonly #exports: { name: string; index: number }[] = [];
 
   #type(s: Signature): number {
@@ -235,15 +241,15 @@ export class Module {
     return at;
   }
   /** Declares an imported function; all imports must be declared before the first function. */
-  import(module: string, name: string, signature: Signature): number {
+  import(module: string, name: string, params: Params, results: readonly ValType[] = []): number {
     const at = this.#imports.findIndex((i) => i.module === module && i.name === name);
     if (at >= 0) return at;
     if (this.#functions.length > 0) throw new Error("wasm: imports must come before functions");
-    return this.#imports.push({ module, name, type: this.#type(signature) }) - 1;
+    return this.#imports.push({ module, name, type: this.#type(signature(params, results)) }) - 1;
   }
-  add(signature: Signature, code: Code): number {
-    this.#functions.push({ type: this.#type(signature), code });
-    return this.#imports.length + this.#functions.length - 1;
+  add(code: Code): number {
+    this.#type(code.signature);
+    return this.#imports.length + this.#functions.push(code) - 1;
   }
   export(name: string, index: number): void {
     this.#exports.push({ name, index });
@@ -277,7 +283,7 @@ export class Module {
     });
     section(3, (b) => {
       b.u32(this.#functions.length);
-      for (const f of this.#functions) b.u32(f.type);
+      for (const f of this.#functions) b.u32(this.#type(f.signature));
     });
     section(7, (b) => {
       b.u32(this.#exports.length);
@@ -285,18 +291,18 @@ export class Module {
     });
     section(10, (b) => {
       b.u32(this.#functions.length);
-      for (const { code } of this.#functions) {
+      for (const { bytes, locals } of this.#functions) {
         const body = new Bytes();
         // runs of equal types
         const runs: [number, ValType][] = [];
-        for (const t of code.locals) {
+        for (const t of locals) {
           const last = runs.at(-1);
           if (last?.[1] === t) last[0]++;
           else runs.push([1, t]);
         }
         body.u32(runs.length);
         for (const [n, t] of runs) body.u32(n).byte(codes[t]);
-        body.raw(code.bytes.view()).byte(0x0b);
+        body.raw(bytes.view()).byte(0x0b);
         b.sized(body);
       }
     });

@@ -14,21 +14,11 @@ import {
   tileRows,
 } from "./contract/element.ts";
 import * as op from "./i32.ts";
-import { packer, packSignature } from "./contract/pack.ts";
-import { patches, patchesSignature } from "./contract/patches.ts";
-import {
-  lanesTile,
-  listedTile,
-  listedTileSignature,
-  placer,
-  placeSignature,
-  tile,
-  tileSignature,
-  turner,
-  turnSignature,
-} from "./contract/tile.ts";
-import { rowSums, rowSumsSignature, sumOfRows, sumOfRowsSignature } from "./contract/vector.ts";
-import { Code, Module, type Signature } from "./encoder.ts";
+import { packer, packParams } from "./contract/pack.ts";
+import { patches, patchesParams } from "./contract/patches.ts";
+import { lanesTile, listedTile, placer, tile, turner } from "./contract/tile.ts";
+import { rowSums, sumOfRows } from "./contract/vector.ts";
+import { Code, Module } from "./encoder.ts";
 
 // packed blocks: one of A stays in the second-level cache, with one of B
 const blockRows = 128;
@@ -71,7 +61,7 @@ export const gemmScratch: number = blockBytesA + blockBytesB + 128;
 
 /** gemm(a, b, c, m, n, k, am, ak, bk, bn, cm, cn, add, depth, scratch); strides in bytes. `depth` is the most of k
  *  that is taken at a time by `direct`, at most `mostDirectDepth`. */
-export const gemmSignature: Signature = { params: new Array(15).fill("i32"), results: [] };
+export const gemmParams = 15;
 const [A, B, C, M, N, K, AM, AK, BK, BN, CM, CN, ADD, DEPTH, SCRATCH] = [
   0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
 ] as const;
@@ -128,7 +118,7 @@ function putTile(
 }
 
 function packedProduct(e: Element, packA: number, parts: Parts): Code {
-  const c = new Code(gemmSignature.params);
+  const c = new Code(gemmParams);
   const columnsOf = tileColumns(e);
   const [kk, nn, mm, i, j, kc, nc, mc] = locals(c, 8);
   const [pa, pb, buffer, add, out, rows, columns, most, width] = locals(c, 9);
@@ -189,7 +179,7 @@ function packedProduct(e: Element, packA: number, parts: Parts): Code {
 }
 
 function directProduct(e: Element, parts: Parts): Code {
-  const c = new Code(gemmSignature.params);
+  const c = new Code(gemmParams);
   const columnsOf = tileColumns(e);
   const [kk, i, j, kc, most, whole, buffer] = locals(c, 7);
   const [add, out, rows, columns, b, bNext, last] = locals(c, 7);
@@ -240,7 +230,7 @@ function directProduct(e: Element, parts: Parts): Code {
 
 /** Imports a product from its module, once. */
 export const importProduct = (module: Module, name: ProductName): number =>
-  module.import(name, "run", gemmSignature);
+  module.import(name, "run", gemmParams);
 
 /** A product whose A is read through tables, and what packs its B. */
 export interface ListedProduct {
@@ -248,13 +238,13 @@ export interface ListedProduct {
   readonly pack: number;
 }
 export const importListedProduct = (module: Module, name: ProductName): ListedProduct => ({
-  run: module.import(name, "run", patchesSignature),
-  pack: module.import(name, "pack", packSignature),
+  run: module.import(name, "run", patchesParams),
+  pack: module.import(name, "pack", packParams),
 });
 
 /** A row times a matrix of contiguous columns, the row in pieces that are copied where it is not contiguous. */
 function rowTimesColumns(e: Element, sums: number): Code {
-  const c = new Code(gemmSignature.params);
+  const c = new Code(gemmParams);
   const [kk, kc, p, most, x] = locals(c, 5);
   c.i32(blockBytesB / e.bytes).set(most);
   blocks(c, kk, K, most, kc, () => {
@@ -278,39 +268,39 @@ export function gemmModule(name: ProductName, shared: boolean): Uint8Array<Array
   const [dtype, method] = name.split(".") as [GemmDType, Method | ListedMethod];
   const e: Element = elements[dtype];
   const module = new Module();
-  const packColumns = (): number => module.add(packSignature, packer(tileColumns(e), e));
+  const packColumns = (): number => module.add(packer(tileColumns(e), e));
   const parts = (packed: boolean): Parts => ({
     pack: packColumns(),
-    tile: module.add(tileSignature, tile(e, packed)),
-    place: module.add(placeSignature, placer(e, false)),
+    tile: module.add(tile(e, packed)),
+    place: module.add(placer(e, false)),
   });
   const product = (): Code => {
     switch (method) {
       case "packed":
-        return packedProduct(e, module.add(packSignature, packer(tileRows, e)), parts(true));
+        return packedProduct(e, module.add(packer(tileRows, e)), parts(true));
       case "direct":
         return directProduct(e, parts(false));
       case "rowSums":
-        return rowTimesColumns(e, module.add(rowSumsSignature, rowSums(e)));
+        return rowTimesColumns(e, module.add(rowSums(e)));
       case "sumOfRows": {
-        const f = module.add(sumOfRowsSignature, sumOfRows(e));
-        const c = new Code(gemmSignature.params);
+        const f = module.add(sumOfRows(e));
+        const c = new Code(gemmParams);
         return c.get(A, AK, B, BK, K, N, C, ADD).call(f);
       }
       case "patches":
       case "lanes": {
         module.export("pack", packColumns());
         const listed = {
-          tile: module.add(listedTileSignature, method === "lanes" ? lanesTile(e) : listedTile(e)),
-          turn: module.add(turnSignature, turner(e)),
-          place: module.add(placeSignature, placer(e, true)),
+          tile: module.add(method === "lanes" ? lanesTile(e) : listedTile(e)),
+          turn: module.add(turner(e)),
+          place: module.add(placer(e, true)),
         };
         return patches(e, listed, method === "lanes");
       }
     }
   };
   const code = product();
-  module.export("run", module.add({ params: code.params, results: [] }, code));
+  module.export("run", module.add(code));
   return module.encode(shared);
 }
 

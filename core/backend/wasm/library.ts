@@ -356,7 +356,7 @@ export class Library {
   /** Index of an imported function of the host's Math. Must be declared before any function is added. */
   math(name: string): number {
     const params: readonly ValType[] = binaryMath.has(name) ? ["f64", "f64"] : ["f64"];
-    return this.#module.import("math", name, { params, results: ["f64"] });
+    return this.#module.import("math", name, params, ["f64"]);
   }
   /** Index of a helper. */
   function(name: string): number {
@@ -364,9 +364,9 @@ export class Library {
     if (index === undefined) {
       const entry = entries[name];
       if (entry === undefined) throw new Error(`wasm: no helper ${name}`);
-      const code = new Code(entry.params);
+      const code = new Code(entry.params, [entry.result]);
       entry.make(code, this);
-      index = this.#module.add({ params: entry.params, results: [entry.result] }, code);
+      index = this.#module.add(code);
       this.#added.set(name, index);
     }
     return index;

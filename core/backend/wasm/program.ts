@@ -14,7 +14,7 @@ import { importListedProduct, importProduct, type ProductName } from "./gemm.ts"
 import { scratchRows } from "./layout.ts";
 import { hostMath, Library } from "./library.ts";
 import { functionKey, rangeOf } from "./same.ts";
-import { addSchedule, partSignature } from "./schedule.ts";
+import { addSchedule, partParams } from "./schedule.ts";
 import { type ContractPlan, contractCalls, contractLoops, planContract } from "./templates.ts";
 import { leastShared, partsOf, workOf, worthWaking } from "./work.ts";
 
@@ -130,7 +130,7 @@ class Bindings {
  *  `profile.tick` with each step's number before the step, and with the number of steps at the end. */
 export function emitProgram(program: Program, shared: boolean, ticks = false): Emitted {
   const module = new Module();
-  const tick = ticks ? module.import("profile", "tick", { params: ["i32"], results: [] }) : -1;
+  const tick = ticks ? module.import("profile", "tick", 1) : -1;
   const library = new Library(module);
   // equal kernels become one function
   const keys = new Map<Kernel, string>();
@@ -160,14 +160,14 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
     const product = importListedProduct(module, form.plan.product);
     if (form.plan.copy === null) return convCalls(form.plan, product, null);
     const { code: copy } = emitKernel(form.plan.copy, library);
-    const copyIndex = module.add({ params: copy.params, results: [] }, copy);
+    const copyIndex = module.add(copy);
     return convCalls(form.plan, product, copyIndex);
   };
   const bindings = new Bindings(program);
   const made = new Map<string, Omit<EmittedKernel, "work">>();
   for (const [key, form] of forms) {
     const { code, range } = emit(form);
-    made.set(key, { index: module.add({ params: code.params, results: [] }, code), range });
+    made.set(key, { index: module.add(code), range });
   }
   const functions = new Map<Kernel, EmittedKernel>();
   for (const [kernel, key] of keys) {
@@ -179,7 +179,7 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
   }
 
   // the steps that threads share have numbers
-  const part = new Code(partSignature.params);
+  const part = new Code(partParams);
   let jobs = 0;
   const jobOf = program.steps.map(({ kernel, args }) => {
     const f = functions.get(kernel) as EmittedKernel;
@@ -191,7 +191,7 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
     });
     return jobs++;
   });
-  const share = jobs === 0 ? -1 : addSchedule(module, module.add(partSignature, part));
+  const share = jobs === 0 ? -1 : addSchedule(module, module.add(part));
 
   // from each step on, what there is to share
   let rest = 0;
@@ -203,7 +203,7 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
       return sums;
     }, []);
 
-  const entry = new Code(["i32"]);
+  const entry = new Code(1);
   program.steps.forEach(({ kernel, args }, i) => {
     const { index, range, work } = functions.get(kernel) as EmittedKernel;
     const job = jobOf[i] as number | null;
@@ -220,7 +220,7 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
     entry.call(index);
   });
   if (ticks) entry.i32(program.steps.length).call(tick);
-  module.export("run", module.add({ params: ["i32"], results: [] }, entry));
+  module.export("run", module.add(entry));
   const bytes = module.encode(shared);
   return { bytes, math, products, parallel: jobs > 0 };
 }

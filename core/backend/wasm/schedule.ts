@@ -4,7 +4,7 @@
  *  on by compare-and-swap. The number of the job is in the same word, so that a thread that comes late fails and
  *  never touches the next job's; and while a job is written, none can be taken from. Whoever waits, waits only for parts that were taken. */
 import * as atomic from "./atomic.ts";
-import { Code, type Module, type Signature } from "./encoder.ts";
+import { Code, type Module } from "./encoder.ts";
 import * as i32 from "./i32.ts";
 import { control, held, wakes } from "./layout.ts";
 
@@ -33,11 +33,11 @@ const nap = [0xc0, 0x84, 0x3d] as const; // 1_000_000 ns, signed LEB128
 const closed = 0x7fffffff;
 
 /** part(kernel, table, lo, hi): computes indices lo ≤ i < hi of one of the program's kernels */
-export const partSignature: Signature = { params: ["i32", "i32", "i32", "i32"], results: [] };
+export const partParams = 4;
 
 /** help(epoch): takes parts of that job until none is left. */
 function helpCode(part: number): Code {
-  const c = new Code(["i32"]);
+  const c = new Code(1);
   const EPOCH = 0;
   const s = c.local("i64");
   const [lo, n, extent] = [c.local("i32"), c.local("i32"), c.local("i32")] as const;
@@ -76,12 +76,10 @@ function helpCode(part: number): Code {
   return c;
 }
 
-const shareSignature: Signature = { params: new Array(7).fill("i32"), results: [] };
-
 /** share(kernel, table, extent, align, grain, perThread, wake): runs a kernel with the help of the workers that are
  *  awake, or of all. */
 function shareCode(part: number, help: number): Code {
-  const c = new Code(shareSignature.params);
+  const c = new Code(7);
   const [KERNEL, TABLE, EXTENT, ALIGN, GRAIN, PER_THREAD, WAKE] = [0, 1, 2, 3, 4, 5, 6] as const;
   const [n, epoch, workers, parts] = [
     c.local("i32"),
@@ -153,7 +151,7 @@ function waitCode(c: Code, extent: number): void {
 
 /** Adds what a module needs to share its kernels, given its `part`; `help` is exported. Gives the index of `share`. */
 export function addSchedule(module: Module, part: number): number {
-  const help = module.add({ params: ["i32"], results: [] }, helpCode(part));
+  const help = module.add(helpCode(part));
   module.export("help", help);
-  return module.add(shareSignature, shareCode(part, help));
+  return module.add(shareCode(part, help));
 }

@@ -294,7 +294,7 @@ export function contractCalls(plan: ContractPlan, gemm: number): KernelFunction 
   const outer = [...plan.outer];
   const products = outer.reduce((p, d) => p * d.size, 1);
 
-  const c = new Code(["i32", "i32", "i32", "i32", "i32"]);
+  const c = new Code(5);
   const [lo, hi] = [3, 4] as const;
   const [lhs, rhs, out] = (["lhs", "rhs", "out"] as const).map(
     (operand, local): Base => ({ local, stride: (d) => d[operand] * bytes }),

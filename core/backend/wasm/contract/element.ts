@@ -103,10 +103,10 @@ export const storeVector = (c: Code, e: Element, offset = 0): Code =>
 
 /** Whether the engine has relaxed vector instructions (fused multiply-add). */
 export const canFuse = ((): boolean => {
-  const c = new Code(["v128", "v128", "v128"]);
+  const c = new Code(["v128", "v128", "v128"], ["v128"]);
   c.get(0, 1, 2).simd(elements.float32.vectorFused);
   const module = new Module();
-  module.add({ params: c.params, results: ["v128"] }, c);
+  module.add(c);
   return WebAssembly.validate(module.encode(false));
 })();
 

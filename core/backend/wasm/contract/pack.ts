@@ -1,5 +1,5 @@
 /** Copies of operands in the order in which tiles read them: panels of some rows, element by element side by side. */
-import { Code, type Signature } from "../encoder.ts";
+import { Code } from "../encoder.ts";
 import {
   advance,
   type Element,
@@ -13,11 +13,11 @@ import * as op from "../i32.ts";
 
 /** pack(from, to, rows, depth, rowBytes, depthBytes, panelBytes): panels of `width` rows, which begin `panelBytes` apart; the
  *  last row stands for rows that are missing, whose results nobody reads. */
-export const packSignature: Signature = { params: new Array(7).fill("i32"), results: [] };
+export const packParams = 7;
 const [FROM, PANEL, ROWS, DEPTH, ROW, NEXT, APART] = [0, 1, 2, 3, 4, 5, 6] as const;
 
 export function packer(width: number, e: Element): Code {
-  const c = new Code(packSignature.params);
+  const c = new Code(packParams);
   const rows = locals(c, width);
   const vectors = locals(c, e.lanes, "v128");
   const spare = locals(c, e.lanes, "v128");

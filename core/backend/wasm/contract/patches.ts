@@ -1,5 +1,5 @@
 /** Products whose A is read where a table says, as the windows of a convolution are. */
-import { Code, type Signature } from "../encoder.ts";
+import { Code } from "../encoder.ts";
 import { advance, type Element, each, locals, tileColumns, tileRows } from "./element.ts";
 import * as op from "../i32.ts";
 
@@ -7,14 +7,14 @@ import * as op from "../i32.ts";
  *  is at a + rowPlaces[i] + places[p], row i of the result at out + outPlaces[i]; both tables of rows go on for a tile's
  *  rows less one. Most neighbouring rows of the result are `rowBytes` apart. B is packed. `lanes`: each column has an A
  *  of its own, an element to the right of the last one's. */
-export const patchesSignature: Signature = { params: new Array(13).fill("i32"), results: [] };
+export const patchesParams = 13;
 
 export function patches(
   e: Element,
   parts: { readonly tile: number; readonly turn: number; readonly place: number },
   lanes: boolean,
 ): Code {
-  const c = new Code(patchesSignature.params);
+  const c = new Code(patchesParams);
   const [
     A,
     ROW_PLACES,

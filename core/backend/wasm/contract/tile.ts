@@ -3,7 +3,7 @@
  *  V8 places all loads of a loop's body before its arithmetic, and has 15 registers of 128 bits: 8 sums, 2 vectors of B,
  *  4 elements of A and a product fill them, so that a larger tile or an unrolled loop would spill. Pointers move at the
  *  start of the body, because a sum needs no extension to 64 bits before it serves as an address. */
-import { Code, type Signature } from "../encoder.ts";
+import { Code } from "../encoder.ts";
 import {
   advance,
   type Element,
@@ -54,11 +54,9 @@ function tileSums(c: Code, e: Element) {
 /** tile(a, aNext, rows, last, b, bNext, depth, out, outNext, add): rows of A are `rows` bytes apart, but none starts beyond
  *  a + last; the next column of A is `aNext`, the next row of B `bNext` bytes on. Writes, or adds to, rows of two vectors
  *  that are `outNext` bytes apart. depth ≥ 1. */
-export const tileSignature: Signature = { params: new Array(10).fill("i32"), results: [] };
-
 /** The tile's function: for rows of A that are packed, one element after the other, or anywhere. */
 export function tile(e: Element, packed: boolean): Code {
-  const c = new Code(tileSignature.params);
+  const c = new Code(10);
   const [A, A_NEXT, ROWS, LAST, B, B_NEXT, DEPTH, OUT, OUT_NEXT, ADD] = [
     0, 1, 2, 3, 4, 5, 6, 7, 8, 9,
   ] as const;
@@ -115,9 +113,8 @@ function eachPlace(
 
 /** listed(a, rows, places, depth, b, out, outNext, add): element (r, p) of A is at a + rows[r] + places[p], two tables; B is
  *  packed. Writes as `tile` does. */
-export const listedTileSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
 export function listedTile(e: Element): Code {
-  const c = new Code(listedTileSignature.params);
+  const c = new Code(8);
   const [A, ROWS, PLACES, DEPTH, B, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
   const t = tileSums(c, e);
   const panel = tileColumns(e) * e.bytes;
@@ -133,7 +130,7 @@ export function listedTile(e: Element): Code {
 /** The same with an A of its own for each column, side by side: sums of products of vectors. One vector of the tile's
  *  rows at a time, for as many as are loaded must fit into registers. */
 export function lanesTile(e: Element): Code {
-  const c = new Code(listedTileSignature.params);
+  const c = new Code(8);
   const [A, ROWS, PLACES, DEPTH, B, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
   const sums = locals(c, tileRows, "v128");
   const [rows, v] = [locals(c, tileRows), c.local("v128")] as const;
@@ -165,9 +162,8 @@ export function lanesTile(e: Element): Code {
 
 /** place(tile, out, outNext, columnBytes, rows, columns, add): that part of a dense tile to where it belongs. `listed`:
  *  outNext is a table of the places of the rows. */
-export const placeSignature: Signature = { params: new Array(7).fill("i32"), results: [] };
 export function placer(e: Element, listed: boolean): Code {
-  const c = new Code(placeSignature.params);
+  const c = new Code(7);
   const [TILE, OUT, NEXT, COLUMN, M, N, PLUS] = [0, 1, 2, 3, 4, 5, 6] as const;
   const [i, j, from, to] = locals(c, 4);
   const move = (bytes: number): void => {
@@ -209,9 +205,8 @@ export function placer(e: Element, listed: boolean): Code {
 
 /** turn(tile, out, columnBytes, add): a dense tile to where its columns are contiguous. Transposing it in the tile's own
  *  function would cost registers in its loop. */
-export const turnSignature: Signature = { params: new Array(4).fill("i32"), results: [] };
 export function turner(e: Element): Code {
-  const c = new Code(turnSignature.params);
+  const c = new Code(4);
   const [TILE, OUT, COLUMN, PLUS] = [0, 1, 2, 3] as const;
   const [vectors, spare] = [locals(c, e.lanes, "v128"), locals(c, e.lanes, "v128")];
   const row = tileColumns(e) * e.bytes;

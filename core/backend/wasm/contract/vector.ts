@@ -1,5 +1,5 @@
 /** Products of a matrix and a vector, which read the matrix once, in the order in which it lies in memory. */
-import { Code, type Signature } from "../encoder.ts";
+import { Code } from "../encoder.ts";
 import {
   advance,
   type Element,
@@ -12,9 +12,8 @@ import {
 import * as op from "../i32.ts";
 
 /** rowSums(x, y, yNext, depth, rows, out, outNext, add): out[i] = Σ_p x[p]·y[i, p], x and the rows of y contiguous. */
-export const rowSumsSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
 export function rowSums(e: Element): Code {
-  const c = new Code(rowSumsSignature.params);
+  const c = new Code(8);
   const [X, Y, NEXT, DEPTH, ROWS, OUT, OUT_NEXT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
   const group = 4;
   const rows = locals(c, group);
@@ -73,9 +72,8 @@ export function rowSums(e: Element): Code {
 }
 
 /** sumOfRows(x, xNext, y, yNext, depth, columns, out, add): out[j] = Σ_p x[p]·y[p, j], out and the rows of y contiguous. */
-export const sumOfRowsSignature: Signature = { params: new Array(8).fill("i32"), results: [] };
 export function sumOfRows(e: Element): Code {
-  const c = new Code(sumOfRowsSignature.params);
+  const c = new Code(8);
   const [X, X_NEXT, Y, NEXT, DEPTH, COLUMNS, OUT, ADD] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
   const group = 4;
   const factors = locals(c, group, "v128");

@@ -48,7 +48,7 @@ export function convCalls(
     inOrder.find((s) => parts(s) >= manyParts) ??
     inOrder.reduce((best, s) => (parts(s) > parts(best) ? s : best));
 
-  const c = new Code(["i32", "i32", "i32", "i32", "i32"]);
+  const c = new Code(5);
   const [X, W, OUT, LO, HI] = [0, 1, 2, 3, 4] as const;
   /** for (v = from; v < to; v = end) with end = min(v + step, to), over what this call has of an extent */
   const pieces = (
