@@ -19,7 +19,7 @@ const pause = (ms: number): Promise<void> => new Promise((done) => setTimeout(do
 /** Threads of their own, with a program of one kernel that is written by hand. */
 class Bench {
   readonly heap = new Heap({ reserved: reservedBytes, budget: 2 ** 26, shared: true });
-  readonly threads = new Threads(this.heap, (d) => gemmModule(d, true));
+  readonly threads = new Threads(this.heap);
 
   word(at: number): number {
     return Atomics.load(this.heap.i32, at);

@@ -2,54 +2,39 @@
 import { BackendError, fail } from "../../errors.ts";
 import type { Program, ProgramBuffer } from "../../program/types.ts";
 import type { Backend, Executable, Storage, Tick } from "../backend.ts";
-import { gemmModule, type ProductName } from "./gemm.ts";
+import { gemmModule } from "./gemm.ts";
 import { Heap, WasmStorage } from "./heap.ts";
 import { reservedBytes, scratchAddress, tableAddress, tableEntries } from "./layout.ts";
 import { hostMath } from "./library.ts";
-import { type Emitted, emitProgram } from "./program.ts";
+import { type Emitted, emitProgram, inTable } from "./program.ts";
 import { canShare, type SharedProgram, Threads } from "./threads.ts";
 import { workOf, worthWaking } from "./work.ts";
 
 const defaultBudget = 256 * 2 ** 20;
 
 const heap = new Heap({ reserved: reservedBytes, budget: defaultBudget, shared: canShare });
-const productCode = new Map<ProductName, Uint8Array<ArrayBuffer>>();
-/** The module of a product, for this thread and for the workers. */
-function productBytes(name: ProductName): Uint8Array<ArrayBuffer> {
-  const bytes = productCode.get(name) ?? gemmModule(name, heap.shared);
-  productCode.set(name, bytes);
-  return bytes;
-}
-const threads = new Threads(heap, productBytes);
-/** what every module imports */
-const environment = {
-  memory: heap.memory,
-  scratch: new WebAssembly.Global({ value: "i32" }, scratchAddress),
+const threads = new Threads(heap);
+/** What modules import, products once they are needed. */
+const imports: WebAssembly.Imports = {
+  env: {
+    memory: heap.memory,
+    scratch: new WebAssembly.Global({ value: "i32" }, scratchAddress),
+  },
+  math: hostMath,
 };
-
-const products = new Map<ProductName, WebAssembly.ModuleImports>();
-function productOf(name: ProductName): WebAssembly.ModuleImports {
-  let f = products.get(name);
-  if (f === undefined) {
-    const module = new WebAssembly.Module(productBytes(name));
-    f = new WebAssembly.Instance(module, { env: environment }).exports as WebAssembly.ModuleImports;
-    products.set(name, f);
-  }
-  return f;
-}
+const instantiate = (
+  bytes: Uint8Array<ArrayBuffer>,
+  tick?: WebAssembly.ModuleImports,
+): WebAssembly.ModuleImports =>
+  new WebAssembly.Instance(
+    new WebAssembly.Module(bytes),
+    tick === undefined ? imports : { ...imports, profile: tick },
+  ).exports as WebAssembly.ModuleImports;
 
 /** The entry of a program's module. */
-function entryOf({ bytes, math, products }: Emitted, tick?: Tick): (table: number) => void {
-  const imports: WebAssembly.Imports = {
-    env: environment,
-    math: Object.fromEntries(
-      [...math].map((name) => [name, hostMath[name] as WebAssembly.ImportValue]),
-    ),
-  };
-  if (tick !== undefined) imports.profile = { tick };
-  for (const name of products) imports[name] = productOf(name);
-  const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes), imports);
-  return instance.exports.run as (table: number) => void;
+function entryOf({ bytes, products }: Emitted, tick?: Tick): (table: number) => void {
+  for (const name of products) imports[name] ??= instantiate(gemmModule(name, heap.shared));
+  return instantiate(bytes, tick && { tick }).run as (table: number) => void;
 }
 
 /** A program as a module; `moduleBytes` is all that is needed to run it again elsewhere. */
@@ -67,8 +52,8 @@ export class WasmExecutable implements Executable {
   readonly #fresh: readonly number[];
   /** for each of them, the argument whose storage it may take when that is donated, or −1 */
   readonly #takes: readonly number[];
-  /** each result: position among the inputs, or among the fresh buffers */
-  readonly #results: readonly { readonly input: boolean; readonly at: number }[];
+  /** each result: position among the inputs and, after them, the fresh buffers */
+  readonly #results: readonly number[];
 
   constructor(program: Program) {
     this.program = program;
@@ -80,24 +65,20 @@ export class WasmExecutable implements Executable {
     this.moduleBytes = bytes;
     this.#shared = parallel ? { bytes, products } : null;
     this.#run = entryOf(emitted);
-    this.#fresh = program.buffers.flatMap((b, i) => (b.place === "output" ? [i] : []));
-    const { handovers = [] } = program;
+    const { inputs, outputs, handovers = [] } = program;
+    const table = inTable(program);
+    this.#fresh = table.slice(inputs.length);
     this.#takes = this.#fresh.map((id) => {
       const from = handovers.find((h) => h.output === id);
-      return from === undefined ? -1 : program.inputs.indexOf(from.input);
+      return from === undefined ? -1 : inputs.indexOf(from.input);
     });
-    this.#results = program.outputs.map((id) => {
-      const input = program.inputs.indexOf(id);
-      return input >= 0
-        ? { input: true, at: input }
-        : { input: false, at: this.#fresh.indexOf(id) };
-    });
-    if (program.inputs.length + this.#fresh.length + 1 > tableEntries)
+    this.#results = outputs.map((id) => table.indexOf(id));
+    if (table.length >= tableEntries)
       fail(
         BackendError,
         "compile",
         `a program may have at most ${tableEntries} arguments and results`,
-        String(program.inputs.length + this.#fresh.length),
+        String(table.length),
         "split it",
       );
   }
@@ -163,8 +144,8 @@ export class WasmExecutable implements Executable {
     }
     const out = new Array<Storage>(results.length);
     for (let i = 0; i < out.length; i++) {
-      const { input, at } = results[i] as { input: boolean; at: number };
-      out[i] = (input ? inputs[at] : fresh[at]) as Storage;
+      const at = results[i] as number;
+      out[i] = (at < n ? inputs[at] : fresh[at - n]) as Storage;
     }
     if (donated !== undefined) {
       const returned = new Set(out);
@@ -180,8 +161,7 @@ export class WasmExecutable implements Executable {
     if (inputs.length !== ids.length)
       throw new Error(`program ${name}: takes ${ids.length} inputs, got ${inputs.length}`);
     for (let i = 0; i < inputs.length; i++) {
-      const given = inputs[i] as Storage;
-      const s = given instanceof WasmStorage ? given : ours(name, given);
+      const s = ours(name, inputs[i] as Storage);
       const { bytes } = buffers[ids[i] as number] as ProgramBuffer;
       if (s.bytes !== bytes)
         throw new Error(`program ${name}: input ${i} has ${s.bytes} bytes, not ${bytes}`);

@@ -2,7 +2,7 @@
  *  is in `schedule.ts`. */
 import { BackendError, fail } from "../../errors.ts";
 import type { Block } from "./allocator.ts";
-import { type ProductName, productNames } from "./gemm.ts";
+import { gemmModule, type ProductName, productNames } from "./gemm.ts";
 import type { Heap } from "./heap.ts";
 import {
   control,
@@ -14,7 +14,7 @@ import {
   scratchStart,
   slotWords,
 } from "./layout.ts";
-import { type WorkerSetup, workerSetup, workerSource } from "./worker.ts";
+import { forWorkers, type WorkerSetup, workerSource } from "./worker.ts";
 
 /** What hosts offer, each its own part of it. */
 interface Host {
@@ -104,7 +104,6 @@ export interface SharedProgram {
 
 export class Threads {
   readonly #heap: Heap;
-  readonly #productBytes: (name: ProductName) => Uint8Array<ArrayBuffer>;
   #count: number | null = null;
   /** scratch memory of each worker; it outlives the worker, for the next one */
   readonly #scratch: Block[] = [];
@@ -112,15 +111,13 @@ export class Threads {
   /** a worker failed: no more are started */
   #broken = false;
   // what lies in the slots
-  readonly #slots = new Map<SharedProgram, number>();
-  readonly #occupants: (SharedProgram | undefined)[] = [];
+  readonly #programs: (SharedProgram | undefined)[] = [];
   readonly #blocks: (Block | undefined)[] = [];
   #nextSlot = 0;
   #nextNumber = 1;
 
-  constructor(heap: Heap, productBytes: (name: ProductName) => Uint8Array<ArrayBuffer>) {
+  constructor(heap: Heap) {
     this.#heap = heap;
-    this.#productBytes = productBytes;
     if (!heap.shared) return;
     const words = heap.i32;
     try {
@@ -157,17 +154,39 @@ export class Threads {
 
   /** Starts workers that are missing; they take part when they are ready. */
   start(): void {
+    const words = this.#heap.i32;
     const workers = this.count - 1;
-    if (Atomics.load(this.#heap.i32, control.ready) < workers) this.#start(workers);
+    if (this.#broken || Atomics.load(words, control.ready) >= workers) return;
+    Atomics.store(words, control.wanted, workers + 1);
+    for (let i = 0; i < workers; i++) {
+      const alive = control.alive + i;
+      if (Atomics.load(words, alive) !== 0) continue;
+      try {
+        const block = this.#scratch[i] ?? this.#heap.reserve(scratchBytes);
+        this.#scratch[i] = block;
+        const number = this.#nextWorker++;
+        Atomics.store(words, alive, -number);
+        const scratch = block.address + scratchStart;
+        const { memory } = this.#heap;
+        startWorker({ ...forWorkers, memory, index: i, number, scratch }, () =>
+          this.#gone(i, number),
+        );
+      } catch {
+        // no memory or no workers here: go on with those that there are
+        Atomics.store(words, alive, 0);
+        this.#broken = true;
+        return;
+      }
+    }
   }
   /** Before a run of a program with kernels to share: tells the workers of the program. */
   prepare(program: SharedProgram): void {
-    const workers = this.count - 1;
     this.start();
     let slot = -1;
-    if (workers > 0 && this.#scratch.length > 0)
+    if (this.count > 1 && this.#scratch.length > 0)
       try {
-        slot = this.#slots.get(program) ?? this.#publish(program);
+        const at = this.#programs.indexOf(program);
+        slot = productNames.length + (at < 0 ? this.#publish(program) : at);
       } catch {
         // no memory left for it: the main thread runs it alone
       }
@@ -192,28 +211,6 @@ export class Threads {
     return new WebAssembly.RuntimeError(String.fromCharCode(...characters));
   }
 
-  #start(workers: number): void {
-    if (this.#broken) return;
-    const words = this.#heap.i32;
-    Atomics.store(words, control.wanted, workers + 1);
-    for (let i = 0; i < workers; i++) {
-      const alive = control.alive + i;
-      if (Atomics.load(words, alive) !== 0) continue;
-      try {
-        const block = this.#scratch[i] ?? this.#heap.reserve(scratchBytes);
-        this.#scratch[i] = block;
-        const number = this.#nextWorker++;
-        Atomics.store(this.#heap.i32, alive, -number);
-        const setup = workerSetup(this.#heap.memory, i, number, block.address + scratchStart);
-        startWorker(setup, () => this.#gone(i, number));
-      } catch {
-        // no memory or no workers here: go on with those that there are
-        Atomics.store(this.#heap.i32, alive, 0);
-        this.#broken = true;
-        return;
-      }
-    }
-  }
   /** A worker that has ended without leaving has failed. */
   #gone(index: number, number: number): void {
     const words = this.#heap.i32;
@@ -230,16 +227,14 @@ export class Threads {
     productNames.forEach((name, k) => {
       if (!program.products.has(name)) return;
       needs |= 1 << k;
-      if (this.#blocks[k] === undefined) this.#put(k, this.#productBytes(name), 0);
+      if (this.#blocks[k] === undefined) this.#put(k, gemmModule(name, true), 0);
     });
-    const slot = productNames.length + this.#nextSlot;
-    this.#nextSlot = (this.#nextSlot + 1) % programSlots;
-    const previous = this.#occupants[slot];
-    if (previous !== undefined) this.#slots.delete(previous);
-    this.#put(slot, program.bytes, needs);
-    this.#occupants[slot] = program;
-    this.#slots.set(program, slot);
-    return slot;
+    const at = this.#nextSlot;
+    this.#nextSlot = (at + 1) % programSlots;
+    this.#programs[at] = undefined;
+    this.#put(productNames.length + at, program.bytes, needs);
+    this.#programs[at] = program;
+    return at;
   }
   #put(slot: number, bytes: Uint8Array, needs: number): void {
     const entry = control.slots + slot * slotWords;

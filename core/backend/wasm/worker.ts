@@ -3,44 +3,26 @@ import { productNames } from "./gemm.ts";
 import { control, held, maxMessage, slotWords, wakes } from "./layout.ts";
 import { hostMath } from "./library.ts";
 
-/** What a worker is given. It crosses to the worker as a copy, the memory excepted. */
-export interface WorkerSetup {
-  readonly memory: WebAssembly.Memory;
-  readonly index: number;
-  /** no other worker ever has it */
-  readonly number: number;
-  /** address of its scratch memory */
-  readonly scratch: number;
-  readonly control: typeof control;
-  readonly held: number;
-  readonly maxMessage: number;
-  readonly slotWords: number;
-  readonly wakes: number;
-  readonly products: readonly string[];
-  /** milliseconds that it stays awake after a job */
-  readonly awake: number;
-}
-
-const awake = 0.06;
-
-export const workerSetup = (
-  memory: WebAssembly.Memory,
-  index: number,
-  number: number,
-  scratch: number,
-): WorkerSetup => ({
-  memory,
-  index,
-  number,
-  scratch,
+/** What all workers are given: the layout of the memory, products in the order of their slots, and for how many milliseconds
+ *  they stay awake after a job. */
+export const forWorkers = {
   control,
   held,
   maxMessage,
   slotWords,
   wakes,
   products: productNames,
-  awake,
-});
+  awake: 0.06,
+};
+/** It crosses to the worker as a copy, the memory excepted. */
+export type WorkerSetup = typeof forWorkers & {
+  readonly memory: WebAssembly.Memory;
+  readonly index: number;
+  /** no other worker ever has it */
+  readonly number: number;
+  /** address of its scratch memory */
+  readonly scratch: number;
+};
 
 /** Waits for jobs, helps with them, and leaves when the thread is not wanted any more. It is turned into text, so that
  *  it may use only its parameters and the globals of every host; and it defines no named function, for which some
