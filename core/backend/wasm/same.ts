@@ -1,5 +1,5 @@
 /** Which kernels become the same function: the layers of a network and the updates of its parameters share theirs. */
-import type { Expr } from "../../kernel/expr.ts";
+import { type Expr, operands } from "../../kernel/expr.ts";
 import { type Kernel, type LoopKernel, parallelLoop, type Stmt } from "../../kernel/kernel.ts";
 
 /** Of a longer range that the caller gives, code depends on nothing but the remainder by the largest step. */
@@ -25,36 +25,10 @@ function loopsKey(kernel: LoopKernel): string {
     }
     numbers.set(e, numbers.size);
     out.push(e.kind, e.dtype);
-    switch (e.kind) {
-      case "var":
-        break;
-      case "lit":
-        out.push(Object.is(e.value, -0) ? "-0" : e.value);
-        break;
-      case "load":
-        out.push(e.buffer);
-        expr(e.index);
-        break;
-      case "binary":
-      case "compare":
-        out.push(e.op);
-        expr(e.x);
-        expr(e.y);
-        break;
-      case "unary":
-        out.push(e.op);
-        expr(e.x);
-        break;
-      case "cast":
-      case "bitcast":
-        expr(e.x);
-        break;
-      case "select":
-      case "cond":
-        expr(e.test);
-        expr(e.yes);
-        expr(e.no);
-    }
+    if (e.kind === "lit") out.push(Object.is(e.value, -0) ? "-0" : e.value);
+    else if (e.kind === "load") out.push(e.buffer);
+    else if ("op" in e) out.push(e.op);
+    for (const x of operands(e)) expr(x);
   };
   const statements = (body: readonly Stmt[]): void => {
     out.push("{");

@@ -19,72 +19,49 @@ export const plus = (sum: Expr, x: Expr, y: Expr): Expr =>
     ? K.binary("or", sum, K.binary("and", x, y))
     : K.add(sum, K.mul(K.cast(x, sum.dtype), K.cast(y, sum.dtype)));
 
-/** Nested loops over dims, outermost first. */
-function nest(
-  sizes: readonly number[],
+/** Loops over dims, outermost first. */
+const nest = (
+  dims: readonly (ContractDim & { readonly v: KVar })[],
   parallel: boolean,
-  body: (index: readonly Expr[]) => readonly Stmt[],
-): readonly Stmt[] {
-  const go = (at: number, index: readonly Expr[], outermost: boolean): readonly Stmt[] => {
-    if (at === sizes.length) return body(index);
-    if (sizes[at] === 1) return go(at + 1, [...index, K.int(0)], outermost);
-    const v = new KVar("int32", "i");
-    const [from, to] = [K.int(0), K.int(sizes[at] as number)];
-    const inner = go(at + 1, [...index, v], false);
-    return [{ kind: "for", v, from, to, body: inner, parallel: outermost }];
-  };
-  return go(0, [], parallel);
-}
-const place = (index: readonly Expr[], strides: readonly number[]): Expr =>
-  K.linearIndex(index, strides);
+  body: readonly Stmt[],
+): readonly Stmt[] =>
+  dims
+    .filter((d) => d.size !== 1)
+    .reduceRight<readonly Stmt[]>(
+      (inner, { v, size }, i) => [
+        {
+          kind: "for",
+          v,
+          from: K.int(0),
+          to: K.int(size),
+          body: inner,
+          parallel: parallel && i === 0,
+        },
+      ],
+      body,
+    );
 
 export function contractLoops(kernel: ContractKernel): LoopKernel {
-  const { batch, m, n, k, buffers, name } = kernel;
+  const { batch, m, n, buffers, name } = kernel;
   const [lhs, rhs, out] = buffers;
-  const outer = [...batch, ...m, ...n];
+  const counted = (dims: readonly ContractDim[]) =>
+    dims.map((d) => ({ ...d, v: new KVar("int32", "i") }));
+  const outer = counted([...batch, ...m, ...n]);
+  const summed = counted(kernel.k);
+  const place = (dims: typeof outer, operand: "lhs" | "rhs" | "out"): Expr =>
+    K.linearIndex(
+      dims.map((d) => (d.size === 1 ? K.int(0) : d.v)),
+      dims.map((d) => d[operand]),
+    );
+  const all = [...outer, ...summed];
   const acc = new KVar(accumulator(out.dtype), "acc");
-  const body = nest(
-    outer.map((d) => d.size),
-    true,
-    (index) => [
-      set(acc, K.lit(0, acc.dtype)),
-      ...nest(
-        k.map((d) => d.size),
-        false,
-        (r) => {
-          const at = (of: (d: ContractDim) => number): Expr =>
-            place([...index, ...r], [...outer, ...k].map(of));
-          return [
-            set(
-              acc,
-              plus(
-                acc,
-                K.load(
-                  0,
-                  at((d) => d.lhs),
-                  lhs.dtype,
-                ),
-                K.load(
-                  1,
-                  at((d) => d.rhs),
-                  rhs.dtype,
-                ),
-              ),
-            ),
-          ];
-        },
-      ),
-      {
-        kind: "store",
-        buffer: 2,
-        index: place(
-          index,
-          outer.map((d) => d.out),
-        ),
-        value: K.cast(acc, out.dtype),
-      },
-    ],
-  );
+  const x = K.load(0, place(all, "lhs"), lhs.dtype);
+  const y = K.load(1, place(all, "rhs"), rhs.dtype);
+  const body = nest(outer, true, [
+    set(acc, K.lit(0, acc.dtype)),
+    ...nest(summed, false, [set(acc, plus(acc, x, y))]),
+    { kind: "store", buffer: 2, index: place(outer, "out"), value: K.cast(acc, out.dtype) },
+  ]);
   return { kind: "loops", name, buffers, body };
 }
 
@@ -105,6 +82,7 @@ function collapse(dims: readonly ContractDim[]): ContractDim[] {
   return out;
 }
 
+const sizeOf = (dims: readonly ContractDim[]): number => dims.reduce((p, d) => p * d.size, 1);
 const one: ContractDim = { size: 1, lhs: 0, rhs: 0, out: 0 };
 /** Products below this size are not worth a call. */
 const smallProduct = 256;
@@ -181,66 +159,46 @@ function moveAlong(c: Code, bases: readonly Base[], d: ContractDim, count: () =>
   }
 }
 
-/** Runs `body` for each index of `dims`. */
+/** Runs `body` for the indices of `dims` counted through, the last dim fastest: for all, or from one local to another. */
 function around(
   c: Code,
   bases: readonly Base[],
   dims: readonly ContractDim[],
   body: () => void,
+  part?: readonly [lo: number, hi: number],
 ): void {
-  const [d, ...others] = dims;
-  if (d === undefined) {
+  if (dims.length === 0 && part === undefined) {
     body();
     return;
   }
-  const i = c.local("i32");
-  c.i32(0).set(i);
-  c.loop(() => {
-    around(c, bases, others, body);
-    moveAlong(c, bases, d, () => c.i32(1));
-    c.get(i).i32(1).op(op.add).tee(i).i32(d.size).op(op.lt).brIf(0);
-  });
-  moveAlong(c, bases, d, () => c.i32(-d.size));
-}
-
-/** Runs `body` for the indices from `lo` to `hi` of `dims`, counted through, the last dim fastest. */
-function aroundPart(
-  c: Code,
-  bases: readonly Base[],
-  dims: readonly ContractDim[],
-  lo: number,
-  hi: number,
-  body: () => void,
-): void {
-  const index = dims.map(() => c.local("i32"));
+  const fastestFirst = dims.map((d) => ({ d, i: c.local("i32") })).reverse();
   const left = c.local("i32");
-  c.get(lo).set(left);
-  for (const [at, d] of [...dims.entries()].reverse()) {
-    const i = index[at] as number;
-    if (at === 0) c.get(left).set(i);
-    else {
+  if (part === undefined) c.i32(sizeOf(dims)).set(left);
+  else {
+    c.get(part[0]).set(left);
+    for (const { d, i } of fastestFirst) {
       c.get(left).i32(d.size).op(op.rem).set(i);
       c.get(left).i32(d.size).op(op.div).set(left);
+      moveAlong(c, bases, d, () => c.get(i));
     }
-    moveAlong(c, bases, d, () => c.get(i));
+    c.get(part[1], part[0]).op(op.sub).set(left);
   }
-  c.get(hi, lo).op(op.sub).set(left);
-  c.block(() => {
-    c.loop(() => {
-      c.get(left).i32(0).op(op.le).brIf(1);
+  c.until(
+    () => c.get(left).i32(0).op(op.le),
+    () => {
       body();
+      // one further; after the last, all are back at the first
       c.block(() => {
-        for (const [at, d] of [...dims.entries()].reverse()) {
-          const i = index[at] as number;
+        for (const { d, i } of fastestFirst) {
           moveAlong(c, bases, d, () => c.i32(1));
           c.get(i).i32(1).op(op.add).tee(i).i32(d.size).op(op.lt).brIf(0);
           moveAlong(c, bases, d, () => c.i32(-d.size));
           c.i32(0).set(i);
         }
       });
-      c.get(left).i32(1).op(op.sub).set(left).br(0);
-    });
-  });
+      c.get(left).i32(1).op(op.sub).set(left);
+    },
+  );
 }
 
 /** Dims from this size on are equally good for a product. */
@@ -263,9 +221,8 @@ export interface ContractPlan {
 export function planContract(kernel: ContractKernel): ContractPlan | null {
   const { buffers, batch, m, n, k } = kernel;
   const { dtype } = buffers[2];
-  const size = (dims: readonly ContractDim[]): number => dims.reduce((p, d) => p * d.size, 1);
-  if (!hasGemm(dtype) || buffers.some((b) => b.dtype !== dtype) || size(batch) === 0) return null;
-  if (size(m) * size(n) * size(k) < smallProduct) return null;
+  if (!hasGemm(dtype) || buffers.some((b) => b.dtype !== dtype) || sizeOf(batch) === 0) return null;
+  if (sizeOf(m) * sizeOf(n) * sizeOf(k) < smallProduct) return null;
   // the longest dim of each kind is the product's own, of long ones the one whose elements lie nearest; the others are
   // loops around it
   const length = (d: ContractDim): number => Math.min(d.size, longDim);
@@ -291,8 +248,8 @@ export function contractCalls(plan: ContractPlan, gemm: number): KernelFunction 
   const { kernel, depths } = plan;
   const { bytes } = dtypes[kernel.buffers[2].dtype];
   const { flip, rows, columns, depth, depthBlock } = plan.own;
-  const outer = [...plan.outer];
-  const products = outer.reduce((p, d) => p * d.size, 1);
+  const { outer } = plan;
+  const products = sizeOf(outer);
 
   const c = new Code(5);
   const [lo, hi] = [3, 4] as const;
@@ -329,8 +286,7 @@ export function contractCalls(plan: ContractPlan, gemm: number): KernelFunction 
   const align =
     shared === rows ? tileRows : tileColumns(elements[kernel.buffers[2].dtype as GemmDType]);
   if (products >= manyProducts || shared.size <= align) {
-    if (outer.length === 0) outer.push(one);
-    aroundPart(c, bases, outer, lo, hi, () => product(whole(rows), whole(columns)));
+    around(c, bases, outer, () => product(whole(rows), whole(columns)), [lo, hi]);
     return { code: c, range: { extent: products, align: 1 } };
   }
   moveAlong(c, bases, shared, () => c.get(lo));

@@ -3,7 +3,7 @@ import * as K from "../../../kernel/expr.ts";
 import { type Expr, KVar } from "../../../kernel/expr.ts";
 import type { ConvKernel, LoopKernel, Stmt } from "../../../kernel/kernel.ts";
 import { set, when } from "../../../kernel/kernel.ts";
-import { span, staysInside } from "./loops.ts";
+import { cell, staysInside } from "./loops.ts";
 
 /** An axis of a copied image; `at` counts the spatial ones, −1 are the input features, −2 the groups. */
 export interface CopyAxis {
@@ -30,14 +30,8 @@ export function copyKernel(
     const i = index.get(at) as KVar;
     const s = spatial[at];
     if (s === undefined) return { offset: K.mul(i, K.int(x)), holds: K.lit(1, "bool") };
-    const q = K.add(at === 0 ? K.add(i, begin) : i, K.int(-s.low));
-    const d = K.int(s.inputDilation);
-    const inside = staysInside(s)
-      ? K.lit(1, "bool")
-      : K.and(K.compare("ge", q, K.int(0)), K.compare("lt", q, K.int(span(s))));
-    const holds =
-      s.inputDilation === 1 ? inside : K.and(inside, K.compare("eq", K.rem(q, d), K.int(0)));
-    return { offset: K.mul(K.div(q, d), K.int(x)), holds };
+    const { holds, at: q } = cell(s, K.add(at === 0 ? K.add(i, begin) : i, K.int(-s.low)));
+    return { offset: K.mul(q, K.int(x)), holds };
   });
   const all = (list: typeof cells): Expr =>
     list.reduce<Expr>((e, c) => K.and(e, c.holds), K.lit(1, "bool"));

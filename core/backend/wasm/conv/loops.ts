@@ -12,15 +12,14 @@ const seen = (s: ConvSpatial, p: Expr, r: Expr): Expr =>
   K.add(K.add(K.mul(p, K.int(s.stride)), K.mul(r, K.int(s.windowDilation))), K.int(-s.low));
 
 /** cells of the dilated input */
-export const span = (s: ConvSpatial): number =>
-  s.input === 0 ? 0 : (s.input - 1) * s.inputDilation + 1;
+const span = (s: ConvSpatial): number => (s.input === 0 ? 0 : (s.input - 1) * s.inputDilation + 1);
 
 /** True when the window never leaves the input. */
 export const staysInside = (s: ConvSpatial): boolean =>
   s.low <= 0 && (s.output - 1) * s.stride + (s.window - 1) * s.windowDilation - s.low < span(s);
 
 /** Whether cell q of the dilated input holds an element, and which one. */
-function cell(s: ConvSpatial, q: Expr): { readonly holds: Expr; readonly at: Expr } {
+export function cell(s: ConvSpatial, q: Expr): { readonly holds: Expr; readonly at: Expr } {
   const holds = staysInside(s)
     ? K.lit(1, "bool")
     : K.and(K.compare("ge", q, K.int(0)), K.compare("lt", q, K.int(span(s))));
