@@ -1,6 +1,7 @@
 /** Convolutions as functions: copies of the input, tables, packed weights, products. */
 import { dtypes } from "../../../dtype.ts";
-import { elements, tileColumns, tileRows } from "../contract/element.ts";
+import type { ConvSpatial } from "../../../kernel/kernel.ts";
+import { elements, locals, tileColumns, tileRows } from "../contract/element.ts";
 import * as op from "../i32.ts";
 import { Code } from "../encoder.ts";
 import type { KernelFunction } from "../function.ts";
@@ -34,12 +35,12 @@ export function convCalls(
   const { bytes } = dtypes[plan.dtype];
   const width = tileColumns(elements[plan.dtype]);
   const images = batch.size / batchGroups;
-  const first = spatial[0]?.output ?? 1;
+  const first = spatial[0] as ConvSpatial;
   const range = {
     repeats: { extent: repeats.size, align: 1 },
     images: { extent: images, align: 1 },
     columns: { extent: columns.size, align: width },
-    positions: { extent: first, align: 1 },
+    positions: { extent: first.output, align: 1 },
   };
   // what has enough parts, and next to nothing to be done for each of them
   const parts = (s: Shared): number => Math.ceil(range[s].extent / range[s].align);
@@ -57,18 +58,18 @@ export function convCalls(
     step: number,
     body: (start: number, count: number) => void,
   ): void => {
-    const [v, to, count] = [c.local("i32"), c.local("i32"), c.local("i32")] as const;
+    const [v, to, count] = locals(c, 3);
     if (kind === shared) c.get(LO).set(v).get(HI).set(to);
     else c.i32(0).set(v).i32(extent).set(to);
-    c.block(() => {
-      c.loop(() => {
-        c.get(v, to).op(op.ge).brIf(1);
+    c.until(
+      () => c.get(v, to).op(op.ge),
+      () => {
         c.get(to, v).op(op.sub).tee(count).i32(step).get(count).i32(step);
         c.op(op.lt, op.select).set(count);
         body(v, count);
-        c.get(v, count).op(op.add).set(v).br(0);
-      });
-    });
+        c.get(v, count).op(op.add).set(v);
+      },
+    );
   };
   /** pushes base + index·elements */
   const offset = (base: number, ...terms: (readonly [index: number, elements: number])[]): Code => {
@@ -93,7 +94,7 @@ export function convCalls(
         c.get(at, sum).memory(0x36, 2).get(at).i32(4).op(op.add).set(at);
         return;
       }
-      const [left, next] = [c.local("i32"), c.local("i32")] as const;
+      const [left, next] = locals(c, 2);
       c.get(sum).set(next);
       axis.count();
       c.set(left);
@@ -124,38 +125,23 @@ export function convCalls(
       count: () => void c.i32(a.size),
     })),
   );
-  const [x, w, out, source, target, add] = Array.from({ length: 6 }, () => c.local("i32")) as [
-    number,
-    number,
-    number,
-    number,
-    number,
-    number,
-  ];
+  const [x, w, out, source, target, add] = locals(c, 6);
   pieces("repeats", repeats.size, 1, (repeat) =>
     pieces(null, inFeatures.size, plan.features, (feature) => {
       offset(X, [repeat, repeats.x], [feature, inFeatures.x]).set(x);
       offset(W, [repeat, repeats.w], [feature, inFeatures.w]).set(w);
       offset(OUT, [repeat, repeats.out]).set(out);
       pieces("images", images, plan.images, (image, imageCount) =>
-        pieces("positions", first, plan.positions, (from, positionCount) => {
-          offset(out, [image, batch.out], [from, spatial[0]?.outStride ?? 0]).set(target);
+        pieces("positions", first.output, plan.positions, (from, positionCount) => {
+          offset(out, [image, batch.out], [from, first.outStride]).set(target);
           if (copy === null) {
-            offset(
-              x,
-              [image, batch.x],
-              [from, (spatial[0]?.stride ?? 0) * (spatial[0]?.xStride ?? 0)],
-            );
+            offset(x, [image, batch.x], [from, first.stride * first.xStride]);
             c.i32(spatial.reduce((n, s) => n - s.low * s.xStride, 0) * bytes)
               .op(op.add)
               .set(source);
           } else {
-            c.scratch(position)
-              .get(from)
-              .i32(spatial[0]?.stride ?? 0)
-              .op(op.mul)
-              .memory(0x36, 2);
-            const [i, image1] = [c.local("i32"), c.local("i32")] as const;
+            c.scratch(position).get(from).i32(first.stride).op(op.mul).memory(0x36, 2);
+            const [i, image1] = locals(c, 2);
             c.scratch(imagesAt).tee(source).set(image1);
             c.i32(0).set(i);
             c.loop(() => {

@@ -45,21 +45,28 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
   const group = K.div(o, K.int(outFeatures.size / featureGroups));
   const batchGroup = K.div(o, K.int(outFeatures.size / batchGroups));
   const fromBatch = batchGroups === 1 ? n : K.add(n, K.mul(batchGroup, K.int(outBatch)));
-  const p = spatial.map((_, i) => new KVar("int32", `p${i}`));
-  const r = spatial.map((_, i) => new KVar("int32", `r${i}`));
-  const first = spatial.map((_, i) => new KVar("int32", `first${i}`));
-  const last = spatial.map((_, i) => new KVar("int32", `last${i}`));
-  const at = <T>(list: readonly T[], i: number): T => list[i] as T;
+  const axes = spatial.map((s, i) => {
+    const local = (name: string): KVar => new KVar("int32", name + i);
+    const [p, r] = [local("p"), local("r")];
+    const ends = [local("first"), local("last")] as const;
+    return {
+      s,
+      p,
+      r,
+      ends,
+      cell: cell(s, seen(s, p, r)),
+      ranged: !staysInside(s) && s.inputDilation === 1,
+    };
+  });
 
   /** the feature axis of the input innermost, so that no test stands in the inner loop */
   const c = new KVar("int32", "c");
-  const cells = spatial.map((s, i) => cell(s, seen(s, at(p, i), at(r, i))));
   const fromX = K.linearIndex(
-    [fromBatch, K.add(K.mul(group, K.int(inFeatures.size)), c), ...cells.map((e) => e.at)],
+    [fromBatch, K.add(K.mul(group, K.int(inFeatures.size)), c), ...axes.map((a) => a.cell.at)],
     [batch.x, inFeatures.x, ...spatial.map((s) => s.xStride)],
   );
   const fromW = K.linearIndex(
-    [o, c, ...r],
+    [o, c, ...axes.map((a) => a.r)],
     [outFeatures.w, inFeatures.w, ...spatial.map((s) => s.wStride)],
   );
   const sum: Stmt = {
@@ -70,37 +77,31 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
     body: [set(acc, plus(acc, K.load(0, fromX, x.dtype), K.load(1, fromW, w.dtype)))],
   };
 
-  /** window positions of axis i and the ones after it; without input dilation those that see the input are a range */
-  const window = (i: number): readonly Stmt[] => {
-    const s = spatial[i];
-    if (s === undefined) return [sum];
-    const v = at(r, i);
-    const whole = { kind: "for", v, from: K.int(0), to: K.int(s.window) } as const;
-    if (staysInside(s) && s.inputDilation === 1) return [{ ...whole, body: window(i + 1) }];
-    if (s.inputDilation === 1)
-      return [{ ...whole, from: at(first, i), to: at(last, i), body: window(i + 1) }];
-    return [{ ...whole, body: [when(at(cells, i).holds, window(i + 1))] }];
-  };
-  const ranges = spatial.flatMap((s, i) => {
-    if (staysInside(s) || s.inputDilation !== 1) return [];
-    const start = K.sub(K.int(s.low), K.mul(at(p, i), K.int(s.stride)));
-    return [
-      set(at(first, i), K.min(firstFrom(start, s.windowDilation), K.int(s.window))),
-      set(
-        at(last, i),
-        K.min(firstFrom(K.add(start, K.int(s.input)), s.windowDilation), K.int(s.window)),
-      ),
-    ];
+  /** positions of the window; without input dilation those that see the input are a range */
+  const window = axes.reduceRight<readonly Stmt[]>(
+    (inner, { s, r, ends, cell: { holds }, ranged }) => {
+      const [from, to] = ranged ? ends : [K.int(0), K.int(s.window)];
+      const body = s.inputDilation === 1 ? inner : [when(holds, inner)];
+      return [{ kind: "for", v: r, from, to, body }];
+    },
+    [sum],
+  );
+  const ranges = axes.flatMap(({ s, p, ends, ranged }) => {
+    if (!ranged) return [];
+    const start = K.sub(K.int(s.low), K.mul(p, K.int(s.stride)));
+    return [start, K.add(start, K.int(s.input))].map((x, i) =>
+      set(ends[i] as KVar, K.min(firstFrom(x, s.windowDilation), K.int(s.window))),
+    );
   });
   const whole: readonly Stmt[] = [
     set(acc, K.lit(0, acc.dtype)),
     ...ranges,
-    ...window(0),
+    ...window,
     {
       kind: "store",
       buffer: 2,
       index: K.linearIndex(
-        [n, o, ...p],
+        [n, o, ...axes.map((a) => a.p)],
         [batch.out, outFeatures.out, ...spatial.map((s) => s.outStride)],
       ),
       value: K.cast(acc, out.dtype),
@@ -109,7 +110,7 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
   const images = { v: n, size: outBatch };
   const features = { v: o, size: outFeatures.size };
   const outermost = outBatch > 1 ? [images, features] : [features, images];
-  const places = p.map((v, i) => ({ v, size: at(spatial, i).output }));
+  const places = axes.map(({ p, s }) => ({ v: p, size: s.output }));
   const body = [...outermost, ...places].reduceRight<readonly Stmt[]>(
     (inner, { v, size }, i) => [
       { kind: "for", v, from: K.int(0), to: K.int(size), body: inner, parallel: i === 0 },

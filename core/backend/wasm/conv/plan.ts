@@ -15,44 +15,40 @@ import type { ProductName } from "../gemm.ts";
 import { type CopyAxis, copyKernel } from "./copy.ts";
 import { staysInside } from "./loops.ts";
 
-/** A convolution by windows of one element that see only input, as the contraction that it is. */
-export function pointwise({
-  batch,
-  inFeatures,
-  outFeatures,
-  featureGroups,
-  batchGroups,
-  spatial,
-  buffers,
-  name,
-}: ConvKernel): ContractKernel | null {
-  if (spatial.some((s) => s.window !== 1 || s.low !== 0 || s.inputDilation !== 1)) return null;
-  if (!spatial.every(staysInside) || (featureGroups > 1 && batchGroups > 1)) return null;
-  const groups = featureGroups * batchGroups;
-  const perGroup = outFeatures.size / groups;
-  const outBatch = batch.size / batchGroups;
-  const nextGroup: ContractDim = {
-    size: groups,
-    lhs: featureGroups > 1 ? inFeatures.size * inFeatures.x : outBatch * batch.x,
-    rhs: perGroup * outFeatures.w,
+/** The groups of a convolution with batch groups or feature groups, but not both. */
+function groupsOf({ batch, inFeatures, outFeatures, featureGroups, batchGroups }: ConvKernel) {
+  const size = featureGroups * batchGroups;
+  const perGroup = outFeatures.size / size;
+  const images = batch.size / batchGroups;
+  const groups: Multiple = {
+    size,
+    x: featureGroups > 1 ? inFeatures.size * inFeatures.x : images * batch.x,
+    w: perGroup * outFeatures.w,
     out: perGroup * outFeatures.out,
   };
+  return { images, groups, features: { ...outFeatures, size: perGroup, x: 0 } };
+}
+
+/** A convolution by windows of one element that see only input, as the contraction that it is. */
+export function pointwise(kernel: ConvKernel): ContractKernel | null {
+  const { batch, inFeatures, featureGroups, batchGroups, spatial, buffers, name } = kernel;
+  if (spatial.some((s) => s.window !== 1 || s.low !== 0 || s.inputDilation !== 1)) return null;
+  if (!spatial.every(staysInside) || (featureGroups > 1 && batchGroups > 1)) return null;
+  const { images, groups, features } = groupsOf(kernel);
+  const dim = ({ size, x, w, out }: Multiple): ContractDim => ({ size, lhs: x, rhs: w, out });
   return {
     kind: "contract",
     name,
     buffers,
-    batch: groups === 1 ? [] : [nextGroup],
+    batch: groups.size === 1 ? [] : [dim(groups)],
     m: [
-      { size: outBatch, lhs: batch.x, rhs: 0, out: batch.out },
-      ...spatial.map((s) => ({
-        size: s.output,
-        lhs: s.stride * s.xStride,
-        rhs: 0,
-        out: s.outStride,
-      })),
+      dim({ ...batch, size: images, w: 0 }),
+      ...spatial.map((s) =>
+        dim({ size: s.output, x: s.stride * s.xStride, w: 0, out: s.outStride }),
+      ),
     ],
-    n: [{ size: perGroup, lhs: 0, rhs: outFeatures.w, out: outFeatures.out }],
-    k: [{ size: inFeatures.size, lhs: inFeatures.x, rhs: inFeatures.w, out: 0 }],
+    n: [dim(features)],
+    k: [dim({ ...inFeatures, out: 0 })],
   };
 }
 
@@ -127,40 +123,25 @@ function divisor(n: number, most: number): number {
 
 /** How a convolution is done by products, or null where loops serve better. */
 export function planConv(kernel: ConvKernel): ConvPlan | null {
-  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial, buffers } = kernel;
+  const { inFeatures, outFeatures, featureGroups, batchGroups, spatial, buffers } = kernel;
   const { dtype } = buffers[2];
   if (!hasGemm(dtype) || buffers.some((b) => b.dtype !== dtype)) return null;
   if (featureGroups > 1 && batchGroups > 1) return null;
-  const groups = featureGroups * batchGroups;
-  const perGroup = outFeatures.size / groups;
-  const images = batch.size / batchGroups;
-  const area = spatial.reduce((p, s) => p * s.output, 1);
-  const depth = spatial.reduce((p, s) => p * s.window, inFeatures.size);
-  if (images * area * depth * outFeatures.size < leastWork) return null;
-  if (perGroup <= fewFeatures && groups > perGroup) {
-    const lanes = planProducts(kernel, dtype, true);
-    if (lanes !== null) return lanes;
-  }
-  return planProducts(kernel, dtype, false);
+  const { images, groups, features } = groupsOf(kernel);
+  const sums = images * outFeatures.size * spatial.reduce((p, s) => p * s.output, 1);
+  if (sums * spatial.reduce((p, s) => p * s.window, inFeatures.size) < leastWork) return null;
+  const few = features.size <= fewFeatures && groups.size > features.size;
+  return (few ? planProducts(kernel, dtype, true) : null) ?? planProducts(kernel, dtype, false);
 }
 
 function planProducts(kernel: ConvKernel, dtype: GemmDType, lanes: boolean): ConvPlan | null {
-  const { batch, inFeatures, outFeatures, featureGroups, batchGroups, spatial } = kernel;
-  const groups = featureGroups * batchGroups;
-  const perGroup = outFeatures.size / groups;
-  const images = batch.size / batchGroups;
+  const { batch, inFeatures, spatial } = kernel;
+  const { images, groups, features: ofGroup } = groupsOf(kernel);
   const area = spatial.reduce((p, s) => p * s.output, 1);
   const { bytes } = dtypes[dtype];
-  const ofGroups: Multiple = {
-    size: groups,
-    x: featureGroups > 1 ? inFeatures.size * inFeatures.x : images * batch.x,
-    w: perGroup * outFeatures.w,
-    out: perGroup * outFeatures.out,
-  };
-  const ofFeatures: Multiple = { size: perGroup, x: 0, w: outFeatures.w, out: outFeatures.out };
 
   const copied = lanes || spatial.some((s) => !staysInside(s) || s.inputDilation !== 1);
-  const first = spatial[0]?.output ?? 1;
+  const first = (spatial[0] as ConvSpatial).output;
   /** an image, with so many positions of the first axis and input features at a time */
   const layout = (positions: number, features: number) => {
     const axes: CopyAxis[] = [
@@ -172,7 +153,7 @@ function planProducts(kernel: ConvKernel, dtype: GemmDType, lanes: boolean): Con
       })),
     ].sort((a, b) => b.x - a.x);
     // groups lie side by side, in whole tiles
-    if (lanes) axes.push({ at: -2, size: groups, x: ofGroups.x });
+    if (lanes) axes.push({ ...groups, at: -2 });
     const width = tileColumns(elements[dtype]);
     const strides = new Map<number, number>();
     let imageSize = 1;
@@ -234,9 +215,9 @@ function planProducts(kernel: ConvKernel, dtype: GemmDType, lanes: boolean): Con
     kernel,
     dtype,
     product: `${dtype}.${lanes ? "lanes" : "patches"}`,
-    columns: lanes ? ofGroups : ofFeatures,
+    columns: lanes ? groups : ofGroup,
     lanes,
-    repeats: lanes ? ofFeatures : ofGroups,
+    repeats: lanes ? ofGroup : groups,
     copy: copied ? copyKernel(kernel, axes, imageSize) : null,
     imageSize,
     rows,
