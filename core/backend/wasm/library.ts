@@ -4,14 +4,14 @@ import { Code, type Module, type ValType } from "./encoder.ts";
 import * as i32 from "./i32.ts";
 
 /** Host functions by name: float64 to float64. */
-export const hostMath: { readonly [name: string]: (x: number, y: number) => number } = {
+type HostFunction = (x: number, y: number) => number;
+export const hostMath: { readonly [name: string]: HostFunction } = {
   sin: Math.sin,
   cos: Math.cos,
   tan: Math.tan,
   hostPow: (x, y) => x ** y,
   fmod: (x, y) => x % y,
 };
-const binaryMath = new Set(["hostPow", "fmod"]);
 
 type Make = (c: Code, library: Library) => void;
 interface Entry {
@@ -40,6 +40,10 @@ const shift = (op: number, past: (c: Code) => void): Entry =>
       () => past(c),
     );
   });
+
+/** The upper 32 bits of a product of 64, by how its factors are extended and it is shifted. */
+const upperHalf = (extend: number, shift: number): Entry =>
+  define(two, "i32", (c) => c.get(0).op(extend).get(1).op(extend, 0x7e, 0x42, 32, shift, 0xa7));
 
 /** x rounded to a float with the given significand bits, smallest normal and overflow bound: in float64, where
  *  every step but the rounding itself is exact. */
@@ -203,8 +207,8 @@ const entries: { readonly [name: string]: Entry } = {
   shl: shift(i32.shl, (c) => c.i32(0)),
   shr_u: shift(i32.shrl, (c) => c.i32(0)),
   shr_s: shift(i32.shr, (c) => c.get(0).i32(31).op(i32.shr)),
-  mulhi_s: define(two, "i32", (c) => c.get(0).op(0xac).get(1).op(0xac, 0x7e, 0x42, 32, 0x87, 0xa7)),
-  mulhi_u: define(two, "i32", (c) => c.get(0).op(0xad).get(1).op(0xad, 0x7e, 0x42, 32, 0x88, 0xa7)),
+  mulhi_s: upperHalf(0xac, 0x87),
+  mulhi_u: upperHalf(0xad, 0x88),
   sign_i32: define(["i32"], "i32", (c) =>
     c.get(0).i32(31).op(i32.shr).get(0).i32(0).op(0x4a, i32.or),
   ),
@@ -355,7 +359,7 @@ export class Library {
   }
   /** Index of an imported function of the host's Math. Must be declared before any function is added. */
   math(name: string): number {
-    const params: readonly ValType[] = binaryMath.has(name) ? ["f64", "f64"] : ["f64"];
+    const params = new Array<ValType>((hostMath[name] as HostFunction).length).fill("f64");
     return this.#module.import("math", name, params, ["f64"]);
   }
   /** Index of a helper. */

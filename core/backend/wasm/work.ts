@@ -2,6 +2,7 @@
 import { isFloat } from "../../dtype.ts";
 import { type Expr, operands } from "../../kernel/expr.ts";
 import type { Kernel, Stmt } from "../../kernel/kernel.ts";
+import { half } from "./emit/types.ts";
 
 /** Nanoseconds of one core for an instruction in a loop that goes well, of a 16-bit float, which takes a call, and for
  *  the iteration itself. */
@@ -31,7 +32,7 @@ function nodeWork(e: Expr): number {
         case "sign":
         case "popcount":
         case "clz":
-          return half(e) ? halfFloat : simple;
+          return half(e.dtype) ? halfFloat : simple;
         case "sqrt":
           return 1;
         default:
@@ -49,17 +50,16 @@ function nodeWork(e: Expr): number {
         case "div":
           return isFloat(e.dtype) ? 1 : 2;
         default:
-          return half(e) ? halfFloat : simple;
+          return half(e.dtype) ? halfFloat : simple;
       }
     case "cast":
-      return half(e) || half(e.x) ? halfFloat : simple;
+      return half(e.dtype) || half(e.x.dtype) ? halfFloat : simple;
     case "compare":
     case "select":
     case "cond":
       return simple;
   }
 }
-const half = (e: Expr): boolean => e.dtype === "float16" || e.dtype === "bfloat16";
 
 /** trip count of a loop whose ends are not known, and of a while loop */
 const unknownTrips = 16;
