@@ -42,6 +42,8 @@ class Holding {
   claim: Claim | null = null;
   /** when it was used last: a count of uses */
   used = 0;
+  /** its place among what is in the heap */
+  at = 0;
   constructor(bytes: number, scratch: boolean) {
     this.bytes = bytes;
     this.scratch = scratch;
@@ -128,8 +130,8 @@ export class Heap {
   /** bytes in blocks, and the most there have been */
   used = 0;
   peak = 0;
-  /** what is in the heap */
-  readonly #inside = new Set<Holding>();
+  /** what is in the heap, in no order */
+  readonly #inside: Holding[] = [];
   #uses = 0;
   #arena: Holding | null = null;
   /** number of the run that is going on, or of the next one */
@@ -292,12 +294,15 @@ export class Heap {
     h.address = block.address;
     this.used += block.size;
     this.peak = Math.max(this.peak, this.used);
-    this.#inside.add(h);
+    h.at = this.#inside.push(h) - 1;
     h.used = ++this.#uses;
   }
   #takeOut(h: Holding): void {
     const block = h.block as Block;
-    this.#inside.delete(h);
+    // the last takes its place
+    const last = this.#inside.pop() as Holding;
+    if (last !== h) this.#inside[h.at] = last;
+    last.at = h.at;
     this.used -= block.size;
     this.#blocks.release(block);
     h.block = null;
@@ -319,7 +324,7 @@ export class Heap {
     h.token = token;
     h.claim = { holding: h };
     if (this.#waiting.length === 0) queueMicrotask(() => this.#register());
-    else if (this.#waiting.length > 2 * this.#inside.size + 1024)
+    else if (this.#waiting.length > 2 * this.#inside.length + 1024)
       this.#waiting = this.#waiting.filter((c) => c.holding !== null);
     this.#waiting.push(h.claim);
   }
@@ -334,7 +339,7 @@ export class Heap {
   }
 
   #allocate(bytes: number): Block {
-    const charge = this.used + (this.#inside.size + 1) * recordBytes + bytes;
+    const charge = this.used + (this.#inside.length + 1) * recordBytes + bytes;
     // room for this block and some more, so that not every allocation evicts
     if (charge > this.budget) this.#evict(charge - this.budget * 0.75);
     let block = this.#blocks.allocate(bytes);
@@ -382,7 +387,7 @@ export class Heap {
 
   /** Moves the least recently used buffers out until `charge` bytes of the budget are free. */
   #evict(charge: number): void {
-    const movable = [...this.#inside].filter((h) => h.run !== this.#run);
+    const movable = this.#inside.filter((h) => h.run !== this.#run);
     let gained = 0;
     for (const h of movable.sort((x, y) => x.used - y.used)) {
       if (gained >= charge) return;
