@@ -277,32 +277,28 @@ export function everyOperand(e: Expr, f: (x: Expr) => boolean): boolean {
 
 /** Calls `f` for each node of `e` that is not among `seen`, and puts it there. */
 export function eachNode(e: Expr, seen: Set<Expr>, f: (x: Expr) => void): void {
-  const before = seen.size;
-  if (seen.add(e).size === before) return;
-  f(e);
-  switch (e.kind) {
-    case "var":
-    case "lit":
-      break;
-    case "load":
-      eachNode(e.index, seen, f);
-      break;
-    case "unary":
-    case "cast":
-    case "bitcast":
-      eachNode(e.x, seen, f);
-      break;
-    case "binary":
-    case "compare":
-      eachNode(e.x, seen, f);
-      eachNode(e.y, seen, f);
-      break;
-    case "select":
-    case "cond":
-      eachNode(e.test, seen, f);
-      eachNode(e.yes, seen, f);
-      eachNode(e.no, seen, f);
-  }
+  const visit = (x: Expr): boolean => {
+    const before = seen.size;
+    if (seen.add(x).size === before) return true;
+    f(x);
+    return everyOperand(x, visit);
+  };
+  visit(e);
+}
+
+/** f, which is computed once for each argument and is never undefined. */
+export function memoized<K extends object, T>(
+  f: (x: K) => T,
+  known: Map<K, T> | WeakMap<K, T> = new Map<K, T>(),
+): (x: K) => T {
+  return (x) => {
+    let value = known.get(x);
+    if (value === undefined) {
+      value = f(x);
+      known.set(x, value);
+    }
+    return value;
+  };
 }
 
 /** Rebuilds `e` with each node replaced by `f(node)` where that is not null; sharing is kept. */

@@ -7,6 +7,7 @@ import {
   div,
   type Expr,
   lit,
+  memoized,
   mul,
   neg,
   select,
@@ -40,17 +41,11 @@ interface Angle {
   readonly sin: Expr;
   readonly cos: Expr;
 }
-const angles = new WeakMap<Expr, Angle>();
 /** Sine and cosine of what is left of x after whole quarter turns. */
-function angleOf(x: Expr): Angle {
-  let angle = angles.get(x);
-  if (angle === undefined) {
-    const bounded = atLeast(atMost(x, largeAngle), -largeAngle);
-    angle = x.dtype === "float32" ? shortAngle(bounded) : longAngle(bounded);
-    angles.set(x, angle);
-  }
-  return angle;
-}
+const angleOf = memoized((x: Expr): Angle => {
+  const bounded = atLeast(atMost(x, largeAngle), -largeAngle);
+  return (x.dtype === "float32" ? shortAngle : longAngle)(bounded);
+}, new WeakMap<Expr, Angle>());
 /** The difference is taken in float64, with π/2 in two parts.
  *  @source S. L. Moshier, Cephes 2.8, sinf */
 function shortAngle(x: Expr): Angle {

@@ -6,7 +6,6 @@ import type { Frame } from "./frame.ts";
 import { type Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
 import { combine } from "./position.ts";
 import { identityOf, type Reductions } from "./reduction.ts";
-import { valType } from "./types.ts";
 import type { VectorOps } from "./vector-ops.ts";
 
 export class Accumulators {
@@ -31,20 +30,14 @@ export class Accumulators {
     this.#emit = emit;
   }
 
-  #registers(acc: KVar): number[] {
-    const parts = partsOf(acc.dtype);
-    return Array.from({ length: this.#lanes.blocks * parts }, (_, i) =>
-      this.#lanes.local(acc, Math.floor(i / parts), i % parts),
-    );
-  }
   /** Sets every lane. */
   start(): void {
     const { code } = this.#frame;
     const fill = (acc: KVar, identity: number | null): void => {
-      for (const register of this.#registers(acc)) {
+      for (const register of this.#lanes.registers(acc)) {
         if (identity !== null) this.#ops.literal(identity, acc.dtype);
         else {
-          code.get(this.#frame.variable(acc, valType(acc.dtype)));
+          code.get(this.#frame.variable(acc));
           this.#ops.splat(acc.dtype);
         }
         code.set(register);
@@ -59,7 +52,7 @@ export class Accumulators {
   /** Combines all lanes into the scalar accumulators: registers in halves, then lanes from first to last. */
   finish(): void {
     for (const { acc, op } of this.#reductions.folds) {
-      this.#halve(op, acc.dtype, this.#registers(acc));
+      this.#halve(op, acc.dtype, this.#lanes.registers(acc));
       let total: Expr | null = null;
       for (let lane = 0; lane < lanesPerBlock / partsOf(acc.dtype); lane++) {
         const value = this.#lane(acc, lane);
@@ -94,9 +87,9 @@ export class Accumulators {
   #lane(acc: KVar, lane: number): KVar {
     const perRegister = lanesPerBlock / partsOf(acc.dtype);
     const value = new KVar(acc.dtype, `lane${lane}`);
-    this.#frame.code.get(this.#registers(acc)[Math.floor(lane / perRegister)] as number);
+    this.#frame.code.get(this.#lanes.registers(acc)[Math.floor(lane / perRegister)] as number);
     this.#ops.extract(acc.dtype, lane % perRegister);
-    this.#frame.code.set(this.#frame.variable(value, valType(acc.dtype)));
+    this.#frame.code.set(this.#frame.variable(value));
     return value;
   }
 }

@@ -17,7 +17,7 @@ export class Constants {
     const name = Object.is(key, -0) ? "-0" : key;
     let local = known.get(name);
     if (local === undefined) {
-      local = this.#frame.fresh("v128");
+      local = this.#frame.code.local("v128");
       known.set(name, local);
       this.#made.push({ bytes: new Uint8Array(make()), local });
     }
@@ -42,6 +42,6 @@ export class Constants {
     for (const { bytes, local } of this.#made) code.simd(v128.constant).append(bytes).set(local);
   }
   release(): void {
-    for (const { local } of this.#made) this.#frame.release("v128", local);
+    this.#frame.release(...this.#made.map(({ local }) => local));
   }
 }

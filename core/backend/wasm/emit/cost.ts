@@ -1,6 +1,6 @@
 /** Estimates, in instructions: the cost of one iteration, or of a block of four at once. */
 import { dtypes } from "../../../dtype.ts";
-import { type Expr, operands } from "../../../kernel/expr.ts";
+import { type Expr, memoized, operands } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import type { Frame } from "./frame.ts";
 import { type Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
@@ -118,15 +118,10 @@ function scalarNode(e: Expr): number {
 const isDivision = (e: Expr): boolean =>
   (e.kind === "binary" && (e.op === "div" || e.op === "rem")) ||
   (e.kind === "unary" && e.op === "sqrt");
-const calling = new WeakMap<Expr, boolean>();
-function hasCall(e: Expr): boolean {
-  let known = calling.get(e);
-  if (known === undefined) {
-    known = isCall(e) || operands(e).some(hasCall);
-    calling.set(e, known);
-  }
-  return known;
-}
+const hasCall = memoized(
+  (e: Expr): boolean => isCall(e) || operands(e).some(hasCall),
+  new WeakMap<Expr, boolean>(),
+);
 /** True for what the host computes. */
 const isCall = (e: Expr): boolean =>
   (e.kind === "unary" && isPerLane(e) && e.op !== "clz") ||

@@ -1,94 +1,72 @@
 /** What it means to run several iterations of a loop at once: which values differ between them. */
-import { type Expr, type KVar, everyOperand } from "../../../kernel/expr.ts";
+import { type Expr, type KVar, everyOperand, memoized } from "../../../kernel/expr.ts";
 import { dtypes } from "../../../dtype.ts";
 import type { Frame } from "./frame.ts";
 
 /** iterations in one block: the lanes of a vector of 32-bit values */
 export const lanesPerBlock = 4;
 
-/** `blocks` times four iterations of the loop over `v`, side by side. A value is *uniform* if it is the same in all of
- *  them, else *varying*. */
-export class Lanes {
-  readonly v: KVar;
-  readonly blocks: number;
+/** What the iterations of a loop have in common. */
+export interface Variation {
   /** the variables that differ between iterations */
   readonly varying: ReadonlySet<KVar>;
   /** variables that are assigned and buffers that are stored to in the loop */
   readonly changing: ReadonlySet<KVar | number>;
   /** the loop has no inner statements */
   readonly straight: boolean;
-  readonly #frame: Frame;
-  readonly #uniform = new Map<Expr, boolean>();
-  readonly #invariant = new Map<Expr, boolean>();
-  /** elements from one iteration's index to the next's */
-  readonly #steps = new Map<Expr, number | null>();
-  readonly #locals = new Map<KVar, number[]>();
+}
 
-  constructor(
-    frame: Frame,
-    v: KVar,
-    blocks: number,
-    varying: ReadonlySet<KVar>,
-    changing: ReadonlySet<KVar | number>,
-    straight: boolean,
-  ) {
+/** `blocks` times four iterations of the loop over `v`, side by side. A value is *uniform* if it is the same in all of
+ *  them, else *varying*. */
+export class Lanes {
+  readonly v: KVar;
+  readonly blocks: number;
+  readonly loop: Variation;
+  readonly #frame: Frame;
+  readonly #registers: number[] = [];
+
+  constructor(frame: Frame, v: KVar, blocks: number, loop: Variation) {
     this.#frame = frame;
     this.v = v;
     this.blocks = blocks;
-    this.varying = varying;
-    this.changing = changing;
-    this.straight = straight;
+    this.loop = loop;
   }
 
-  readonly #isUniform = (e: Expr): boolean => this.uniform(e);
-  readonly #isInvariant = (e: Expr): boolean => this.invariant(e);
-  uniform(e: Expr): boolean {
-    let known = this.#uniform.get(e);
-    if (known === undefined) {
-      known = e.kind === "var" ? !this.varying.has(e) : everyOperand(e, this.#isUniform);
-      this.#uniform.set(e, known);
-    }
-    return known;
-  }
+  readonly uniform = memoized((e: Expr): boolean =>
+    e.kind === "var" ? !this.loop.varying.has(e) : everyOperand(e, this.uniform),
+  );
   /** True where the value is the same throughout the loop. */
-  invariant(e: Expr): boolean {
-    let known = this.#invariant.get(e);
-    if (known === undefined) {
-      known =
-        e.kind === "var"
-          ? !this.changing.has(e) && !this.varying.has(e)
-          : !(e.kind === "load" && this.changing.has(e.buffer)) &&
-            everyOperand(e, this.#isInvariant);
-      this.#invariant.set(e, known);
-    }
-    return known;
-  }
+  readonly invariant = memoized((e: Expr): boolean => {
+    const { changing, varying } = this.loop;
+    if (e.kind === "var") return !changing.has(e) && !varying.has(e);
+    return !(e.kind === "load" && changing.has(e.buffer)) && everyOperand(e, this.invariant);
+  });
 
+  /** elements from one iteration's index to the next's */
+  readonly #step = memoized((index: Expr): number | null => {
+    const { terms } = this.#frame.forms.of(index);
+    for (const atom of terms.keys()) if (atom !== this.v && !this.uniform(atom)) return null;
+    return terms.get(this.v) ?? 0;
+  });
   /** Bytes from one iteration's element to the next's, or null where the index is not affine in the loop variable. */
   stride(buffer: number, index: Expr): number | null {
-    let step = this.#steps.get(index);
-    if (step === undefined) {
-      const { terms } = this.#frame.forms.of(index);
-      step = terms.get(this.v) ?? 0;
-      for (const atom of terms.keys()) if (atom !== this.v && !this.uniform(atom)) step = null;
-      this.#steps.set(index, step);
-    }
+    const step = this.#step(index);
     return step === null ? null : step * this.#frame.width(buffer);
   }
 
-  /** The register of a varying variable. */
+  /** The registers of a varying variable, block by block. */
+  readonly registers = memoized((v: KVar): readonly number[] => {
+    const made = Array.from({ length: this.blocks * partsOf(v.dtype) }, () =>
+      this.#frame.code.local("v128"),
+    );
+    this.#registers.push(...made);
+    return made;
+  });
   local(v: KVar, block: number, part: number): number {
-    const parts = partsOf(v.dtype);
-    let locals = this.#locals.get(v);
-    if (locals === undefined) {
-      locals = Array.from({ length: this.blocks * parts }, () => this.#frame.fresh("v128"));
-      this.#locals.set(v, locals);
-    }
-    return locals[block * parts + part] as number;
+    return this.registers(v)[block * partsOf(v.dtype) + part] as number;
   }
   release(): void {
-    for (const locals of this.#locals.values())
-      for (const local of locals) this.#frame.release("v128", local);
+    this.#frame.release(...this.#registers);
   }
 }
 

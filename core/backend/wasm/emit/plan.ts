@@ -3,20 +3,15 @@
  *  It must be sound: iterations are independent of each other, but for accumulators that are folded by an associative
  *  operation (whose partial results are then kept apart and combined after the loop). And it must pay: costs are
  *  counted in instructions, and the cheaper of a loop and the loops inside it is chosen. */
-import { type Expr, isLit, KVar, eachNode, everyOperand } from "../../../kernel/expr.ts";
+import { type Expr, isLit, KVar, eachNode, memoized } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import { cost } from "./cost.ts";
 import type { Frame } from "./frame.ts";
-import { Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
+import { Lanes, lanesPerBlock, partsOf, type Variation } from "./lanes.ts";
 import { type Reductions, reductions } from "./reduction.ts";
 
 export type ForLoop = Stmt & { readonly kind: "for" };
-export interface Plan {
-  /** iterations of a block, and which values vary */
-  readonly varying: ReadonlySet<KVar>;
-  readonly changing: ReadonlySet<KVar | number>;
-  /** the body has no inner statements */
-  readonly straight: boolean;
+export interface Plan extends Variation {
   readonly reductions: Reductions;
   /** blocks side by side, in one loop after the other */
   readonly blocks: readonly number[];
@@ -41,21 +36,15 @@ export const extentOf = (loop: ForLoop): number | null =>
 
 export class Planner {
   readonly #frame: Frame;
-  readonly #plans = new Map<ForLoop, Plan | null>();
   constructor(frame: Frame) {
     this.#frame = frame;
   }
 
   /** How a loop is vectorized, or null where it is not. */
-  plan(loop: ForLoop): Plan | null {
-    let plan = this.#plans.get(loop);
-    if (plan === undefined) {
-      plan = this.#sound(loop);
-      if (plan !== null && plan.cost > margin * this.#costOf(loop.body)) plan = null;
-      this.#plans.set(loop, plan);
-    }
-    return plan;
-  }
+  readonly plan = memoized((loop: ForLoop): Plan | null => {
+    const plan = this.#sound(loop);
+    return plan !== null && plan.cost > margin * this.#costOf(loop.body) ? null : plan;
+  });
   /** Cost of statements whose loops are vectorized where that pays. */
   #costOf(body: readonly Stmt[]): number {
     return cost(body, this.#frame, null, (loop) => {
@@ -87,21 +76,22 @@ export class Planner {
     }
 
     const varying = new Set<KVar>([loop.v, ...accumulators]);
-    for (let known = 0; known !== varying.size; ) {
-      known = varying.size;
-      const uniform = uniformity(varying);
-      for (const { v, value } of facts.sets) if (!uniform(value)) varying.add(v);
-    }
-    const uniform = uniformity(varying);
-    if (!facts.control.every(uniform)) return null;
     const changing = new Set<KVar | number>([...facts.assigned, ...facts.loops]);
     for (const s of facts.stores) changing.add(s.buffer);
-    const lanes = new Lanes(this.#frame, loop.v, 1, varying, changing, facts.straight);
+    const variation = { varying, changing, straight: facts.straight };
+    let lanes: Lanes;
+    let known: number;
+    do {
+      known = varying.size;
+      lanes = new Lanes(this.#frame, loop.v, 1, variation);
+      for (const { v, value } of facts.sets) if (!lanes.uniform(value)) varying.add(v);
+    } while (known !== varying.size);
+    if (!facts.control.every(lanes.uniform)) return null;
     let reach = 0;
     for (const { buffer, index } of [...facts.stores, ...facts.loads])
       reach = Math.max(reach, Math.abs(lanes.stride(buffer, index) ?? 0) * lanesPerBlock);
     if (reach > maxReach) return null;
-    for (const s of facts.stores) if (uniform(s.index)) return null;
+    for (const s of facts.stores) if (lanes.uniform(s.index)) return null;
     if (loop.parallel !== true && !this.#independent(loop.v, facts, lanes)) return null;
 
     const perBlock = (times: (inner: ForLoop) => number): number => {
@@ -110,9 +100,7 @@ export class Planner {
       return costOf(loop.body);
     };
     return {
-      varying,
-      changing,
-      straight: facts.straight,
+      ...variation,
       reductions: folded,
       blocks: this.#blocks(
         extent,
@@ -264,16 +252,4 @@ function readsOutside(body: readonly Stmt[], loop: ForLoop): ReadonlySet<KVar> {
   };
   walk(body);
   return found;
-}
-function uniformity(varying: ReadonlySet<KVar>): (e: Expr) => boolean {
-  const memo = new Map<Expr, boolean>();
-  const uniform = (e: Expr): boolean => {
-    let known = memo.get(e);
-    if (known === undefined) {
-      known = e.kind === "var" ? !varying.has(e) : everyOperand(e, uniform);
-      memo.set(e, known);
-    }
-    return known;
-  };
-  return uniform;
 }

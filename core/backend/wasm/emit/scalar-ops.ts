@@ -102,7 +102,7 @@ export class ScalarOps {
           const local = this.#frame.temporary("i32");
           x();
           code.tee(local).get(local).i32(31).op(0x75, 0x73).get(local).i32(31).op(0x75, 0x6b);
-          this.#frame.release("i32", local);
+          this.#frame.release(local);
           this.#wrap(d);
         }
         return;

@@ -42,8 +42,7 @@ export class ScalarExpressions {
       return;
     }
     this.#compute(e);
-    if (this.sharing.uses(e, scalarSlot) > 1)
-      code.tee(this.sharing.keep(e, scalarSlot, valType(e.dtype)));
+    if (this.sharing.uses(e, scalarSlot) > 1) code.tee(this.sharing.keep(e, scalarSlot));
   }
   store({ buffer, index, value }: Stmt & { kind: "store" }): void {
     const offset = this.address(buffer, index);
@@ -86,7 +85,7 @@ export class ScalarExpressions {
         this.expr(x);
     switch (e.kind) {
       case "var":
-        code.get(this.#frame.variable(e, valType(e.dtype)));
+        code.get(this.#frame.variable(e));
         return;
       case "lit":
         ops.literal(e.value, e.dtype);

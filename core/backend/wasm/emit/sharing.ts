@@ -2,9 +2,9 @@
  *
  *  A node may be held in several forms, each under a slot of its own: as a scalar (slot 0), and as the vectors that
  *  vector.ts names. Uses are counted below the roots of a group of statements before the group is emitted. */
-import { type Expr, operands } from "../../../kernel/expr.ts";
-import type { ValType } from "../encoder.ts";
+import { type Expr, memoized, operands } from "../../../kernel/expr.ts";
 import type { Frame } from "./frame.ts";
+import { valType } from "./types.ts";
 
 export type Conditional = Expr & { kind: "cond" };
 export const scalarSlot = 0;
@@ -14,34 +14,41 @@ interface Group {
   readonly uses: Map<Expr, number[]>;
   /** locals by slot, innermost scope last */
   readonly scopes: Map<Expr, number[]>[];
-  readonly taken: [ValType, number][];
-  readonly commons: Map<Conditional, ReadonlySet<Expr>>;
+  readonly taken: number[];
+  /** Nodes that are evaluated whichever branch is taken. They are computed before: otherwise each branch would compute
+   *  them for itself, and a chain of n such conditionals would take 2ⁿ instructions. */
+  readonly common: (e: Conditional) => ReadonlySet<Expr>;
 }
-const newGroup = (): Group => ({
-  uses: new Map(),
-  scopes: [new Map()],
-  taken: [],
-  commons: new Map(),
-});
 
 export class Sharing {
   readonly #frame: Frame;
   /** true for a load whose address needs no index */
   readonly #direct: (e: Expr & { kind: "load" }) => boolean;
-  #group = newGroup();
+  #group = this.#newGroup();
 
   constructor(frame: Frame, direct: (e: Expr & { kind: "load" }) => boolean) {
     this.#frame = frame;
     this.#direct = direct;
   }
 
+  #newGroup(): Group {
+    return {
+      uses: new Map(),
+      scopes: [new Map()],
+      taken: [],
+      common: memoized((e) => {
+        const no = this.always(e.no);
+        return new Set([...this.always(e.yes)].filter((x) => no.has(x)));
+      }),
+    };
+  }
   /** Runs `emit` as a group of its own, after `count` has named its uses; then its locals are free again. */
   group(count: () => void, emit: () => void): void {
     const outer = this.#group;
-    this.#group = newGroup();
+    this.#group = this.#newGroup();
     count();
     emit();
-    for (const [type, local] of this.#group.taken) this.#frame.release(type, local);
+    this.#frame.release(...this.#group.taken);
     this.#group = outer;
   }
   /** What `emit` computes is not known afterwards. */
@@ -53,16 +60,11 @@ export class Sharing {
 
   /** Counts a use; true for the first. */
   use(e: Expr, slot: number): boolean {
-    const slots = this.#group.uses.get(e);
-    if (slots === undefined) {
-      const fresh: number[] = [];
-      fresh[slot] = 1;
-      this.#group.uses.set(e, fresh);
-      return true;
-    }
-    const n = slots[slot] ?? 0;
-    slots[slot] = n + 1;
-    return n === 0;
+    const { uses } = this.#group;
+    const slots = uses.get(e) ?? [];
+    uses.set(e, slots);
+    slots[slot] = (slots[slot] ?? 0) + 1;
+    return slots[slot] === 1;
   }
   uses(e: Expr, slot: number): number {
     return this.#group.uses.get(e)?.[slot] ?? 0;
@@ -83,29 +85,18 @@ export class Sharing {
     return undefined;
   }
   /** A new local for a node, known in the present scope; it is to be set by the caller. */
-  keep(e: Expr, slot: number, type: ValType): number {
-    const local = this.#frame.temporary(type);
-    this.#group.taken.push([type, local]);
+  keep(e: Expr, slot: number): number {
+    const local = this.#frame.temporary(slot === scalarSlot ? valType(e.dtype) : "v128");
+    this.#group.taken.push(local);
     const scope = this.#group.scopes.at(-1) as Map<Expr, number[]>;
-    let slots = scope.get(e);
-    if (slots === undefined) {
-      slots = [];
-      scope.set(e, slots);
-    }
+    const slots = scope.get(e) ?? [];
+    scope.set(e, slots);
     slots[slot] = local;
     return local;
   }
 
-  /** Nodes that are evaluated whichever branch of `e` is taken. They are computed before: otherwise each branch would
-   *  compute them for itself, and a chain of n such conditionals would take 2ⁿ instructions. */
   common(e: Conditional): ReadonlySet<Expr> {
-    let common = this.#group.commons.get(e);
-    if (common === undefined) {
-      const no = this.always(e.no);
-      common = new Set([...this.always(e.yes)].filter((x) => no.has(x)));
-      this.#group.commons.set(e, common);
-    }
-    return common;
+    return this.#group.common(e);
   }
   /** Nodes that are evaluated whenever `e` is, outer ones first. */
   always(e: Expr): ReadonlySet<Expr> {

@@ -7,7 +7,6 @@ import { extentOf, type ForLoop, type Plan, Planner } from "./plan.ts";
 import { Accumulators } from "./accumulators.ts";
 import type { Moving } from "./pointers.ts";
 import { ScalarExpressions } from "./scalar.ts";
-import { valType } from "./types.ts";
 import { VectorExpressions } from "./vector.ts";
 
 /** The ends of a loop in instructions: `to` and `from` where they are known. */
@@ -102,7 +101,7 @@ export class Statements {
               if (s.kind === "store") this.#scalar.store(s);
               else if (s.kind === "set") {
                 this.#scalar.expr(s.value);
-                code.set(this.#frame.variable(s.v, valType(s.v.dtype)));
+                code.set(this.#frame.variable(s.v));
               }
           },
         );
@@ -110,7 +109,7 @@ export class Statements {
   }
 
   #for(loop: ForLoop): void {
-    const v = this.#frame.variable(loop.v, "i32");
+    const v = this.#frame.variable(loop.v);
     const ends = this.#ends(loop, v);
     const plan = this.#vectorize && this.#vector === null ? this.#planner.plan(loop) : null;
     const all = (): void => {
@@ -223,7 +222,7 @@ export class Statements {
   ): void {
     const frame = this.#frame;
     const { code } = frame;
-    const lanes = new Lanes(frame, loop.v, blocks, plan.varying, plan.changing, plan.straight);
+    const lanes = new Lanes(frame, loop.v, blocks, plan);
     const values = new VectorExpressions(frame, this.#scalar, lanes);
     const accumulators = new Accumulators(frame, lanes, values.ops, plan.reductions, (body) =>
       this.emit(body),

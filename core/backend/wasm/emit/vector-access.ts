@@ -44,7 +44,7 @@ export class VectorAccess {
     const { code } = this.#frame;
     const stride = this.#lanes.stride(buffer, index);
     if (stride === null) {
-      const local = this.#frame.temporary("v128");
+      const local = this.#frame.temporary();
       gathered();
       code.set(local);
       f((lane) => {
@@ -54,7 +54,7 @@ export class VectorAccess {
         code.op(0x6a);
         return 0;
       });
-      this.#frame.release("v128", local);
+      this.#frame.release(local);
       return;
     }
     const base = this.#frame.temporary("i32");
@@ -68,7 +68,7 @@ export class VectorAccess {
       code.get(base);
       return offset + (stride < 0 ? (lane - 3) * stride : lane * stride);
     });
-    this.#frame.release("i32", base);
+    this.#frame.release(base);
   }
 
   load(e: Load, block: number, part: number, gathered: () => void): void {
@@ -172,7 +172,7 @@ export class VectorAccess {
     }
     const locals = parts.map((part) => {
       value.part(part);
-      const local = this.#frame.temporary("v128");
+      const local = this.#frame.temporary();
       code.set(local);
       return local;
     });
@@ -191,7 +191,7 @@ export class VectorAccess {
         }
       },
     );
-    for (const local of locals) this.#frame.release("v128", local);
+    this.#frame.release(...locals);
   }
   #storeWhole(d: DType, offset: number): void {
     const { code } = this.#frame;

@@ -89,7 +89,7 @@ export class VectorConditionals {
         if (needed) this.#needed.pop();
       });
     if (uniform) {
-      const out = group.map((p) => sharing.keep(e, slotOf(block, p), "v128"));
+      const out = group.map((p) => sharing.keep(e, slotOf(block, p)));
       this.#scalar.expr(e.test);
       code.if(
         null,
@@ -97,8 +97,8 @@ export class VectorConditionals {
         () => side(e.no, out, true),
       );
     } else if (guarded) {
-      const out = group.map(() => this.#frame.temporary("v128"));
-      const test = this.#frame.temporary("v128");
+      const out = group.map(() => this.#frame.temporary());
+      const test = this.#frame.temporary();
       this.#values.part(e.test, block, 0);
       code.tee(test).simd(i32x4.allTrue);
       code.if(
@@ -113,12 +113,12 @@ export class VectorConditionals {
           );
         },
       );
-      this.#frame.release("v128", test);
+      this.#frame.release(test);
       this.#handOver(e, block, group, out);
     } else {
-      const yes = group.map(() => this.#frame.temporary("v128"));
-      const no = group.map(() => this.#frame.temporary("v128"));
-      const test = this.#frame.temporary("v128");
+      const yes = group.map(() => this.#frame.temporary());
+      const no = group.map(() => this.#frame.temporary());
+      const test = this.#frame.temporary();
       this.#values.part(e.test, block, 0);
       code.tee(test).simd(v128.anyTrue);
       code.if(null, () => side(e.yes, yes, false));
@@ -129,7 +129,7 @@ export class VectorConditionals {
         this.#values.part(e.test, block, maskPart(e, p));
         code.simd(v128.bitselect).set(yes[i] as number);
       });
-      for (const local of [...no, test]) this.#frame.release("v128", local);
+      this.#frame.release(...no, test);
       this.#handOver(e, block, group, yes);
     }
     code.get(sharing.find(e, slotOf(block, part)) as number);
@@ -142,8 +142,8 @@ export class VectorConditionals {
   ): void {
     group.forEach((p, i) => {
       const local = from[i] as number;
-      this.#frame.code.get(local).set(this.#scalar.sharing.keep(e, slotOf(block, p), "v128"));
-      this.#frame.release("v128", local);
+      this.#frame.code.get(local).set(this.#scalar.sharing.keep(e, slotOf(block, p)));
+      this.#frame.release(local);
     });
   }
 
@@ -198,15 +198,15 @@ export class VectorConditionals {
     const frame = this.#frame;
     const { code } = frame;
     const lanes = this.#lanes;
-    const v = frame.variable(lanes.v, "i32");
+    const v = frame.variable(lanes.v);
     // what varies is read from registers that move down a lane in each round
     const moving = new Map<KVar, { local: KVar; registers: number[] }>();
     const single = rewrite(e, (x) => {
-      if (!(x instanceof KVar) || x === lanes.v || !lanes.varying.has(x)) return null;
+      if (!(x instanceof KVar) || x === lanes.v || !lanes.loop.varying.has(x)) return null;
       let entry = moving.get(x);
       if (entry === undefined) {
         const registers = parts(x).map((part) => {
-          const register = frame.temporary("v128");
+          const register = frame.temporary();
           code.get(lanes.local(x, block, part)).set(register);
           return register;
         });
@@ -238,7 +238,7 @@ export class VectorConditionals {
       for (const [x, { local, registers }] of moving) {
         code.get(registers[0] as number);
         this.#ops.extract(x.dtype, 0);
-        code.set(frame.variable(local, valType(x.dtype)));
+        code.set(frame.variable(local));
         rotate(registers, null);
       }
       const type = valType(e.dtype);
@@ -250,7 +250,7 @@ export class VectorConditionals {
         code.get(result);
         this.#ops.replace(e.dtype, type === "f64" ? 1 : lanesPerBlock - 1);
       });
-      frame.release(type, result);
+      frame.release(result);
       code.get(v).i32(1).op(0x6a).set(v);
       code.get(count).i32(1).op(0x6b).tee(count).brIf(0);
     });
@@ -264,8 +264,7 @@ export class VectorConditionals {
       code.get(low).simd(i64x2.extendHighS).set(high);
       code.get(low).simd(i64x2.extendLowS).set(low);
     }
-    frame.release("i32", count);
-    for (const { registers } of moving.values())
-      for (const register of registers) frame.release("v128", register);
+    frame.release(count);
+    for (const { registers } of moving.values()) frame.release(...registers);
   }
 }

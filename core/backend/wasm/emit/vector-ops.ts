@@ -67,10 +67,10 @@ export class VectorOps {
   }
   /** Runs `f` with the register on the stack in a local. */
   #held(f: (local: number) => void): void {
-    const local = this.#frame.temporary("v128");
+    const local = this.#frame.temporary();
     this.#code.set(local);
     f(local);
-    this.#frame.release("v128", local);
+    this.#frame.release(local);
   }
 
   // ---- rounding ----

@@ -5,6 +5,7 @@
 import { dtypes } from "../../../dtype.ts";
 import { type Expr, isWordOp, operands } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
+import type { ValType } from "../encoder.ts";
 import { Constants } from "./constants.ts";
 import type { Frame } from "./frame.ts";
 import {
@@ -67,7 +68,7 @@ export class VectorExpressions {
   }
   release(): void {
     this.#constants.release();
-    for (const local of this.#invariants.values()) this.#frame.release("v128", local);
+    this.#frame.release(...this.#invariants.values());
   }
 
   // ---- groups of stores and assignments ----
@@ -79,7 +80,7 @@ export class VectorExpressions {
       () => {
         for (const s of group) {
           if (s.kind === "store") this.#countIndex(s.buffer, s.index);
-          if (s.kind === "set" && !lanes.varying.has(s.v)) sharing.count(s.value);
+          if (s.kind === "set" && !lanes.loop.varying.has(s.v)) sharing.count(s.value);
           else for (const part of parts(s.value)) this.#count(s.value, part);
         }
         const needed = new Set<Expr>();
@@ -88,9 +89,9 @@ export class VectorExpressions {
       },
       () => {
         for (const s of group) {
-          if (s.kind === "set" && !lanes.varying.has(s.v)) {
+          if (s.kind === "set" && !lanes.loop.varying.has(s.v)) {
             this.#scalar.expr(s.value);
-            this.#frame.code.set(this.#frame.variable(s.v, valType(s.v.dtype)));
+            this.#frame.code.set(this.#frame.variable(s.v));
             continue;
           }
           for (let block = 0; block < lanes.blocks; block++)
@@ -218,8 +219,7 @@ export class VectorExpressions {
       return;
     }
     this.#compute(e, block, part);
-    if (sharing.uses(e, slotOf(0, part)) > 1)
-      code.tee(sharing.keep(e, slotOf(block, part), "v128"));
+    if (sharing.uses(e, slotOf(0, part)) > 1) code.tee(sharing.keep(e, slotOf(block, part)));
   }
   #operand(e: Expr, block: number, part: number): Operand {
     return () => this.value(e, block, part);
@@ -236,7 +236,7 @@ export class VectorExpressions {
     if (this.#lanes.invariant(e) && (e.kind === "var" || this.#hoistable(e))) {
       let local = this.#invariants.get(e);
       if (local === undefined) {
-        local = this.#frame.fresh("v128");
+        local = this.#frame.code.local("v128");
         this.#invariants.set(e, local);
       }
       code.get(local);
@@ -249,13 +249,12 @@ export class VectorExpressions {
     }
     this.#scalar.expr(e);
     this.ops.splat(e.dtype);
-    if (sharing.uses(e, splatSlot) * this.#lanes.blocks > 1)
-      code.tee(sharing.keep(e, splatSlot, "v128"));
+    if (sharing.uses(e, splatSlot) * this.#lanes.blocks > 1) code.tee(sharing.keep(e, splatSlot));
   }
 
   /** True for what every iteration computes. */
   #hoistable(e: Expr): boolean {
-    return this.#lanes.straight && this.#conditionals.always(e);
+    return this.#lanes.loop.straight && this.#conditionals.always(e);
   }
 
   #compute(e: Expr, block: number, part: number): void {
@@ -280,7 +279,7 @@ export class VectorExpressions {
     switch (e.kind) {
       case "var":
         // the loop variable: its first iteration is in its scalar local
-        code.get(this.#frame.variable(e, "i32")).simd(i32x4.splat);
+        code.get(this.#frame.variable(e)).simd(i32x4.splat);
         this.#constants.lanes([0, 1, 2, 3].map((lane) => lanesPerBlock * block + lane));
         code.simd(i32x4.add);
         return;
@@ -401,10 +400,10 @@ export class VectorExpressions {
     const frame = this.#frame;
     const { code } = frame;
     const lanes = e.dtype === "float64" ? [2 * part, 2 * part + 1] : [0, 1, 2, 3];
-    const taken: ["v128" | ReturnType<typeof valType>, number][] = [];
-    const hold = (type: "v128" | ReturnType<typeof valType>): number => {
+    const taken: number[] = [];
+    const hold = (type?: ValType): number => {
       const local = frame.temporary(type);
-      taken.push([type, local]);
+      taken.push(local);
       code.set(local);
       return local;
     };
@@ -418,7 +417,7 @@ export class VectorExpressions {
       const registers = [...new Set(lanes.map((lane) => Math.floor(lane / perRegister)))].map(
         (p): [number, number] => {
           this.value(x, block, p);
-          return [p, hold("v128")];
+          return [p, hold()];
         },
       );
       const locals = new Map(registers);
@@ -436,7 +435,7 @@ export class VectorExpressions {
       if (at === 0) this.ops.splat(e.dtype);
       else this.ops.replace(e.dtype, at);
     });
-    for (const [type, local] of taken) frame.release(type, local);
+    frame.release(...taken);
   }
 }
 
