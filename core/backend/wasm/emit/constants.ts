@@ -1,3 +1,4 @@
+import type { Code } from "../encoder.ts";
 import type { Frame } from "./frame.ts";
 import * as v128 from "../simd/v128.ts";
 
@@ -12,7 +13,7 @@ export class Constants {
     this.#frame = frame;
   }
   /** Leaves a vector on the stack. */
-  #get(known: Map<number | string, number>, key: number | string, make: () => ArrayBuffer): void {
+  #get(known: Map<number | string, number>, key: number | string, make: () => ArrayBuffer): Code {
     // a map takes −0 for 0
     const name = Object.is(key, -0) ? "-0" : key;
     let local = known.get(name);
@@ -21,20 +22,20 @@ export class Constants {
       known.set(name, local);
       this.#made.push({ bytes: new Uint8Array(make()), local });
     }
-    this.#frame.code.get(local);
+    return this.#frame.code.get(local);
   }
-  i32(value: number): void {
-    this.#get(this.#i32, value, () => new Int32Array(4).fill(value).buffer);
+  i32(value: number): Code {
+    return this.#get(this.#i32, value, () => new Int32Array(4).fill(value).buffer);
   }
-  f32(value: number): void {
-    this.#get(this.#f32, value, () => new Float32Array(4).fill(value).buffer);
+  f32(value: number): Code {
+    return this.#get(this.#f32, value, () => new Float32Array(4).fill(value).buffer);
   }
-  f64(value: number): void {
-    this.#get(this.#f64, value, () => new Float64Array(2).fill(value).buffer);
+  f64(value: number): Code {
+    return this.#get(this.#f64, value, () => new Float64Array(2).fill(value).buffer);
   }
   /** four int32 */
-  lanes(values: readonly number[]): void {
-    this.#get(this.#i32, values.join(), () => new Int32Array(values).buffer);
+  lanes(values: readonly number[]): Code {
+    return this.#get(this.#i32, values.join(), () => new Int32Array(values).buffer);
   }
   /** Sets them all. */
   emit(): void {

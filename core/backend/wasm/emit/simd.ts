@@ -1,18 +1,4 @@
-/** Comparisons and shuffles of vectors. */
-import type { CompareOp } from "../../../kernel/expr.ts";
-import * as f32x4 from "../simd/f32x4.ts";
-import * as f64x2 from "../simd/f64x2.ts";
-import * as i32x4 from "../simd/i32x4.ts";
-
-/** Comparison of four or two lanes. */
-export function comparison(op: CompareOp, lanes: "i32" | "u32" | "f32" | "f64"): number {
-  const at = ["eq", "ne", "lt", "gt", "le", "ge"].indexOf(op);
-  if (lanes === "f32") return f32x4.eq + at;
-  if (lanes === "f64") return f64x2.ne - 1 + at;
-  // eq ne lt_s lt_u gt_s gt_u le_s le_u ge_s ge_u
-  return at < 2 ? i32x4.eq + at : i32x4.ltS + (at - 2) * 2 + (lanes === "u32" ? 1 : 0);
-}
-
+/** Shuffles of vectors. */
 const bytesOf = (width: number, lanes: readonly number[]): readonly number[] =>
   lanes.flatMap((lane) => Array.from({ length: width }, (_, b) => lane * width + b));
 /** Byte positions for `Code.shuffle`; lanes of the second vector follow those of the first. */

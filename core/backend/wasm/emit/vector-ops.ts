@@ -7,7 +7,8 @@ import type { Code } from "../encoder.ts";
 import type { Constants } from "./constants.ts";
 import type { Frame } from "./frame.ts";
 import type { Operand } from "./scalar-ops.ts";
-import { comparison, positions } from "./simd.ts";
+import { positions } from "./simd.ts";
+import * as i32 from "../i32.ts";
 import * as f32x4 from "../simd/f32x4.ts";
 import * as f64x2 from "../simd/f64x2.ts";
 import * as i8x16 from "../simd/i8x16.ts";
@@ -15,7 +16,34 @@ import * as i16x8 from "../simd/i16x8.ts";
 import * as i32x4 from "../simd/i32x4.ts";
 import * as i64x2 from "../simd/i64x2.ts";
 import * as v128 from "../simd/v128.ts";
-import { unsigned, valType } from "./types.ts";
+import { type ByType, byType, comparison, unsigned, valType } from "./types.ts";
+
+/** Operations that are one instruction, of 4 integers, 4 float32 and 2 float64. */
+const instructions: { readonly [op: string]: ByType } = {
+  neg: [i32x4.neg, f32x4.neg, f64x2.neg],
+  abs: [i32x4.abs, f32x4.abs, f64x2.abs],
+  ceil: [0, f32x4.ceil, f64x2.ceil],
+  floor: [0, f32x4.floor, f64x2.floor],
+  trunc: [0, f32x4.trunc, f64x2.trunc],
+  round: [0, f32x4.nearest, f64x2.nearest],
+  sqrt: [0, f32x4.sqrt, f64x2.sqrt],
+  add: [i32x4.add, f32x4.add, f64x2.add],
+  sub: [i32x4.sub, f32x4.sub, f64x2.sub],
+  mul: [i32x4.mul, f32x4.mul, f64x2.mul],
+  div: [0, f32x4.div, f64x2.div],
+  min: [i32x4.minS, f32x4.min, f64x2.min],
+  max: [i32x4.maxS, f32x4.max, f64x2.max],
+  and: [v128.and, 0, 0],
+  or: [v128.or, 0, 0],
+  xor: [v128.xor, 0, 0],
+};
+/** == in each lane */
+const equality: ByType = [i32x4.eq, f32x4.eq, f64x2.ne - 1];
+/** y < x ? y : x and x < y ? y : x, unlike the extrema that keep NaN */
+export const pseudo: { readonly [O in "min" | "max"]: ByType } = {
+  min: [0, f32x4.pmin, f64x2.pmin],
+  max: [0, f32x4.pmax, f64x2.pmax],
+};
 
 /** ±2ⁿ whose inverse is exact in every float dtype */
 const isPowerOfTwo = (x: number): boolean =>
@@ -31,34 +59,27 @@ export class VectorOps {
     this.#constants = constants;
   }
 
-  literal(value: number, d: DType): void {
+  literal(value: number, d: DType): Code {
     const type = valType(d);
-    if (d === "bool") this.#constants.i32(value === 0 ? 0 : -1);
-    else if (type === "f64") this.#constants.f64(value);
-    else if (type === "f32") this.#constants.f32(castNumber(value, d));
-    else this.#constants.i32(value);
+    if (d === "bool") return this.#constants.i32(value === 0 ? 0 : -1);
+    if (type === "f64") return this.#constants.f64(value);
+    if (type === "f32") return this.#constants.f32(castNumber(value, d));
+    return this.#constants.i32(value);
   }
   /** A scalar on the stack, in all lanes. */
   splat(d: DType): void {
-    const type = valType(d);
-    if (d === "bool") this.#code.i32(-1).op(0x6c);
-    this.#code.simd(type === "f64" ? f64x2.splat : type === "f32" ? f32x4.splat : i32x4.splat);
+    if (d === "bool") this.#code.i32(-1).op(i32.mul);
+    this.#code.simd(byType(d, [i32x4.splat, f32x4.splat, f64x2.splat]));
   }
   /** Scalar of one lane of the register on the stack. */
   extract(d: DType, lane: number): void {
-    const type = valType(d);
-    if (type === "f64") this.#code.simd(f64x2.extract).arg(lane);
-    else if (type === "f32") this.#code.simd(f32x4.extract).arg(lane);
-    else this.#code.simd(i32x4.extract).arg(lane);
-    if (d === "bool") this.#code.i32(1).op(0x71);
+    this.#code.simd(byType(d, [i32x4.extract, f32x4.extract, f64x2.extract])).arg(lane);
+    if (d === "bool") this.#code.i32(1).op(i32.and);
   }
   /** A register and a scalar, which becomes a lane of it, are on the stack. */
   replace(d: DType, lane: number): void {
-    const type = valType(d);
-    if (d === "bool") this.#code.i32(-1).op(0x6c);
-    if (type === "f64") this.#code.simd(f64x2.replace).arg(lane);
-    else if (type === "f32") this.#code.simd(f32x4.replace).arg(lane);
-    else this.#code.simd(i32x4.replace).arg(lane);
+    if (d === "bool") this.#code.i32(-1).op(i32.mul);
+    this.#code.simd(byType(d, [i32x4.replace, f32x4.replace, f64x2.replace])).arg(lane);
   }
 
   /** The register on the stack to lanes half as wide, in its lower half. */
@@ -77,12 +98,9 @@ export class VectorOps {
 
   /** Brings the register on the stack back into the range of its dtype. */
   wrap(d: DType): void {
-    const code = this.#code;
-    if (d === "int8") code.i32(24).simd(i32x4.shl).i32(24).simd(i32x4.shrS);
-    else if (d === "uint8") {
-      this.#constants.i32(255);
-      code.simd(v128.and);
-    } else if (d === "bfloat16") this.#held((x) => this.#roundBfloat16(x));
+    if (d === "int8") this.#code.i32(24).simd(i32x4.shl).i32(24).simd(i32x4.shrS);
+    else if (d === "uint8") this.#constants.i32(255).simd(v128.and);
+    else if (d === "bfloat16") this.#held((x) => this.#roundBfloat16(x));
     else if (d === "float16") this.#held((x) => this.#roundFloat16(x));
   }
   /** The bits of |x| or x to a multiple of 2^`drop`, ties to even: (x + 2^(drop−1) − 1 + bit) with the low bits cleared. */
@@ -90,15 +108,12 @@ export class VectorOps {
     this.#code.get(x);
     this.#constants.i32(2 ** (drop - 1) - 1);
     this.#code.simd(i32x4.add).get(x).i32(drop).simd(i32x4.shrU);
-    this.#constants.i32(1);
-    this.#code.simd(v128.and).simd(i32x4.add);
-    this.#constants.i32(-(2 ** drop));
-    this.#code.simd(v128.and);
+    this.#constants.i32(1).simd(v128.and).simd(i32x4.add);
+    this.#constants.i32(-(2 ** drop)).simd(v128.and);
   }
   #roundBfloat16(x: number): void {
     this.#roundBits(x, 16);
-    this.#constants.f32(Number.NaN);
-    this.#code.get(x).get(x).simd(f32x4.eq).simd(v128.bitselect);
+    this.#constants.f32(Number.NaN).get(x).get(x).simd(f32x4.eq).simd(v128.bitselect);
   }
   #roundFloat16(x: number): void {
     const code = this.#code;
@@ -106,219 +121,135 @@ export class VectorOps {
     this.#held((a) => {
       // below the normal numbers: to a multiple of 2⁻²⁴, the distance of floats near 1/2
       code.get(a);
-      this.#constants.f32(0.5);
-      code.simd(f32x4.add);
-      this.#constants.f32(0.5);
-      code.simd(f32x4.sub);
+      this.#constants.f32(0.5).simd(f32x4.add);
+      this.#constants.f32(0.5).simd(f32x4.sub);
       this.#roundBits(a, 13);
       code.get(a);
-      this.#constants.f32(2 ** -14);
-      code.simd(f32x4.lt).simd(v128.bitselect);
+      this.#constants
+        .f32(2 ** -14)
+        .simd(f32x4.lt)
+        .simd(v128.bitselect);
       // too large, or NaN
       code.get(a);
-      this.#constants.f32(Number.POSITIVE_INFINITY);
-      code.simd(f32x4.mul).get(a);
-      this.#constants.f32(65520);
-      code.simd(f32x4.lt).simd(v128.bitselect);
+      this.#constants.f32(Number.POSITIVE_INFINITY).simd(f32x4.mul).get(a);
+      this.#constants.f32(65520).simd(f32x4.lt).simd(v128.bitselect);
     });
     code.get(x);
-    this.#constants.i32(-(2 ** 31));
-    code.simd(v128.and).simd(v128.or);
+    this.#constants
+      .i32(-(2 ** 31))
+      .simd(v128.and)
+      .simd(v128.or);
   }
   /** 16 bits in each lane: the value of a float16. 2¹¹² takes the exponent bias 15 to 127. */
   fromFloat16(): void {
     const code = this.#code;
     this.#held((h) => {
       code.get(h);
-      this.#constants.i32(0x7fff);
-      code.simd(v128.and).i32(13).simd(i32x4.shl);
-      this.#constants.f32(2 ** 112);
-      code.simd(f32x4.mul);
+      this.#constants.i32(0x7fff).simd(v128.and).i32(13).simd(i32x4.shl);
+      this.#constants.f32(2 ** 112).simd(f32x4.mul);
       this.#held((a) => {
         // from 65536: infinity or NaN
         code.get(a).get(a);
-        this.#constants.i32(0x7f800000);
-        code.simd(v128.or).get(a);
-        this.#constants.f32(65536);
-        code.simd(f32x4.lt).simd(v128.bitselect);
+        this.#constants.i32(0x7f800000).simd(v128.or).get(a);
+        this.#constants.f32(65536).simd(f32x4.lt).simd(v128.bitselect);
       });
       code.get(h);
-      this.#constants.i32(0x8000);
-      code.simd(v128.and).i32(16).simd(i32x4.shl).simd(v128.or);
+      this.#constants.i32(0x8000).simd(v128.and).i32(16).simd(i32x4.shl).simd(v128.or);
     });
   }
   /** The 16 bits of values that are float16. */
   toFloat16(): void {
-    const code = this.#code;
     this.#held((x) => {
-      code.get(x);
-      this.#constants.f32(2 ** -112);
-      code.simd(f32x4.mul).i32(13).simd(i32x4.shrU);
-      this.#constants.i32(0x7fff);
-      code.simd(v128.and).get(x).i32(16).simd(i32x4.shrU);
-      this.#constants.i32(0x8000);
-      code.simd(v128.and).simd(v128.or);
+      this.#code.get(x);
+      this.#constants
+        .f32(2 ** -112)
+        .simd(f32x4.mul)
+        .i32(13)
+        .simd(i32x4.shrU);
+      this.#constants.i32(0x7fff).simd(v128.and).get(x).i32(16).simd(i32x4.shrU);
+      this.#constants.i32(0x8000).simd(v128.and).simd(v128.or);
     });
   }
 
   // ---- operations, but for those of isPerLane ----
 
+  #one(op: BinaryOp | UnaryOp, d: DType): void {
+    this.#code.simd(byType(d, instructions[op] as ByType));
+  }
   unary(op: UnaryOp, d: DType, x: Operand): void {
     const code = this.#code;
-    const type = valType(d);
-    const float = (f32: number, f64: number): void => {
-      x();
-      code.simd(type === "f64" ? f64 : f32);
-    };
+    x();
     switch (op) {
-      case "neg":
-        if (type === "i32") {
-          x();
-          code.simd(i32x4.neg);
-          this.wrap(d);
-        } else float(f32x4.neg, f64x2.neg);
-        return;
-      case "abs":
-        if (type !== "i32") float(f32x4.abs, f64x2.abs);
-        else {
-          x();
-          if (unsigned(d)) return;
-          code.simd(i32x4.abs);
-          this.wrap(d);
-        }
-        return;
       case "sign":
-        this.#sign(d, x);
+        this.#held((local) => this.#sign(d, local));
         return;
       case "not":
-        x();
         code.simd(v128.not);
         if (d === "uint8") this.wrap(d);
         return;
-      case "floor":
-        float(f32x4.floor, f64x2.floor);
-        return;
-      case "ceil":
-        float(f32x4.ceil, f64x2.ceil);
-        return;
-      case "trunc":
-        float(f32x4.trunc, f64x2.trunc);
-        return;
-      case "round":
-        float(f32x4.nearest, f64x2.nearest);
-        return;
-      case "sqrt":
-        float(f32x4.sqrt, f64x2.sqrt);
-        this.wrap(d);
-        return;
       case "popcount":
-        x();
         if (d === "int8") this.wrap("uint8");
         code.simd(i8x16.popcnt).simd(i16x8.pairwiseU).simd(i32x4.pairwiseU);
         return;
       case "isFinite":
-        float(f32x4.abs, f64x2.abs);
-        this.literal(Number.POSITIVE_INFINITY, d);
-        code.simd(type === "f64" ? f64x2.lt : f32x4.lt);
+        this.#one("abs", d);
+        this.literal(Number.POSITIVE_INFINITY, d).simd(byType(d, [0, f32x4.lt, f64x2.lt]));
         return;
       default:
-        throw new Error(`wasm: no vector form of ${op}`);
+        if (op === "abs" && unsigned(d)) return;
+        this.#one(op, d);
+        // other operations of floats are exact
+        if (op === "sqrt" || valType(d) === "i32") this.wrap(d);
     }
   }
-  #sign(d: DType, x: Operand): void {
-    const code = this.#code;
-    const type = valType(d);
-    x();
-    this.#held((local) => {
-      if (type === "i32") {
-        // (x < 0) − (x > 0), of masks; of an unsigned x, −(x ≠ 0)
-        if (unsigned(d)) {
-          code.get(local);
-          this.#constants.i32(0);
-          code.simd(i32x4.ne).simd(i32x4.neg);
-          return;
-        }
-        code.get(local);
-        this.#constants.i32(0);
-        code.simd(i32x4.ltS).get(local);
-        this.#constants.i32(0);
-        code.simd(i32x4.gtS).simd(i32x4.sub);
-        return;
-      }
+  #sign(d: DType, x: number): void {
+    const code = this.#code.get(x);
+    if (unsigned(d)) {
+      // −(x ≠ 0), of masks
+      this.#constants.i32(0).simd(i32x4.ne).simd(i32x4.neg);
+    } else if (valType(d) === "i32") {
+      // (x < 0) − (x > 0)
+      this.#constants.i32(0).simd(i32x4.ltS).get(x);
+      this.#constants.i32(0).simd(i32x4.gtS).simd(i32x4.sub);
+    } else {
       // 1 with the sign of x where |x| > 0; NaN and zeros are their own sign
-      const signBit = (): void =>
-        type === "f64" ? this.#constants.f64(-0) : this.#constants.i32(-(2 ** 31));
-      code.get(local);
-      signBit();
+      if (d === "float64") this.#constants.f64(-0);
+      else this.#constants.i32(-(2 ** 31));
       code.simd(v128.and);
-      this.literal(1, d);
-      code
-        .simd(v128.or)
-        .get(local)
-        .get(local)
-        .simd(type === "f64" ? f64x2.abs : f32x4.abs);
-      this.literal(0, d);
-      code.simd(type === "f64" ? f64x2.gt : f32x4.gt).simd(v128.bitselect);
-    });
+      this.literal(1, d).simd(v128.or).get(x).get(x);
+      this.#one("abs", d);
+      this.literal(0, d)
+        .simd(byType(d, [0, f32x4.gt, f64x2.gt]))
+        .simd(v128.bitselect);
+    }
   }
 
   /** `literal`: the value of y, where it is known. */
   binary(op: BinaryOp, d: DType, x: Operand, y: Operand, literal: number | null): void {
     const code = this.#code;
-    const type = valType(d);
+    const integer = valType(d) === "i32";
     const both = (opcode: number): void => {
       x();
       y();
       code.simd(opcode);
     };
-    // the place where x·y + z could become one instruction: an operand of add or sub that is a mul
-    const arithmetic = (i32: number, f32: number, f64: number): void => {
-      both(type === "i32" ? i32 : type === "f32" ? f32 : f64);
-      this.wrap(d);
-    };
-    const narrow = dtypes[d].bytes === 1;
     const signed = !unsigned(d);
     switch (op) {
-      case "add":
-        arithmetic(i32x4.add, f32x4.add, f64x2.add);
-        return;
-      case "sub":
-        arithmetic(i32x4.sub, f32x4.sub, f64x2.sub);
-        return;
-      case "mul":
-        arithmetic(i32x4.mul, f32x4.mul, f64x2.mul);
-        return;
       case "div":
-        if (type === "i32") this.#divide(d, x, y, literal, false);
-        else if (literal !== null && isPowerOfTwo(literal)) {
-          x();
-          this.literal(1 / literal, d);
-          code.simd(type === "f32" ? f32x4.mul : f64x2.mul);
-          this.wrap(d);
-        } else arithmetic(0, f32x4.div, f64x2.div);
-        return;
       case "rem":
-        this.#divide(d, x, y, literal, true);
+        if (integer) this.#divide(d, x, y, literal, op === "rem");
+        else if (literal !== null && isPowerOfTwo(literal))
+          this.binary("mul", d, x, () => this.literal(1 / literal, d), null);
+        else {
+          both(byType(d, instructions.div as ByType));
+          this.wrap(d);
+        }
         return;
       case "min":
-      case "max": {
-        const min = op === "min";
-        if (literal !== null && this.#bound(min, d, x, castNumber(literal, d))) return;
-        if (d === "bool") both(min ? v128.and : v128.or);
-        else if (type === "f64") both(min ? f64x2.min : f64x2.max);
-        else if (type === "f32") both(min ? f32x4.min : f32x4.max);
-        else if (signed) both(min ? i32x4.minS : i32x4.maxS);
-        else both(min ? i32x4.minU : i32x4.maxU);
-        return;
-      }
-      case "and":
-        both(v128.and);
-        return;
-      case "or":
-        both(v128.or);
-        return;
-      case "xor":
-        both(v128.xor);
+      case "max":
+        if (literal !== null && this.#bound(op, d, x, castNumber(literal, d))) return;
+        if (d === "bool") both(op === "min" ? v128.and : v128.or);
+        else both(byType(d, instructions[op] as ByType) + (signed ? 0 : 1));
         return;
       case "shl":
       case "shr":
@@ -338,29 +269,27 @@ export class VectorOps {
         return;
       }
       case "mulhi":
-        if (narrow) {
+        if (dtypes[d].bytes === 1) {
           both(i32x4.mul);
           code.i32(8).simd(signed ? i32x4.shrS : i32x4.shrU);
         } else this.#upperProduct(signed, x, y);
         return;
       default:
-        throw new Error(`wasm: no vector form of ${op}`);
+        // the place where x·y + z could become one instruction: an operand of add or sub that is a mul
+        both(byType(d, instructions[op] as ByType));
+        if (op === "add" || op === "sub" || op === "mul") this.wrap(d);
     }
   }
   /** min or max of floats and a number, in place of the long sequence that tells zeros and NaN apart: x < c ? c : x keeps
    *  NaN, and zeros where c is none. False where this does not serve. */
-  #bound(min: boolean, d: DType, x: Operand, c: number): boolean {
-    const type = valType(d);
-    if (type === "i32" || Number.isNaN(c) || (min && Object.is(c, -0))) return false;
+  #bound(op: "min" | "max", d: DType, x: Operand, c: number): boolean {
+    if (valType(d) === "i32" || Number.isNaN(c) || (op === "min" && Object.is(c, -0))) return false;
     x();
-    this.literal(c, d);
-    const double = type === "f64";
-    const [pmin, pmax] = double ? [f64x2.pmin, f64x2.pmax] : [f32x4.pmin, f32x4.pmax];
-    this.#code.simd(min ? pmin : pmax);
-    if (!min && Object.is(c, 0)) {
+    this.literal(c, d).simd(byType(d, pseudo[op]));
+    if (op === "max" && Object.is(c, 0)) {
       // −0 + 0 = 0
       this.literal(0, d);
-      this.#code.simd(double ? f64x2.add : f32x4.add);
+      this.#one("add", d);
     }
     return true;
   }
@@ -408,12 +337,10 @@ export class VectorOps {
             this.#constants.i32(-1);
             if (signed) {
               code.get(a).simd(i32x4.neg).get(q).get(b);
-              this.#constants.i32(-1);
-              code.simd(i32x4.eq).simd(v128.bitselect);
+              this.#constants.i32(-1).simd(i32x4.eq).simd(v128.bitselect);
             } else code.get(q);
             code.get(b);
-            this.#constants.i32(0);
-            code.simd(i32x4.eq).simd(v128.bitselect);
+            this.#constants.i32(0).simd(i32x4.eq).simd(v128.bitselect);
           });
         if (remainder) this.#held((q) => code.get(a).get(q).get(b).simd(i32x4.mul).simd(i32x4.sub));
       });
@@ -424,9 +351,9 @@ export class VectorOps {
   compare(op: CompareOp, d: DType, x: Operand, y: Operand): void {
     x();
     y();
-    const type = valType(d);
-    const lanes = type !== "i32" ? type : d === "uint32" || d === "bool" ? "u32" : "i32";
-    this.#code.simd(comparison(op, lanes as "i32" | "u32" | "f32" | "f64"));
+    // 8-bit integers are small ones in wide lanes, which are quicker to compare with their signs
+    const lanes = d === "uint8" ? "int8" : d;
+    this.#code.simd(comparison(op, lanes, equality));
   }
 
   /** Between values of one width in registers: not from or to float64, but for bool. */
@@ -436,14 +363,9 @@ export class VectorOps {
     x();
     if (from === "bool") {
       if (b === "i32") code.simd(i32x4.neg);
-      else {
-        this.literal(1, to);
-        code.simd(v128.and);
-      }
-    } else if (to === "bool") {
-      this.literal(0, from);
-      code.simd(a === "f32" ? f32x4.ne : a === "f64" ? f64x2.ne : i32x4.ne);
-    } else if (a === "f32" && b === "i32") {
+      else this.literal(1, to).simd(v128.and);
+    } else if (to === "bool") this.literal(0, from).simd(comparison("ne", from, equality));
+    else if (a === "f32" && b === "i32") {
       code.simd(to === "uint32" ? i32x4.truncF32U : i32x4.truncF32S);
       if (dtypes[to].bytes === 1) this.clamp(to);
     } else {
@@ -454,9 +376,7 @@ export class VectorOps {
   }
   /** int32 lanes to the range of an 8-bit dtype */
   clamp(d: DType): void {
-    this.#constants.i32(dtypes[d].min);
-    this.#code.simd(i32x4.maxS);
-    this.#constants.i32(dtypes[d].max);
-    this.#code.simd(i32x4.minS);
+    this.#constants.i32(dtypes[d].min).simd(i32x4.maxS);
+    this.#constants.i32(dtypes[d].max).simd(i32x4.minS);
   }
 }

@@ -27,10 +27,10 @@ import * as f64x2 from "../simd/f64x2.ts";
 import * as i32x4 from "../simd/i32x4.ts";
 import * as i64x2 from "../simd/i64x2.ts";
 import * as v128 from "../simd/v128.ts";
-import { valType } from "./types.ts";
+import { byType, valType } from "./types.ts";
 import { VectorAccess } from "./vector-access.ts";
 import { VectorConditionals } from "./vector-conditionals.ts";
-import { VectorOps } from "./vector-ops.ts";
+import { pseudo, VectorOps } from "./vector-ops.ts";
 
 export class VectorExpressions {
   readonly #frame: Frame;
@@ -439,13 +439,12 @@ export class VectorExpressions {
   }
 }
 
-/** y < x ? y : x and x < y ? y : x are single instructions, unlike the extrema that keep NaN. */
+/** The single instruction of y < x ? y : x or x < y ? y : x of floats, or null. */
 function pseudoExtremum({ test, yes, no, dtype }: Expr & { kind: "select" }): number | null {
   if (test.kind !== "compare" || test.op !== "lt") return null;
   if (dtype !== "float32" && dtype !== "float64") return null;
-  const single = dtype === "float32";
-  if (test.x === yes && test.y === no) return single ? f32x4.pmin : f64x2.pmin;
-  if (test.x === no && test.y === yes) return single ? f32x4.pmax : f64x2.pmax;
+  if (test.x === yes && test.y === no) return byType(dtype, pseudo.min);
+  if (test.x === no && test.y === yes) return byType(dtype, pseudo.max);
   return null;
 }
 /** Whether a bool is made as a wide mask, or a narrow one; null for either. */
