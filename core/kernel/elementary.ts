@@ -7,7 +7,7 @@ import { acosh, asinh, atanh, log, log1p } from "./elementary/logarithm.ts";
 import { cbrt, pow } from "./elementary/power.ts";
 import { cos, sin, tan } from "./elementary/trigonometric.ts";
 import { cast, type Expr, type Intrinsic, rewrite } from "./expr.ts";
-import type { LoopKernel, Stmt } from "./kernel.ts";
+import { type LoopKernel, mapStatement } from "./kernel.ts";
 
 /** Functions that are as good in float32 as in float64. */
 const either: { readonly [op: string]: (x: Expr) => Expr } = {
@@ -55,23 +55,5 @@ const expand = (e: Expr, memo: Map<Expr, Expr>): Expr =>
 /** A kernel with the functions written out. */
 export function expandElementary(kernel: LoopKernel): LoopKernel {
   const memo = new Map<Expr, Expr>();
-  const statement = (s: Stmt): Stmt => {
-    switch (s.kind) {
-      case "for":
-        return { ...s, body: s.body.map(statement) };
-      case "while":
-        return { ...s, test: expand(s.test, memo), body: s.body.map(statement) };
-      case "if":
-        return {
-          ...s,
-          test: expand(s.test, memo),
-          yes: s.yes.map(statement),
-          no: s.no.map(statement),
-        };
-      case "set":
-      case "store":
-        return { ...s, value: expand(s.value, memo) };
-    }
-  };
-  return { ...kernel, body: kernel.body.map(statement) };
+  return { ...kernel, body: kernel.body.map((s) => mapStatement(s, (e) => expand(e, memo))) };
 }

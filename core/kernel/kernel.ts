@@ -65,6 +65,50 @@ export const set = (v: KVar, value: Expr): Stmt => {
   return { kind: "set", v, value };
 };
 
+export type ForLoop = Stmt & { readonly kind: "for" };
+/** The number of iterations, where it is known. */
+export const extentOf = ({ from, to }: ForLoop): number | null =>
+  isLit(from) && isLit(to) ? to.value - from.value : null;
+
+/** The expressions of a statement itself. */
+export function roots(s: Stmt): readonly Expr[] {
+  switch (s.kind) {
+    case "for":
+      return [s.from, s.to];
+    case "while":
+    case "if":
+      return [s.test];
+    case "set":
+      return [s.value];
+    case "store":
+      return [s.index, s.value];
+  }
+}
+/** The statements inside one. */
+export function bodies(s: Stmt): readonly (readonly Stmt[])[] {
+  if (s.kind === "if") return [s.yes, s.no];
+  return s.kind === "for" || s.kind === "while" ? [s.body] : [];
+}
+/** Statements with other expressions, and other statements inside. */
+export function mapStatement(
+  s: Stmt,
+  f: (e: Expr) => Expr,
+  inner: (body: readonly Stmt[]) => readonly Stmt[] = (body) => body.map((x) => mapStatement(x, f)),
+): Stmt {
+  switch (s.kind) {
+    case "for":
+      return { ...s, from: f(s.from), to: f(s.to), body: inner(s.body) };
+    case "while":
+      return { ...s, test: f(s.test), body: inner(s.body) };
+    case "if":
+      return { ...s, test: f(s.test), yes: inner(s.yes), no: inner(s.no) };
+    case "set":
+      return { ...s, value: f(s.value) };
+    case "store":
+      return { ...s, index: f(s.index), value: f(s.value) };
+  }
+}
+
 // ---- kernels: what a backend receives ----
 
 export interface KernelBuffer {
@@ -90,7 +134,6 @@ export interface LoopKernel {
   readonly inPlace?: readonly InPlace[];
 }
 
-type ForLoop = Stmt & { readonly kind: "for" };
 /** The loop that is all of a kernel and whose iterations are independent, so that parts of it may run at once. */
 export function parallelLoop({ body }: LoopKernel): (ForLoop & { to: { kind: "lit" } }) | null {
   const [only] = body;

@@ -14,9 +14,8 @@ import {
   select,
   uses,
 } from "../../../kernel/expr.ts";
-import { set, type Stmt, when } from "../../../kernel/kernel.ts";
+import { type ForLoop, set, type Stmt, when } from "../../../kernel/kernel.ts";
 
-type ForLoop = Stmt & { readonly kind: "for" };
 /** A shorter fold is not worth the code. */
 const leastExtent = 64;
 

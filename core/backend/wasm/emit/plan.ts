@@ -4,13 +4,12 @@
  *  operation (whose partial results are then kept apart and combined after the loop). And it must pay: costs are
  *  counted in instructions, and the cheaper of a loop and the loops inside it is chosen. */
 import { type Expr, isLit, KVar, eachNode, memoized } from "../../../kernel/expr.ts";
-import type { Stmt } from "../../../kernel/kernel.ts";
+import { bodies, extentOf, type ForLoop, roots, type Stmt } from "../../../kernel/kernel.ts";
 import { cost } from "./cost.ts";
 import type { Frame } from "./frame.ts";
 import { Lanes, lanesPerBlock, partsOf, type Variation } from "./lanes.ts";
 import { type Reductions, reductions } from "./reduction.ts";
 
-export type ForLoop = Stmt & { readonly kind: "for" };
 export interface Plan extends Variation {
   readonly reductions: Reductions;
   /** blocks side by side, in one loop after the other */
@@ -30,9 +29,6 @@ const mostUnrolled = 24;
 const mostRegisters = 4;
 /** the farthest that the lanes of one access may be apart in bytes: see `Pointers` */
 const maxReach = 2 ** 21;
-
-export const extentOf = (loop: ForLoop): number | null =>
-  loop.from.kind === "lit" && loop.to.kind === "lit" ? loop.to.value - loop.from.value : null;
 
 export class Planner {
   readonly #frame: Frame;
@@ -212,25 +208,6 @@ class Facts {
   }
 }
 
-/** The expressions of a statement itself. */
-function roots(s: Stmt): readonly Expr[] {
-  switch (s.kind) {
-    case "for":
-      return [s.from, s.to];
-    case "while":
-    case "if":
-      return [s.test];
-    case "set":
-      return [s.value];
-    case "store":
-      return [s.index, s.value];
-  }
-}
-/** The statements inside one. */
-function bodies(s: Stmt): readonly (readonly Stmt[])[] {
-  if (s.kind === "if") return [s.yes, s.no];
-  return s.kind === "for" || s.kind === "while" ? [s.body] : [];
-}
 function variables(list: readonly Expr[]): ReadonlySet<KVar> {
   const seen = new Set<Expr>();
   const found = new Set<KVar>();

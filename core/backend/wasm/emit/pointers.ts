@@ -1,7 +1,7 @@
 /** Pointers that move with an innermost loop: the addresses of its affine indices, so that an iteration adds a constant
  *  instead of multiplying out each index. */
 import { type Expr, KVar, eachNode } from "../../../kernel/expr.ts";
-import type { Stmt } from "../../../kernel/kernel.ts";
+import { type ForLoop, roots } from "../../../kernel/kernel.ts";
 import type { Affine } from "../../../program/affine.ts";
 import type { Frame } from "./frame.ts";
 
@@ -20,7 +20,6 @@ export interface Moving {
   readonly local: number;
   readonly step: number;
 }
-type ForLoop = Stmt & { readonly kind: "for" };
 
 export class Pointers {
   readonly #frame: Frame;
@@ -51,19 +50,13 @@ export class Pointers {
     const assigned = new Set<KVar>();
     const accesses: { buffer: number; index: Expr }[] = [];
     const seen = new Set<Expr>();
-    const visit = (root: Expr): void =>
-      eachNode(root, seen, (e) => {
-        if (e.kind === "load") accesses.push(e);
-      });
     for (const s of loop.body) {
-      if (s.kind === "set") {
-        assigned.add(s.v);
-        visit(s.value);
-      } else if (s.kind === "store") {
-        accesses.push(s);
-        visit(s.index);
-        visit(s.value);
-      }
+      if (s.kind === "set") assigned.add(s.v);
+      if (s.kind === "store") accesses.push(s);
+      for (const root of roots(s))
+        eachNode(root, seen, (e) => {
+          if (e.kind === "load") accesses.push(e);
+        });
     }
     const pointers = new Map<string, { local: number; constant: number }>();
     const found: [buffer: number, index: Expr, Pointer][] = [];

@@ -1,9 +1,9 @@
 /** Statements and loops. */
 import { type Expr, type KVar, everyOperand } from "../../../kernel/expr.ts";
-import type { Stmt } from "../../../kernel/kernel.ts";
+import { bodies, extentOf, type ForLoop, roots, type Stmt } from "../../../kernel/kernel.ts";
 import type { Frame } from "./frame.ts";
 import { Lanes, lanesPerBlock } from "./lanes.ts";
-import { extentOf, type ForLoop, type Plan, Planner } from "./plan.ts";
+import { type Plan, Planner } from "./plan.ts";
 import { Accumulators } from "./accumulators.ts";
 import type { Moving } from "./pointers.ts";
 import { ScalarExpressions } from "./scalar.ts";
@@ -91,10 +91,7 @@ export class Statements {
         }
         this.#scalar.sharing.group(
           () => {
-            for (const s of group) {
-              if (s.kind === "store") this.#scalar.sharing.count(s.index);
-              if (s.kind === "store" || s.kind === "set") this.#scalar.sharing.count(s.value);
-            }
+            for (const e of group.flatMap(roots)) this.#scalar.sharing.count(e);
           },
           () => {
             for (const s of group)
@@ -245,8 +242,7 @@ export class Statements {
   }
 }
 
-const isStraight = (loop: ForLoop): boolean =>
-  !loop.body.some((s) => s.kind === "for" || s.kind === "while" || s.kind === "if");
+const isStraight = (loop: ForLoop): boolean => loop.body.every((s) => bodies(s).length === 0);
 
 /** True for a store or assignment that reads none of these buffers and variables. */
 function unaffected(s: Stmt, changed: ReadonlySet<number | KVar>): boolean {
@@ -259,5 +255,5 @@ function unaffected(s: Stmt, changed: ReadonlySet<number | KVar>): boolean {
     if (e.kind === "var" && changed.has(e)) return false;
     return everyOperand(e, clean);
   };
-  return clean(s.value) && (s.kind === "set" || clean(s.index));
+  return roots(s).every(clean);
 }
