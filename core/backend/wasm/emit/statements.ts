@@ -3,7 +3,7 @@ import { type Expr, type KVar, everyOperand } from "../../../kernel/expr.ts";
 import { bodies, extentOf, type ForLoop, roots, type Stmt } from "../../../kernel/kernel.ts";
 import type { Frame } from "./frame.ts";
 import { Lanes, lanesPerBlock } from "./lanes.ts";
-import { type Plan, Planner } from "./plan.ts";
+import { type Plan, planner } from "./plan.ts";
 import { Accumulators } from "./accumulators.ts";
 import type { Moving } from "./pointers.ts";
 import { ScalarExpressions } from "./scalar.ts";
@@ -19,7 +19,7 @@ interface Ends {
 export class Statements {
   readonly #frame: Frame;
   readonly #scalar: ScalarExpressions;
-  readonly #planner: Planner;
+  readonly #plan: (loop: ForLoop) => Plan | null;
   /** the loop whose range the caller gives */
   readonly #whole: ForLoop | null;
   /** iterations that are run side by side, at this place */
@@ -30,13 +30,13 @@ export class Statements {
   constructor(frame: Frame, whole: ForLoop | null) {
     this.#frame = frame;
     this.#scalar = new ScalarExpressions(frame);
-    this.#planner = new Planner(frame);
+    this.#plan = planner(frame);
     this.#whole = whole;
   }
 
   /** Multiples of this at which the caller may cut the range of the whole loop. */
   get align(): number {
-    const plan = this.#whole === null ? null : this.#planner.plan(this.#whole);
+    const plan = this.#whole === null ? null : this.#plan(this.#whole);
     return plan === null ? 1 : lanesPerBlock * (plan.blocks[0] as number);
   }
 
@@ -108,7 +108,7 @@ export class Statements {
   #for(loop: ForLoop): void {
     const v = this.#frame.variable(loop.v);
     const ends = this.#ends(loop, v);
-    const plan = this.#vectorize && this.#vector === null ? this.#planner.plan(loop) : null;
+    const plan = this.#vectorize && this.#vector === null ? this.#plan(loop) : null;
     const all = (): void => {
       const lanes = this.#vector?.lanes;
       const moving = isStraight(loop)
