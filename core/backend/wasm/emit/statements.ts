@@ -4,13 +4,16 @@ import { bodies, extentOf, type ForLoop, roots, type Stmt } from "../../../kerne
 import type { Frame } from "./frame.ts";
 import { Lanes, lanesPerBlock } from "./lanes.ts";
 import { type Plan, planner } from "./plan.ts";
-import { Accumulators } from "./accumulators.ts";
+import { finish, start } from "./accumulators.ts";
 import type { Moving } from "./pointers.ts";
 import { ScalarExpressions } from "./scalar.ts";
 import { VectorExpressions } from "./vector.ts";
 
-/** The ends of a loop in instructions: `to` and `from` where they are known. */
-interface Ends {
+/** A loop in instructions. */
+interface Range {
+  /** the local of its variable */
+  readonly v: number;
+  /** the number of iterations, where it is known */
   readonly extent: number | null;
   /** leaves the limit less `n` on the stack */
   limit(n: number): void;
@@ -106,10 +109,10 @@ export class Statements {
   }
 
   #for(loop: ForLoop): void {
-    const v = this.#frame.variable(loop.v);
-    const ends = this.#ends(loop, v);
+    const range = this.#range(loop);
+    const { extent } = range;
     const plan = this.#vectorize && this.#vector === null ? this.#plan(loop) : null;
-    const all = (): void => {
+    this.#if(extent !== null && extent > 0, range, 1, () => {
       const lanes = this.#vector?.lanes;
       const moving = isStraight(loop)
         ? this.#scalar.pointers.start(
@@ -118,21 +121,23 @@ export class Statements {
             (buffer, index) => lanes === undefined || lanes.stride(buffer, index) !== null,
           )
         : [];
-      let rest = ends.extent;
-      for (const blocks of plan?.blocks ?? []) {
-        const step = blocks * lanesPerBlock;
-        if (rest === null || rest >= step)
-          this.#vectorLoop(loop, plan as Plan, blocks, v, ends, moving);
-        if (rest !== null) rest %= step;
-      }
-      if (rest !== 0 && !this.#wholeBlocks(loop, plan)) {
-        this.#if(plan === null || rest !== null, v, ends, 1, () =>
-          this.#scalarLoop(loop, plan, v, ends, moving),
-        );
-      }
+      let rest = extent;
+      if (plan !== null)
+        for (const blocks of plan.blocks) {
+          const step = blocks * lanesPerBlock;
+          if (rest === null || rest >= step) this.#vectorLoop(loop, plan, blocks, range, moving);
+          if (rest !== null) rest %= step;
+        }
+      if (rest !== 0 && !this.#wholeBlocks(loop, plan))
+        this.#if(plan === null || rest !== null, range, 1, () => {
+          // not vectorized in another way: an element's value must not depend on its place
+          const saved = this.#vectorize;
+          this.#vectorize = saved && plan === null;
+          this.#loop(range, 1, moving, loop.body);
+          this.#vectorize = saved;
+        });
       this.#scalar.pointers.stop();
-    };
-    this.#if(ends.extent !== null && ends.extent > 0, v, ends, 1, all);
+    });
   }
   /** True where the caller's range is made of whole blocks. */
   #wholeBlocks(loop: ForLoop, plan: Plan | null): boolean {
@@ -142,9 +147,11 @@ export class Statements {
   }
 
   /** Sets the loop variable to its start. */
-  #ends(loop: ForLoop, v: number): Ends {
-    const { code, kernel } = this.#frame;
-    const local = (to: number): Ends => ({
+  #range(loop: ForLoop): Range {
+    const { code, kernel, variable } = this.#frame;
+    const v = variable(loop.v);
+    const upTo = (to: number): Range => ({
+      v,
       extent: null,
       limit: (n) => {
         code.get(to);
@@ -154,34 +161,35 @@ export class Statements {
     if (loop === this.#whole) {
       const lo = kernel.buffers.length;
       code.get(lo).set(v);
-      return local(lo + 1);
+      return upTo(lo + 1);
     }
     this.#scalar.alone(loop.from);
     code.set(v);
     const { to } = loop;
-    if (to.kind === "lit") return { extent: extentOf(loop), limit: (n) => code.i32(to.value - n) };
+    if (to.kind === "lit")
+      return { v, extent: extentOf(loop), limit: (n) => code.i32(to.value - n) };
     const limit = code.local("i32");
     this.#scalar.alone(to);
     code.set(limit);
-    return local(limit);
+    return upTo(limit);
   }
   /** Runs `emit` if there are `step` iterations left, which may be `known`. */
-  #if(known: boolean, v: number, ends: Ends, step: number, emit: () => void): void {
+  #if(known: boolean, { v, limit }: Range, step: number, emit: () => void): void {
     if (known) {
       emit();
       return;
     }
     const { code } = this.#frame;
     code.get(v);
-    ends.limit(step - 1);
+    limit(step - 1);
     code.op(0x48); // i32.lt_s
     code.if(null, emit);
   }
   /** The body, again and again while `step` iterations are left. */
-  #loop(v: number, ends: Ends, step: number, moving: readonly Moving[], body: () => void): void {
+  #loop({ v, limit }: Range, step: number, moving: readonly Moving[], body: readonly Stmt[]): void {
     const { code } = this.#frame;
     code.loop(() => {
-      body();
+      this.emit(body);
       for (const { local, step: bytes } of moving)
         if (bytes !== 0)
           code
@@ -190,50 +198,34 @@ export class Statements {
             .op(0x6a)
             .set(local);
       code.get(v).i32(step).op(0x6a).tee(v);
-      ends.limit(step - 1);
+      limit(step - 1);
       code.op(0x48).brIf(0);
     });
-  }
-
-  /** What a vector loop leaves over is not vectorized in another way: an element's value must not depend on its place. */
-  #scalarLoop(
-    loop: ForLoop,
-    plan: Plan | null,
-    v: number,
-    ends: Ends,
-    moving: readonly Moving[],
-  ): void {
-    const saved = this.#vectorize;
-    this.#vectorize = saved && plan === null;
-    this.#loop(v, ends, 1, moving, () => this.emit(loop.body));
-    this.#vectorize = saved;
   }
 
   #vectorLoop(
     loop: ForLoop,
     plan: Plan,
     blocks: number,
-    v: number,
-    ends: Ends,
+    range: Range,
     moving: readonly Moving[],
   ): void {
     const frame = this.#frame;
     const { code } = frame;
     const lanes = new Lanes(frame, loop.v, blocks, plan);
     const values = new VectorExpressions(frame, this.#scalar, lanes);
-    const accumulators = new Accumulators(frame, lanes, values.ops, plan.reductions, (body) =>
-      this.emit(body),
-    );
     const step = blocks * lanesPerBlock;
-    this.#if(ends.extent !== null, v, ends, step, () => {
+    this.#if(range.extent !== null, range, step, () => {
       // the prelude last: it sets what the others were found to need
       const emitted = code.capture(() => {
         this.#vector = { lanes, values };
-        this.#loop(v, ends, step, moving, () => this.emit(loop.body));
+        this.#loop(range, step, moving, loop.body);
         this.#vector = null;
       });
-      const started = code.capture(() => accumulators.start());
-      const finished = code.capture(() => accumulators.finish());
+      const started = code.capture(() => start(plan.reductions, frame, lanes, values.ops));
+      const finished = code.capture(() =>
+        finish(plan.reductions, frame, lanes, values.ops, (body) => this.emit(body)),
+      );
       values.prelude();
       code.append(started).append(emitted).append(finished);
     });
