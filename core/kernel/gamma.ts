@@ -15,16 +15,14 @@ import {
   type Expr,
 } from "./expr.ts";
 import {
-  abs,
   atMost,
-  below,
+  bernoulliOver,
   c,
   cases,
   exp,
   floor,
   half,
   infinity,
-  isInteger,
   log,
   nan,
   one,
@@ -35,7 +33,8 @@ import {
   sum,
   wide,
 } from "./float64.ts";
-import { roughDigamma } from "./special32.ts";
+import { abs, isInteger, lt } from "./elementary/arithmetic.ts";
+import { digammaSeries, roughDigamma } from "./special32.ts";
 
 // ---- lgamma ----
 
@@ -63,8 +62,8 @@ const lgammaNear = (v: Expr): Expr =>
  *  beyond. All share one logarithm, of x or the product.
  *  @source the series' coefficients: Sun Microsystems (1993), FreeBSD msun, e_lgamma_r.c */
 function lgammaPositive(x: Expr): Expr {
-  const small = below(x, 0.9);
-  const moderate = below(x, 8);
+  const small = lt(x, 0.9);
+  const moderate = lt(x, 8);
   const inProduct = and(compare("ge", x, c(3)), moderate);
   const fraction = sub(x, floor(x));
   const factors = [3, 4, 5, 6, 7].reduce<Expr>(
@@ -106,13 +105,13 @@ function lgamma64(x: Expr): Expr {
   return cases(
     [
       [and(atMost(x, 0), isInteger(x)), infinity],
-      [below(x, -(2 ** -70)), reflected],
+      [lt(x, -(2 ** -70)), reflected],
     ],
     positive,
   );
 }
 /** log |Γ(x)|; +∞ at the poles */
-export const lgamma = wide((x) => lgamma64(x as Expr));
+export const lgamma = wide(lgamma64);
 
 // ---- digamma ----
 
@@ -140,10 +139,7 @@ function digammaAboveOne(y: Expr): Expr {
 function digammaFromOne(x: Expr): Expr {
   // log x − 1/2x − Σ B₂ₖ/(2k x²ᵏ)
   const z = div(one, square(x));
-  const series = mul(
-    z,
-    polynomial(z, [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]),
-  );
+  const series = mul(z, polynomial(z, digammaSeries));
   const large = sub(sub(log(x), div(half, x)), series);
   // ψ(x) = ψ(x − 1) + 1/(x − 1), down to [1, 2]
   let at = x;
@@ -154,14 +150,14 @@ function digammaFromOne(x: Expr): Expr {
     steps = select(more, add(steps, div(one, next)), steps);
     at = select(more, next, at);
   }
-  return cond(below(x, 10), add(steps, digammaAboveOne(sub(at, one))), large);
+  return cond(lt(x, 10), add(steps, digammaAboveOne(sub(at, one))), large);
 }
 /** π cot πx. With u the distance from the nearest whole number, g(u²) = πu cot πu (Chebyshev series to 2⁻⁵⁹ for u ≤ ¼) gives it as g/u;
  *  with the distance from the nearest half as π tan πu = π²u/g. Both distances are exact. */
 function piCotPi(x: Expr): Expr {
   const f = fromNearest(x);
   const a = abs(f);
-  const steep = below(a, 0.25);
+  const steep = lt(a, 0.25);
   const u = select(steep, a, sub(half, a));
   const z = square(u);
   const g = sub(
@@ -179,48 +175,36 @@ function piCotPi(x: Expr): Expr {
     ),
   );
   const y = div(select(steep, g, mul(c(Math.PI ** 2), u)), select(steep, u, g));
-  return select(below(f, 0), neg(y), y);
+  return select(lt(f, 0), neg(y), y);
 }
 function digamma64(x: Expr): Expr {
   const a = abs(x);
   const inverse = div(one, a);
   // ψ(a) for a ≥ 1, else ψ(1 + a) = ψ(a) + 1/a: no digit of a is lost
-  const small = below(a, 1);
+  const small = lt(a, 1);
   const positive = cond(small, digammaAboveOne(a), digammaFromOne(a));
   // ψ(x) = ψ(1 − x) − π cot πx, 1 − x = 1 + a
   const reflected = sub(select(small, positive, add(positive, inverse)), piCotPi(x));
   return cases(
     [
       [and(atMost(x, 0), isInteger(x)), nan],
-      [below(x, 0), reflected],
+      [lt(x, 0), reflected],
       [compare("eq", x, infinity), infinity],
     ],
     select(small, sub(positive, inverse), positive),
   );
 }
 /** ψ(x) = d/dx log Γ(x); NaN at 0, −1, −2, … */
-export const digamma = (x: Expr): Expr =>
-  wide((y) => (x.dtype === "float64" ? digamma64 : roughDigamma)(y as Expr))(x);
+export const digamma = (x: Expr): Expr => wide(x.dtype === "float64" ? digamma64 : roughDigamma)(x);
 
 // ---- Hurwitz zeta, polygamma ----
 
 /** There are so many powers here that they would be too much code, written out. */
 const power = (x: Expr, y: Expr): Expr => binary("hostPow", x, y);
 
-/** B₂ⱼ/(2j)!, j = 1, 2, … */
-const eulerMaclaurin = [
-  1 / 12,
-  -1 / 720,
-  1 / 30240,
-  -1 / 1209600,
-  1 / 47900160,
-  -691 / 1307674368000,
-  1 / 74724249600,
-  -3617 / 10670622842880000,
-  43867 / 5109094217170944000,
-  -174611 / 802857662698291200000,
-];
 const headTerms = 12;
+
+const factorialOf = (n: number): number => (n < 2 ? 1 : n * factorialOf(n - 1));
 
 /** Σ_{k ≥ 0} (q + k)⁻ˢ for s > 1, q > 0: twelve terms and Euler–Maclaurin's estimate of the rest */
 function zetaPositive(s: Expr, q: Expr): Expr {
@@ -231,7 +215,7 @@ function zetaPositive(s: Expr, q: Expr): Expr {
   // Σ B₂ⱼ/(2j)! · s(s + 1)…(s + 2j − 2) · a^(−s − 2j + 1)
   let factor = div(mul(s, last), a);
   const corrections: Expr[] = [];
-  eulerMaclaurin.forEach((b, j) => {
+  bernoulliOver(factorialOf).forEach((b, j) => {
     corrections.push(mul(c(b), factor));
     factor = product(factor, add(s, c(2 * j + 1)), add(s, c(2 * j + 2)), z);
   });
@@ -253,7 +237,7 @@ function zeta64(s: Expr, q: Expr): Expr {
   return cases(
     [
       [compare("eq", s, one), infinity],
-      [below(s, 1), nan],
+      [lt(s, 1), nan],
       [compare("gt", q, c(0)), zetaPositive(s, q)],
       [isInteger(q), select(even, infinity, nan)],
       [isInteger(s), add(zetaPositive(s, right), select(even, others, neg(others)))],
@@ -262,11 +246,10 @@ function zeta64(s: Expr, q: Expr): Expr {
   );
 }
 /** ζ(s, q) = Σ_{k ≥ 0} (q + k)⁻ˢ, s > 1; q < 0 needs a whole s. At q = 0, −1, … +∞ for even s, else NaN. */
-export const zeta = wide((s, q) => zeta64(s as Expr, q as Expr));
+export const zeta = wide(zeta64);
 
 /** ψ⁽ᵐ⁾(x) = (−1)^(m+1) m! ζ(m + 1, x) for whole m ≥ 1, ψ for m = 0 */
-export const polygamma = wide((order, at) => {
-  const [m, x] = [order as Expr, at as Expr];
+export const polygamma = wide((m: Expr, x: Expr) => {
   const s = add(m, one);
   // products up to 22! are exact
   const factorial = cond(

@@ -19,9 +19,7 @@ import {
 } from "./expr.ts";
 import { roughErfc, roughErfInv, shortErf } from "./special32.ts";
 import {
-  abs,
   atMost,
-  below,
   c,
   cases,
   exp,
@@ -35,12 +33,13 @@ import {
   square,
   wide,
 } from "./float64.ts";
+import { abs, lt } from "./elementary/arithmetic.ts";
 
 // ---- logistic, rsqrt ----
 
 /** 1/(1 + e⁻ˣ), without overflow: with t = e^−|x|, it is 1/(1 + t) or t/(1 + t); float32 in its own arithmetic. */
 export function logistic(x: Expr): Expr {
-  if (x.dtype !== "float32" && x.dtype !== "float64") return wide((y) => logistic(y as Expr))(x);
+  if (x.dtype !== "float32" && x.dtype !== "float64") return wide(logistic)(x);
   const unit = lit(1, x.dtype);
   const t = exp(neg(abs(x)));
   return div(select(compare("lt", x, lit(0, x.dtype)), t, unit), add(unit, t));
@@ -87,7 +86,7 @@ const erfNearOne = (s: Expr): Expr =>
 function erfcTail(a: Expr): Expr {
   const s = div(one, square(a));
   const r = cond(
-    below(a, 1 / 0.35),
+    lt(a, 1 / 0.35),
     ratio(
       s,
       [
@@ -117,16 +116,16 @@ function erfcTail(a: Expr): Expr {
   return div(e, a);
 }
 
-const withSign = (x: Expr, y: Expr): Expr => select(below(x, 0), neg(y), y);
+const withSign = (x: Expr, y: Expr): Expr => select(lt(x, 0), neg(y), y);
 
 function erf64(x: Expr): Expr {
   const a = abs(x);
   return cases(
     [
       // written so that NaN falls through to the end and x = ±0 keeps its sign
-      [below(a, 0.84375), add(x, mul(x, erfSmall(square(x))))],
-      [below(a, 1.25), withSign(x, add(c(erfOne), erfNearOne(sub(a, one))))],
-      [below(a, 6), withSign(x, sub(one, erfcTail(a)))],
+      [lt(a, 0.84375), add(x, mul(x, erfSmall(square(x))))],
+      [lt(a, 1.25), withSign(x, add(c(erfOne), erfNearOne(sub(a, one))))],
+      [lt(a, 6), withSign(x, sub(one, erfcTail(a)))],
     ],
     cond(compare("ne", x, x), x, withSign(x, one)),
   );
@@ -137,29 +136,28 @@ export const erf = (x: Expr): Expr =>
 
 function erfc64(x: Expr): Expr {
   const a = abs(x);
-  const negative = below(x, 0);
+  const negative = lt(x, 0);
   const small = mul(x, erfSmall(square(x)));
   const nearOne = erfNearOne(sub(a, one));
   const tail = erfcTail(a);
   return cases(
     [
-      [below(a, 2 ** -56), sub(one, x)],
+      [lt(a, 2 ** -56), sub(one, x)],
       [
-        below(a, 0.84375),
-        select(below(x, 0.25), sub(one, add(x, small)), sub(half, add(small, sub(x, half)))),
+        lt(a, 0.84375),
+        select(lt(x, 0.25), sub(one, add(x, small)), sub(half, add(small, sub(x, half)))),
       ],
       [
-        below(a, 1.25),
+        lt(a, 1.25),
         select(negative, add(one, add(c(erfOne), nearOne)), sub(c(1 - erfOne), nearOne)),
       ],
-      [below(a, 28), select(negative, sub(c(2), tail), tail)],
+      [lt(a, 28), select(negative, sub(c(2), tail), tail)],
     ],
     cond(compare("ne", x, x), x, select(negative, c(2), c(0))),
   );
 }
 /** 1 − erf(x), accurate where erf is close to 1 */
-export const erfc = (x: Expr): Expr =>
-  x.dtype === "float64" ? erfc64(x) : wide((y) => roughErfc(y as Expr))(x);
+export const erfc = (x: Expr): Expr => wide(x.dtype === "float64" ? erfc64 : roughErfc)(x);
 
 // ---- inverse of erf ----
 
@@ -212,9 +210,9 @@ function wichura(x: Expr): Expr {
   );
   return cases(
     [
-      [below(a, linear), mul(x, c(Math.sqrt(Math.PI) / 2))],
+      [lt(a, linear), mul(x, c(Math.sqrt(Math.PI) / 2))],
       [atMost(a, 0.85), mul(central, c(Math.SQRT1_2))],
-      [below(a, 1), withSign(x, mul(tail, c(Math.SQRT1_2)))],
+      [lt(a, 1), withSign(x, mul(tail, c(Math.SQRT1_2)))],
       [compare("eq", a, one), withSign(x, infinity)],
     ],
     nan,
@@ -223,12 +221,12 @@ function wichura(x: Expr): Expr {
 
 /** y with erf(y) = x; ±∞ at ±1, NaN beyond */
 export function erfInv(x: Expr): Expr {
-  if (x.dtype !== "float64") return wide((y) => roughErfInv(y as Expr))(x);
+  if (x.dtype !== "float64") return wide(roughErfInv)(x);
   const y = wichura(x);
   // AS 241 is good to 5 ulp; a step of Newton's method on erf, or on erfc in the tail, brings it to 2
   const a = abs(x);
   const b = abs(y);
   const excess = cond(atMost(a, 0.85), sub(erf64(b), a), sub(sub(one, a), erfc64(b)));
   const step = product(excess, c(Math.sqrt(Math.PI) / 2), exp(square(b)));
-  return cond(and(below(a, 1), compare("ge", a, c(linear))), withSign(x, sub(b, step)), y);
+  return cond(and(lt(a, 1), compare("ge", a, c(linear))), withSign(x, sub(b, step)), y);
 }

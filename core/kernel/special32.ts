@@ -14,6 +14,7 @@ import {
   unary,
   type Expr,
 } from "./expr.ts";
+import { bernoulliOver } from "./float64.ts";
 import { abs, atMost, like, inSquares, lt, pairwise, withSign } from "./elementary/arithmetic.ts";
 
 /** erf x of a float32: x + x·p(x²) below 0.9, else 1 − e^(−q(|x|)) */
@@ -23,15 +24,12 @@ export function shortErf(x: Expr): Expr {
   const p = pairwise(
     z,
     mul(z, z),
-    [0.1283791512, -0.3761252463, 0.1128214076, -0.026778915897, 0.00501197157, -0.000609039852],
+    [0.12837915, -0.37612525, 0.11282141, -0.026778916, 0.0050119716, -0.00060903985],
   );
   const q = pairwise(
     a,
     z,
-    [
-      0.000166447775, 1.1277972453, 0.6369760633, 0.10411367565, -0.022315213457, 0.003065490164,
-      -0.00019821965543,
-    ],
+    [0.00016644778, 1.1277972, 0.63697606, 0.104113676, -0.022315213, 0.0030654902, -0.00019821966],
   );
   const far = sub(like(x, 1), unary("exp", neg(q)));
   return select(lt(a, 0.9), add(x, mul(x, p)), withSign(far, x));
@@ -79,6 +77,8 @@ export function roughErfInv(x: Expr): Expr {
   return mul(x, select(end, like(x, Number.POSITIVE_INFINITY), select(lt(w, 5), p, q)));
 }
 
+/** B₂ₖ/2k, k = 1, 2, … 7 */
+export const digammaSeries = bernoulliOver((n) => n).slice(0, 7);
 /** ψ(x) of a float64 x, as good as float32 needs it, also beside the zeros: log z − 1/2z − Σ B₂ₖ/(2k z²ᵏ), z = x + 8 and less
  *  1/x + … + 1/(x + 7), as one fraction, for x < 8. */
 export function roughDigamma(x: Expr): Expr {
@@ -97,10 +97,7 @@ export function roughDigamma(x: Expr): Expr {
   const z = select(small, add(y, like(x, 8)), y);
   const r = div(one, z);
   const w = mul(r, r);
-  const series = mul(
-    w,
-    polynomial(w, [1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12]),
-  );
+  const series = mul(w, polynomial(w, digammaSeries));
   const positive = sub(sub(unary("log", z), add(mul(r, like(x, 0.5)), series)), shift);
   const nearest = unary("round", x);
   const angle = mul(like(x, Math.PI), sub(x, nearest));

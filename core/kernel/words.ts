@@ -103,8 +103,7 @@ export function reducePrecision(x: Expr, exponentBits: number, mantissaBits: num
   if (mantissaBits < mantissa) words = roundWords(words, mantissa - mantissaBits);
   if (exponentBits < ownExponent) {
     const top = words[words.length - 1] as Expr;
-    const below = words.length === 2 ? mantissa - 32 : mantissa;
-    const field = (exponent: number): number => exponent * 2 ** below;
+    const field = (exponent: number): number => exponent * 2 ** (mantissa % 32);
     const bias = 2 ** (ownExponent - 1) - 1;
     const reach = 2 ** (exponentBits - 1) - 1;
     const exponent = masked(top, field(2 ** ownExponent - 1));
@@ -113,10 +112,8 @@ export function reducePrecision(x: Expr, exponentBits: number, mantissaBits: num
     const sign = masked(top, field(2 ** ownExponent));
     const infinity = or(sign, word(field(2 ** ownExponent - 1)));
     const clipped = select(over, infinity, select(under, sign, top));
-    words =
-      words.length === 1
-        ? [clipped]
-        : [select(or(over, under), word(0), words[0] as Expr), clipped];
+    const lower = words.slice(0, -1).map((w) => select(or(over, under), word(0), w));
+    words = [...lower, clipped];
   }
   return select(compare("ne", x, x), x, fromWords(words, x.dtype));
 }

@@ -18,6 +18,7 @@ export const xor = (x: Expr, y: Expr): Expr => binary("xor", x, y);
 export const abs = (x: Expr): Expr => unary("abs", x);
 export const lt = (x: Expr, y: Expr | number): Expr =>
   compare("lt", x, typeof y === "number" ? like(x, y) : y);
+export const isInteger = (x: Expr): Expr => compare("eq", x, unary("floor", x));
 export const isZero = (x: Expr): Expr => compare("eq", x, like(x, 0));
 /** The smaller, the larger of x and a constant; x where it is NaN. */
 export function atMost(x: Expr, c: number): Expr {
@@ -71,7 +72,7 @@ export const excess = { float32: 0x4b400000, float64: 0 } as const;
 
 /** log 2 in two parts; products of the first with whole numbers below 2¹⁵ are exact */
 export const ln2 = {
-  float32: [0.693359375, -0.00021219444005469057],
+  float32: [0.693359375, -0.00021219444],
   float64: [0.6931471803691238, 1.9082149292705877e-10],
 } as const;
 

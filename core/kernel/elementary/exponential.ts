@@ -28,9 +28,7 @@ import {
 function expTail(r: Expr): Expr {
   const z = mul(r, r);
   if (r.dtype === "float32") {
-    const p = [
-      0.5, 0.16666541993618011, 0.04166627675294876, 0.008366777561604977, 0.001394677790813148,
-    ];
+    const p = [0.5, 0.16666542, 0.041666277, 0.008366778, 0.0013946778];
     return mul(z, pairwise(r, z, p));
   }
   const p = [

@@ -22,6 +22,7 @@ import {
   i,
   iadd,
   inSquares,
+  isInteger,
   isZero,
   like,
   lt,
@@ -104,7 +105,6 @@ function exactly(a: Expr, y: Expr): Expr {
 /** e^(y·log a), to the precision of float32 */
 const roughly = (a: Expr, y: Expr): Expr => exp(mul(y, log(a)));
 
-const isInteger = (x: Expr): Expr => compare("eq", x, unary("floor", x));
 /** IEEE pow. */
 export function pow(x: Expr, exponent: Expr, precise: boolean): Expr {
   const a = abs(x);

@@ -58,8 +58,8 @@ function shortAngle(x: Expr): Angle {
   );
   const r = cast(exact, "float32");
   const z = mul(r, r);
-  const s = inSquares(z, [-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4]);
-  const c = inSquares(z, [0.04166664568298827, -0.001388731625493765, 2.443315711809948e-5]);
+  const s = inSquares(z, [-0.16666655, 0.008332161, -0.00019515296]);
+  const c = inSquares(z, [0.041666646, -0.0013887316, 0.000024433157]);
   return {
     n: cast(n, "int32"),
     sin: add(mul(mul(s, z), r), r),
