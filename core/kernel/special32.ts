@@ -50,9 +50,14 @@ export function roughErfc(x: Expr): Expr {
   return select(lt(x, 0), sub(like(x, 2), y), y);
 }
 
+/** for w up to that of the largest float32 below 1 */
+const shortTail: readonly number[] = [
+  2.8329768015, 1.0016752366, 0.0094453028949, -0.0076427637512, 0.0056877001081, -0.0035670925413,
+  0.0014751096649, -0.0001200444999, -0.00027749196465, 0.00016055429359, -2.9516419486e-5,
+];
 /** y with erf y = x of a float64 x, to 28 bits: x·p(w), w = −log(1 − x²), and from 5 on x·q(√w)
  *  @source the variable: M. Giles 2010, Approximating the erfinv function */
-export function roughErfInv(x: Expr): Expr {
+export function roughErfInv(x: Expr, tailCoefficients = shortTail): Expr {
   const one = like(x, 1);
   const w = neg(unary("log", mul(sub(one, x), add(one, x))));
   const central = sub(w, like(x, 2.5));
@@ -65,14 +70,7 @@ export function roughErfInv(x: Expr): Expr {
       3.3574149482e-10,
     ],
   );
-  const q = inSquares(
-    tail,
-    [
-      2.8329768015, 1.0016752366, 0.0094453028949, -0.0076427637512, 0.0056877001081,
-      -0.0035670925413, 0.0014751096649, -0.0001200444999, -0.00027749196465, 0.00016055429359,
-      -2.9516419486e-5,
-    ],
-  );
+  const q = inSquares(tail, tailCoefficients);
   const end = compare("eq", abs(x), one);
   return mul(x, select(end, like(x, Number.POSITIVE_INFINITY), select(lt(w, 5), p, q)));
 }
