@@ -174,6 +174,7 @@ export function mul(x: Expr, y: Expr): Expr {
   }
   return binary("mul", x, y);
 }
+const folding: { readonly [O in BinaryOp]?: (x: Expr, y: Expr) => Expr } = { add, sub, mul };
 export const div = (x: Expr, y: Expr): Expr =>
   x.dtype === "int32" && isLit(y, 1) ? x : binary("div", x, y);
 export const rem = (x: Expr, y: Expr): Expr =>
@@ -330,8 +331,8 @@ export function rewrite(
         out = bitcast(go(e.x), e.dtype);
         break;
       case "binary": {
-        const make = e.op === "add" ? add : e.op === "mul" ? mul : e.op === "sub" ? sub : null;
-        out = make ? make(go(e.x), go(e.y)) : binary(e.op, go(e.x), go(e.y));
+        const [x, y] = [go(e.x), go(e.y)];
+        out = folding[e.op]?.(x, y) ?? binary(e.op, x, y);
         break;
       }
       case "compare":

@@ -6,36 +6,33 @@ import * as v128 from "../simd/v128.ts";
 export class Constants {
   readonly #frame: Frame;
   readonly #made: { readonly bytes: Uint8Array; readonly local: number }[] = [];
-  readonly #i32 = new Map<number | string, number>();
-  readonly #f32 = new Map<number | string, number>();
-  readonly #f64 = new Map<number | string, number>();
+  readonly #known = new Map<string, number>();
   constructor(frame: Frame) {
     this.#frame = frame;
   }
-  /** Leaves a vector on the stack. */
-  #get(known: Map<number | string, number>, key: number | string, make: () => ArrayBuffer): Code {
-    // a map takes −0 for 0
-    const name = Object.is(key, -0) ? "-0" : key;
-    let local = known.get(name);
+  /** Leaves a vector on the stack; `key` names its value. */
+  #get(key: string, make: () => ArrayBuffer): Code {
+    const { code } = this.#frame;
+    let local = this.#known.get(key);
     if (local === undefined) {
-      local = this.#frame.code.local("v128");
-      known.set(name, local);
+      local = code.local("v128");
+      this.#known.set(key, local);
       this.#made.push({ bytes: new Uint8Array(make()), local });
     }
-    return this.#frame.code.get(local);
+    return code.get(local);
   }
   i32(value: number): Code {
-    return this.#get(this.#i32, value, () => new Int32Array(4).fill(value).buffer);
+    return this.#get(`${value}`, () => new Int32Array(4).fill(value).buffer);
   }
   f32(value: number): Code {
-    return this.#get(this.#f32, value, () => new Float32Array(4).fill(value).buffer);
+    return this.#get(`f${text(value)}`, () => new Float32Array(4).fill(value).buffer);
   }
   f64(value: number): Code {
-    return this.#get(this.#f64, value, () => new Float64Array(2).fill(value).buffer);
+    return this.#get(`d${text(value)}`, () => new Float64Array(2).fill(value).buffer);
   }
   /** four int32 */
   lanes(values: readonly number[]): Code {
-    return this.#get(this.#i32, values.join(), () => new Int32Array(values).buffer);
+    return this.#get(values.join(), () => new Int32Array(values).buffer);
   }
   /** Sets them all. */
   emit(): void {
@@ -46,3 +43,6 @@ export class Constants {
     this.#frame.release(...this.#made.map(({ local }) => local));
   }
 }
+
+/** −0 is not 0. */
+const text = (x: number): string => (Object.is(x, -0) ? "-0" : `${x}`);

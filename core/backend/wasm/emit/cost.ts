@@ -4,8 +4,8 @@ import { type Expr, memoized, operands } from "../../../kernel/expr.ts";
 import type { Stmt } from "../../../kernel/kernel.ts";
 import type { Frame } from "./frame.ts";
 import { type Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
-import { half, valType } from "./types.ts";
-import { isPerLane } from "./per-lane.ts";
+import { half } from "./types.ts";
+import { isCall, isPerLane } from "./per-lane.ts";
 
 const callCost = 25;
 const helperCost = 5;
@@ -122,7 +122,3 @@ const hasCall = memoized(
   (e: Expr): boolean => isCall(e) || operands(e).some(hasCall),
   new WeakMap<Expr, boolean>(),
 );
-/** True for what the host computes. */
-const isCall = (e: Expr): boolean =>
-  (e.kind === "unary" && isPerLane(e) && e.op !== "clz") ||
-  (e.kind === "binary" && valType(e.dtype) !== "i32" && (e.op === "hostPow" || e.op === "rem"));

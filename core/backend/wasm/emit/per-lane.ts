@@ -1,43 +1,30 @@
 /** Which operations have no vector form. */
 import { dtypes } from "../../../dtype.ts";
-import type { Expr, UnaryOp } from "../../../kernel/expr.ts";
+import type { Expr } from "../../../kernel/expr.ts";
+import { hostMath } from "../library.ts";
 import { half, valType } from "./types.ts";
 
-const vectorUnary: ReadonlySet<UnaryOp> = new Set([
-  "neg",
-  "abs",
-  "sign",
-  "not",
-  "floor",
-  "ceil",
-  "trunc",
-  "round",
-  "sqrt",
-  "popcount",
-  "isFinite",
-  "highWord",
-  "lowWord",
-]);
+/** True for what the host computes. */
+export const isCall = (e: Expr): boolean =>
+  (e.kind === "unary" || e.kind === "binary") &&
+  (Object.hasOwn(hostMath, e.op) || (e.op === "rem" && valType(e.dtype) !== "i32"));
 
 /** True for an operation without a vector form: it is applied to one lane after the other. */
 export function isPerLane(e: Expr): boolean {
   switch (e.kind) {
     case "unary":
-      return !vectorUnary.has(e.op);
+      return e.op === "clz" || isCall(e);
     case "binary":
       switch (e.op) {
         case "pow":
-        case "hostPow":
         case "nextafter":
           return true;
-        case "rem":
-          return valType(e.dtype) !== "i32";
         case "shl":
         case "shr":
         case "shrl":
           return e.y.kind !== "lit";
         default:
-          return false;
+          return isCall(e);
       }
     case "cast":
       // a double or a wide integer may be rounded once only

@@ -4,9 +4,9 @@ import {
   type CompareOp,
   compare,
   type Expr,
-  isLit,
   KVar,
   lit,
+  operands,
   or,
   select,
   unary,
@@ -69,24 +69,10 @@ export function combine(position: Position, x: Expr, i: Expr): readonly Stmt[] {
 /** Structural equality. */
 function equal(a: Expr, b: Expr): boolean {
   if (a === b) return true;
-  if (a.kind !== b.kind || a.dtype !== b.dtype) return false;
-  switch (a.kind) {
-    case "var":
-      return false;
-    case "lit":
-      return isLit(b) && Object.is(a.value, b.value);
-    case "load":
-      return b.kind === "load" && a.buffer === b.buffer && equal(a.index, b.index);
-    case "unary":
-      return b.kind === "unary" && a.op === b.op && equal(a.x, b.x);
-    case "cast":
-    case "bitcast":
-      return b.kind === a.kind && equal(a.x, b.x);
-    case "binary":
-    case "compare":
-      return b.kind === a.kind && a.op === b.op && equal(a.x, b.x) && equal(a.y, b.y);
-    case "select":
-    case "cond":
-      return b.kind === a.kind && equal(a.test, b.test) && equal(a.yes, b.yes) && equal(a.no, b.no);
-  }
+  if (a.kind === "var" || a.kind !== b.kind || a.dtype !== b.dtype) return false;
+  const others = operands(b);
+  return Object.is(own(a), own(b)) && operands(a).every((x, i) => equal(x, others[i] as Expr));
 }
+/** What a node has beside its operands. */
+const own = (e: Expr): string | number | null =>
+  "op" in e ? e.op : "value" in e ? e.value : "buffer" in e ? e.buffer : null;

@@ -157,7 +157,8 @@ export class VectorAccess {
     index: Expr,
     d: DType,
     block: number,
-    value: { part(part: number): void; index(): void },
+    value: (part: number) => void,
+    gathered: () => void,
   ): void {
     const { code } = this.#frame;
     const width = this.#frame.width(buffer);
@@ -165,32 +166,26 @@ export class VectorAccess {
     if (this.#lanes.stride(buffer, index) === width) {
       for (const part of parts) {
         const offset = this.#address(buffer, index, lanesPerBlock * block * width + 16 * part);
-        value.part(part);
+        value(part);
         this.#storeWhole(d, offset);
       }
       return;
     }
     const locals = parts.map((part) => {
-      value.part(part);
+      value(part);
       const local = this.#frame.temporary();
       code.set(local);
       return local;
     });
     const perRegister = lanesPerBlock / parts.length;
-    this.#each(
-      buffer,
-      index,
-      block,
-      () => value.index(),
-      (at) => {
-        for (let lane = 0; lane < lanesPerBlock; lane++) {
-          const offset = at(lane);
-          code.get(locals[Math.floor(lane / perRegister)] as number);
-          this.#ops.extract(d, lane % perRegister);
-          this.#scalar.ops.store(d, offset);
-        }
-      },
-    );
+    this.#each(buffer, index, block, gathered, (at) => {
+      for (let lane = 0; lane < lanesPerBlock; lane++) {
+        const offset = at(lane);
+        code.get(locals[Math.floor(lane / perRegister)] as number);
+        this.#ops.extract(d, lane % perRegister);
+        this.#scalar.ops.store(d, offset);
+      }
+    });
     this.#frame.release(...locals);
   }
   #storeWhole(d: DType, offset: number): void {

@@ -28,7 +28,7 @@ const cheapSide = 100;
 /** Expressions on vectors. */
 interface Values {
   /** leaves a part of a block on the stack */
-  part(e: Expr, block: number, part: number): void;
+  value(e: Expr, block: number, part: number): void;
   /** leaves a uniform value in all lanes on the stack */
   splat(e: Expr): void;
 }
@@ -73,9 +73,9 @@ export class VectorConditionals {
     const uniform = this.#lanes.uniform(e.test);
     const guarded = !uniform && (this.#guards(e.yes) || this.#guards(e.no));
     if (!uniform && !guarded && this.#cheap(e.yes, block) && this.#cheap(e.no, block)) {
-      this.#values.part(e.yes, block, part);
-      this.#values.part(e.no, block, part);
-      this.#values.part(e.test, block, maskPart(e, part));
+      this.#values.value(e.yes, block, part);
+      this.#values.value(e.no, block, part);
+      this.#values.value(e.test, block, maskPart(e, part));
       code.simd(v128.bitselect);
       return;
     }
@@ -83,7 +83,7 @@ export class VectorConditionals {
       sharing.scoped(() => {
         if (needed) this.#needed.push(sharing.always(x));
         group.forEach((p, i) => {
-          this.#values.part(x, block, p);
+          this.#values.value(x, block, p);
           code.set(into[i] as number);
         });
         if (needed) this.#needed.pop();
@@ -99,7 +99,7 @@ export class VectorConditionals {
     } else if (guarded) {
       const out = group.map(() => this.#frame.temporary());
       const test = this.#frame.temporary();
-      this.#values.part(e.test, block, 0);
+      this.#values.value(e.test, block, 0);
       code.tee(test).simd(i32x4.allTrue);
       code.if(
         null,
@@ -119,14 +119,14 @@ export class VectorConditionals {
       const yes = group.map(() => this.#frame.temporary());
       const no = group.map(() => this.#frame.temporary());
       const test = this.#frame.temporary();
-      this.#values.part(e.test, block, 0);
+      this.#values.value(e.test, block, 0);
       code.tee(test).simd(v128.anyTrue);
       code.if(null, () => side(e.yes, yes, false));
       code.get(test).simd(i32x4.allTrue).op(0x45);
       code.if(null, () => side(e.no, no, false));
       group.forEach((p, i) => {
         code.get(yes[i] as number).get(no[i] as number);
-        this.#values.part(e.test, block, maskPart(e, p));
+        this.#values.value(e.test, block, maskPart(e, p));
         code.simd(v128.bitselect).set(yes[i] as number);
       });
       this.#frame.release(...no, test);
@@ -160,7 +160,7 @@ export class VectorConditionals {
       for (let part = 0; part < 4; part++) {
         if (sharing.uses(x, slotOf(0, part)) < 2) continue;
         if (sharing.find(x, slotOf(block, part)) !== undefined) continue;
-        this.#values.part(x, block, part);
+        this.#values.value(x, block, part);
         code.op(0x1a);
       }
     }

@@ -50,10 +50,7 @@ export class VectorExpressions {
     this.#constants = new Constants(frame);
     this.ops = new VectorOps(frame, this.#constants);
     this.#access = new VectorAccess(frame, scalar, lanes, this.ops);
-    this.#conditionals = new VectorConditionals(frame, scalar, lanes, this.ops, {
-      part: (e, block, part) => this.value(e, block, part),
-      splat: (e) => this.#splat(e),
-    });
+    this.#conditionals = new VectorConditionals(frame, scalar, lanes, this.ops, this);
   }
 
   /** Sets the constants and invariants that the loop was found to use; to be emitted before it. */
@@ -107,10 +104,14 @@ export class VectorExpressions {
     );
   }
   #store({ buffer, index, value }: Stmt & { kind: "store" }, block: number): void {
-    this.#access.store(buffer, index, value.dtype, block, {
-      part: (part) => this.value(value, block, part),
-      index: () => this.value(index, block, 0),
-    });
+    this.#access.store(
+      buffer,
+      index,
+      value.dtype,
+      block,
+      (part) => this.value(value, block, part),
+      () => this.value(index, block, 0),
+    );
   }
 
   // ---- counting ----
@@ -206,7 +207,7 @@ export class VectorExpressions {
     const { code } = this.#frame;
     const { sharing } = this.#scalar;
     if (this.#lanes.uniform(e)) {
-      this.#splat(e);
+      this.splat(e);
       return;
     }
     if (e.kind === "var" && e !== this.#lanes.v && part < wide) {
@@ -226,7 +227,7 @@ export class VectorExpressions {
   }
 
   /** A uniform value in all lanes. */
-  #splat(e: Expr): void {
+  splat(e: Expr): void {
     const { code } = this.#frame;
     const { sharing } = this.#scalar;
     if (e.kind === "lit") {
