@@ -2,6 +2,7 @@
 import { dtypes } from "../../../dtype.ts";
 import type { Expr } from "../../../kernel/expr.ts";
 import { hostMath } from "../library.ts";
+import type { Operation } from "./scalar-ops.ts";
 import { half, valType } from "./types.ts";
 
 /** True for what the host computes. */
@@ -10,7 +11,7 @@ export const isCall = (e: Expr): boolean =>
   (Object.hasOwn(hostMath, e.op) || (e.op === "rem" && valType(e.dtype) !== "i32"));
 
 /** True for an operation without a vector form: it is applied to one lane after the other. */
-export function isPerLane(e: Expr): boolean {
+export function isPerLane(e: Expr): e is Operation {
   switch (e.kind) {
     case "unary":
       return e.op === "clz" || isCall(e);

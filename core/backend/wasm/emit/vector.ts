@@ -32,6 +32,8 @@ import { VectorAccess } from "./vector-access.ts";
 import { VectorConditionals } from "./vector-conditionals.ts";
 import { pseudo, VectorOps } from "./vector-ops.ts";
 
+type Part = readonly [e: Expr, part: number];
+
 export class VectorExpressions {
   readonly #frame: Frame;
   readonly #scalar: ScalarExpressions;
@@ -135,69 +137,42 @@ export class VectorExpressions {
     }
     for (const [x, p] of this.#demands(e, part)) this.#count(x, p);
   }
-  /** The parts of its operands from which a part of `e` is made. */
-  #demands(e: Expr, part: number): readonly (readonly [Expr, number])[] {
+  /** The parts of its operands from which a part of `e` is made; of `e` itself, where a mask is made from one of the other
+   *  width. */
+  #demands(e: Expr, part: number): readonly Part[] {
+    const halves = (x: Expr, first = 0): readonly Part[] => [
+      [x, first],
+      [x, first + 1],
+    ];
     if (e.dtype === "bool") {
       const made = madeWide(e);
-      if (made === true && part < wide)
-        return [
-          [e, wide],
-          [e, wide + 1],
-        ];
+      if (made === true && part < wide) return halves(e, wide);
       if (made === false && part >= wide) return [[e, 0]];
     }
     switch (e.kind) {
       case "select":
-        if (pseudoExtremum(e) !== null)
-          return [
-            [e.yes, part],
-            [e.no, part],
-          ];
-        return [
-          [e.test, maskPart(e, part)],
+      case "cond": {
+        const sides: readonly Part[] = [
           [e.yes, part],
           [e.no, part],
         ];
-      case "cond":
-        return [
-          [e.test, maskPart(e, part)],
-          [e.yes, part],
-          [e.no, part],
-        ];
+        return e.kind === "select" && pseudoExtremum(e) !== null
+          ? sides
+          : [...sides, [e.test, maskPart(e, part)]];
+      }
       case "cast":
-        if (partsOf(e.x.dtype) === 2 && part < wide)
-          return [
-            [e.x, 0],
-            [e.x, 1],
-          ];
         if (e.x.dtype === "bool") return [[e.x, e.dtype === "float64" ? wide + part : 0]];
-        return [[e.x, partsOf(e.x.dtype) === 2 ? part - wide : 0]];
-      case "unary":
-        if (isWordOp(e.op))
-          return [
-            [e.x, 0],
-            [e.x, 1],
-          ];
-        return this.#alike(e, part);
-      case "binary":
-        if (e.op === "joinWords")
-          return [
-            [e.x, 0],
-            [e.y, 0],
-          ];
-        return this.#alike(e, part);
-      case "compare":
-      case "bitcast":
-        return this.#alike(e, part);
-      default:
+        if (e.x.dtype !== "float64") return [[e.x, 0]];
+        return part < wide ? halves(e.x) : [[e.x, part - wide]];
+      case "load":
         return [];
+      default:
+        if (e.kind === "unary" && isWordOp(e.op)) return halves(e.x);
+        return operands(e).map((x) => {
+          if (e.kind === "binary" && e.op === "joinWords") return [x, 0];
+          return [x, x.dtype === "float64" && e.dtype === "bool" ? part - wide : part];
+        });
     }
-  }
-  /** The same part of each operand, but for a wide mask. */
-  #alike(e: Expr, part: number): readonly (readonly [Expr, number])[] {
-    return operands(e).map(
-      (x) => [x, x.dtype === "float64" && e.dtype === "bool" ? part - wide : part] as const,
-    );
   }
 
   // ---- values ----
@@ -222,10 +197,6 @@ export class VectorExpressions {
     this.#compute(e, block, part);
     if (sharing.uses(e, slotOf(0, part)) > 1) code.tee(sharing.keep(e, slotOf(block, part)));
   }
-  #operand(e: Expr, block: number, part: number): Operand {
-    return () => this.value(e, block, part);
-  }
-
   /** A uniform value in all lanes. */
   splat(e: Expr): void {
     const { code } = this.#frame;
@@ -261,139 +232,122 @@ export class VectorExpressions {
   #compute(e: Expr, block: number, part: number): void {
     const { code } = this.#frame;
     const { ops } = this;
-    if (e.dtype === "bool") {
-      const made = madeWide(e);
-      if (made === true && part < wide) {
-        this.value(e, block, wide);
-        this.value(e, block, wide + 1);
-        code.shuffle(positions.even);
-        return;
-      }
-      if (made === false && part >= wide) {
-        this.value(e, block, 0);
-        code.simd(part === wide ? i64x2.extendLowS : i64x2.extendHighS);
-        return;
-      }
+    const from = this.#demands(e, part);
+    const all = from.map(
+      ([x, p]): Operand =>
+        () =>
+          this.value(x, block, p),
+    );
+    const [x, y] = all as [Operand, Operand];
+    if (isPerLane(e)) {
+      this.#eachLane(e, block, part);
+      return;
     }
-    const of = (x: Expr): Operand =>
-      this.#operand(x, block, x.dtype === "float64" && e.dtype === "bool" ? part - wide : part);
+    if (from[0]?.[0] === e) {
+      for (const push of all) push();
+      if (part < wide) code.shuffle(positions.even);
+      else code.simd(part === wide ? i64x2.extendLowS : i64x2.extendHighS);
+      return;
+    }
     switch (e.kind) {
       case "var":
         // the loop variable: its first iteration is in its scalar local
         code.get(this.#frame.variable(e)).simd(i32x4.splat);
-        this.#constants.lanes([0, 1, 2, 3].map((lane) => lanesPerBlock * block + lane));
-        code.simd(i32x4.add);
+        this.#constants
+          .lanes([0, 1, 2, 3].map((lane) => lanesPerBlock * block + lane))
+          .simd(i32x4.add);
         return;
       case "load":
-        this.#access.load(e, block, part, this.#operand(e.index, block, 0));
+        this.#access.load(e, block, part, () => this.value(e.index, block, 0));
         return;
       case "unary":
-        if (isPerLane(e)) this.#eachLane(e, block, part);
-        else if (isWordOp(e.op)) {
-          this.value(e.x, block, 0);
-          this.value(e.x, block, 1);
+        if (!isWordOp(e.op)) ops.unary(e.op, e.x.dtype, x);
+        else {
+          x();
+          y();
           code.shuffle(e.op === "highWord" ? positions.odd : positions.even);
-        } else ops.unary(e.op, e.x.dtype, of(e.x));
-        return;
-      case "binary":
-        if (isPerLane(e)) this.#eachLane(e, block, part);
-        else if (e.op === "joinWords") {
-          this.value(e.y, block, 0);
-          this.value(e.x, block, 0);
-          code.shuffle(positions.turns[part] as readonly number[]);
-        } else {
-          // a number is the second operand of min and max
-          const swap = e.x.kind === "lit" && (e.op === "min" || e.op === "max");
-          const [x, y] = swap ? [e.y, e.x] : [e.x, e.y];
-          ops.binary(e.op, e.dtype, of(x), of(y), y.kind === "lit" ? y.value : null);
         }
         return;
+      case "binary":
+        if (e.op === "joinWords") {
+          y();
+          x();
+          code.shuffle(positions.turns[part] as readonly number[]);
+        } else if (e.x.kind === "lit" && (e.op === "min" || e.op === "max"))
+          // a number is the second operand of min and max
+          ops.binary(e.op, e.dtype, y, x, e.x.value);
+        else ops.binary(e.op, e.dtype, x, y, e.y.kind === "lit" ? e.y.value : null);
+        return;
       case "compare":
-        ops.compare(e.op, e.x.dtype, of(e.x), of(e.y));
+        ops.compare(e.op, e.x.dtype, x, y);
         return;
       case "select": {
         const extremum = pseudoExtremum(e);
         if (extremum !== null) {
-          of(e.no)();
-          of(e.yes)();
+          y();
+          x();
           code.simd(extremum);
-          return;
+        } else {
+          for (const push of all) push();
+          code.simd(v128.bitselect);
         }
-        of(e.yes)();
-        of(e.no)();
-        this.value(e.test, block, maskPart(e, part));
-        code.simd(v128.bitselect);
         return;
       }
       case "cond":
         this.#conditionals.value(e, block, part);
         return;
       case "cast":
-        this.#cast(e, block, part);
+        this.#cast(e, block, part, x, y);
         return;
       case "bitcast":
-        this.#bitcast(e, block, part);
-        return;
+        x();
+        if (dtypes[e.dtype].bytes > 1) return;
+        // a bool has the bits 0 and 1
+        if (e.x.dtype === "bool" || e.dtype === "bool") code.simd(i32x4.neg);
+        if (e.dtype !== "bool") ops.wrap(e.dtype);
     }
   }
 
-  #cast(e: Expr & { kind: "cast" }, block: number, part: number): void {
+  #cast(
+    e: Expr & { kind: "cast" },
+    block: number,
+    part: number,
+    low: Operand,
+    high: Operand,
+  ): void {
     const { code } = this.#frame;
     const { x, dtype: to } = e;
     const from = x.dtype;
-    if (isPerLane(e)) {
-      this.#eachLane(e, block, part);
+    if (from === "bool" || to === "bool" || (from !== "float64" && to !== "float64")) {
+      this.ops.cast(from, to, low);
       return;
     }
-    if (from === "float64" && to !== "bool") {
+    if (from === "float64") {
       const narrowed =
         to === "float32" ? f32x4.demote : to === "uint32" ? i32x4.truncF64U : i32x4.truncF64S;
-      for (const p of [0, 1]) {
-        this.value(x, block, p);
-        code.simd(narrowed);
-      }
-      code.shuffle(positions.lowerHalves);
+      low();
+      code.simd(narrowed);
+      high();
+      code.simd(narrowed).shuffle(positions.lowerHalves);
       if (dtypes[to].bytes === 1) this.ops.clamp(to);
       return;
     }
-    if (to === "float64" && from !== "bool") {
-      const widened =
-        valType(from) === "f32"
-          ? f64x2.promoteLow
-          : from === "uint32"
-            ? f64x2.convertLowU
-            : f64x2.convertLowS;
-      // two elements of memory, where nobody else needs all four
-      const alone = this.#scalar.sharing.uses(x, slotOf(0, 0)) <= 2;
-      if (x.kind === "load" && alone && this.#access.loadHalf(x, block, part)) {
-        code.simd(widened);
-        return;
-      }
-      this.value(x, block, 0);
+    // two elements of memory, where nobody else needs all four
+    const alone = this.#scalar.sharing.uses(x, slotOf(0, 0)) <= 2;
+    if (!(x.kind === "load" && alone && this.#access.loadHalf(x, block, part))) {
+      low();
       if (part === 1) {
-        this.value(x, block, 0);
+        low();
         code.shuffle(positions.upper);
       }
-      code.simd(widened);
-      return;
     }
-    const source =
-      from === "bool" && to === "float64" ? wide + part : from === "float64" ? part - wide : 0;
-    this.ops.cast(from, to, this.#operand(x, block, source));
-  }
-
-  #bitcast(e: Expr & { kind: "bitcast" }, block: number, part: number): void {
-    const { x, dtype: to } = e;
-    const { code } = this.#frame;
-    if (isPerLane(e)) {
-      this.#eachLane(e, block, part);
-      return;
-    }
-    this.value(x, block, 0);
-    if (dtypes[to].bytes > 1) return;
-    // a bool has the bits 0 and 1
-    if (x.dtype === "bool" || to === "bool") code.simd(i32x4.neg);
-    if (to !== "bool") this.ops.wrap(to);
+    code.simd(
+      valType(from) === "f32"
+        ? f64x2.promoteLow
+        : from === "uint32"
+          ? f64x2.convertLowU
+          : f64x2.convertLowS,
+    );
   }
 
   /** Makes a register lane by lane with a scalar operation. */
