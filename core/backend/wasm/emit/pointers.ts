@@ -23,13 +23,13 @@ export interface Moving {
 
 export class Pointers {
   readonly #frame: Frame;
-  /** by buffer and index */
-  #known = new Map<number, Map<Expr, Pointer>>();
+  /** by index and buffer */
+  #known = new Map<Expr, Pointer[]>();
   constructor(frame: Frame) {
     this.#frame = frame;
   }
   find(buffer: number, index: Expr): Pointer | undefined {
-    return this.#known.get(buffer)?.get(index);
+    return this.#known.get(index)?.[buffer];
   }
   /** Runs `emit` as if there were no pointers. */
   without(emit: () => void): void {
@@ -59,32 +59,30 @@ export class Pointers {
         });
     }
     const pointers = new Map<string, { local: number; constant: number }>();
-    const found: [buffer: number, index: Expr, Pointer][] = [];
+    // to be known when all are set: an index may load
+    const known = new Map<Expr, Pointer[]>();
     const moving: Moving[] = [];
-    for (const access of accesses) {
-      const form = forms.of(access.index);
-      if (!steady(form, loop.v, assigned) || !wanted(access.buffer, access.index)) continue;
-      const width = this.#frame.width(access.buffer);
-      const key = `${access.buffer}:${forms.key({ constant: 0, terms: form.terms })}`;
-      const known = pointers.get(key);
-      const distance = known === undefined ? -1 : (form.constant - known.constant) * width;
-      if (known !== undefined && distance >= 0 && distance <= maxDistance) {
-        found.push([access.buffer, access.index, { local: known.local, offset: distance }]);
-        continue;
+    for (const { buffer, index: at } of accesses) {
+      const { constant, terms } = forms.of(at);
+      if (!steady(terms, loop.v, assigned) || !wanted(buffer, at)) continue;
+      const width = this.#frame.width(buffer);
+      const key = `${buffer}:${forms.key({ constant: 0, terms })}`;
+      let pointer = pointers.get(key);
+      let offset = pointer === undefined ? -1 : (constant - pointer.constant) * width;
+      if (pointer === undefined || offset < 0 || offset > maxDistance) {
+        pointer = { local: code.local("i32"), constant };
+        offset = 0;
+        code.get(buffer);
+        index(at);
+        code.i32(width).op(0x6c, 0x6a).set(pointer.local);
+        pointers.set(key, pointer);
+        moving.push({ local: pointer.local, step: (terms.get(loop.v) ?? 0) * width });
       }
-      const local = code.local("i32");
-      code.get(access.buffer);
-      index(access.index);
-      code.i32(width).op(0x6c, 0x6a).set(local);
-      pointers.set(key, { local, constant: form.constant });
-      moving.push({ local, step: (form.terms.get(loop.v) ?? 0) * width });
-      found.push([access.buffer, access.index, { local, offset: 0 }]);
+      const ofIndex = known.get(at) ?? [];
+      known.set(at, ofIndex);
+      ofIndex[buffer] = { local: pointer.local, offset };
     }
-    for (const [buffer, at, pointer] of found) {
-      const ofBuffer = this.#known.get(buffer);
-      if (ofBuffer === undefined) this.#known.set(buffer, new Map([[at, pointer]]));
-      else ofBuffer.set(at, pointer);
-    }
+    this.#known = known;
     return moving;
   }
   stop(): void {
@@ -93,10 +91,5 @@ export class Pointers {
 }
 
 /** True for an affine form whose atoms, but for the loop variable, stay the same during the loop. */
-function steady(form: Affine, v: KVar, assigned: ReadonlySet<KVar>): boolean {
-  for (const atom of form.terms.keys()) {
-    if (atom === v) continue;
-    if (!(atom instanceof KVar) || assigned.has(atom)) return false;
-  }
-  return true;
-}
+const steady = (terms: Affine["terms"], v: KVar, assigned: ReadonlySet<KVar>): boolean =>
+  [...terms.keys()].every((atom) => atom === v || (atom instanceof KVar && !assigned.has(atom)));
