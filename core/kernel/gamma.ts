@@ -59,8 +59,7 @@ const lgammaNear = (v: Expr): Expr =>
   );
 
 /** log Γ(x) for x > 0. Below 0.9, Γ(x) = Γ(x + 1)/x; from 3 to 8, Γ(x) = (x − 1)(x − 2) … t·Γ(t), t in [2, 3); Stirling's series
- *  beyond. All share one logarithm, of x or the product.
- *  @source the series' coefficients: Sun Microsystems (1993), FreeBSD msun, e_lgamma_r.c */
+ *  beyond, whose ninth term is 2⁻⁵⁶ of the result at 8. All share one logarithm, of x or the product. */
 function lgammaPositive(x: Expr): Expr {
   const small = lt(x, 0.9);
   const moderate = lt(x, 8);
@@ -78,16 +77,7 @@ function lgammaPositive(x: Expr): Expr {
   const z = div(one, x);
   const w = add(
     c(4.189385332046727e-1),
-    mul(
-      z,
-      polynomial(
-        square(z),
-        [
-          8.333333333333297e-2, -2.7777777772877554e-3, 7.936505586430196e-4, -5.9518755745034e-4,
-          8.363399189962821e-4, -1.6309293409657527e-3,
-        ],
-      ),
-    ),
+    mul(z, polynomial(square(z), bernoulliOver((n) => n * (n - 1)).slice(0, 8))),
   );
   const stirling = add(mul(sub(x, half), sub(logarithm, one)), w);
   return cond(moderate, add(near, shift), stirling);
