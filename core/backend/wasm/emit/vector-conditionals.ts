@@ -88,16 +88,19 @@ export class VectorConditionals {
         });
         if (needed) this.#needed.pop();
       });
+    const temporaries = (): readonly number[] => group.map(() => this.#frame.temporary());
+    // the locals of the result, to be known from here on
+    let out: readonly number[] = [];
     if (uniform) {
-      const out = group.map((p) => sharing.keep(e, slotOf(block, p)));
+      const kept = group.map((p) => sharing.keep(e, slotOf(block, p)));
       this.#scalar.expr(e.test);
       code.if(
         null,
-        () => side(e.yes, out, true),
-        () => side(e.no, out, true),
+        () => side(e.yes, kept, true),
+        () => side(e.no, kept, true),
       );
     } else if (guarded) {
-      const out = group.map(() => this.#frame.temporary());
+      out = temporaries();
       const test = this.#frame.temporary();
       this.#values.value(e.test, block, 0);
       code.tee(test).simd(i32x4.allTrue);
@@ -114,39 +117,28 @@ export class VectorConditionals {
         },
       );
       this.#frame.release(test);
-      this.#handOver(e, block, group, out);
     } else {
-      const yes = group.map(() => this.#frame.temporary());
-      const no = group.map(() => this.#frame.temporary());
+      out = temporaries();
+      const no = temporaries();
       const test = this.#frame.temporary();
       this.#values.value(e.test, block, 0);
       code.tee(test).simd(v128.anyTrue);
-      code.if(null, () => side(e.yes, yes, false));
+      code.if(null, () => side(e.yes, out, false));
       code.get(test).simd(i32x4.allTrue).op(0x45);
       code.if(null, () => side(e.no, no, false));
       group.forEach((p, i) => {
-        code.get(yes[i] as number).get(no[i] as number);
+        code.get(out[i] as number).get(no[i] as number);
         this.#values.value(e.test, block, maskPart(e, p));
-        code.simd(v128.bitselect).set(yes[i] as number);
+        code.simd(v128.bitselect).set(out[i] as number);
       });
       this.#frame.release(...no, test);
-      this.#handOver(e, block, group, yes);
     }
-    code.get(sharing.find(e, slotOf(block, part)) as number);
-  }
-  #handOver(
-    e: Conditional,
-    block: number,
-    group: readonly number[],
-    from: readonly number[],
-  ): void {
-    group.forEach((p, i) => {
-      const local = from[i] as number;
-      this.#frame.code.get(local).set(this.#scalar.sharing.keep(e, slotOf(block, p)));
+    out.forEach((local, i) => {
+      code.get(local).set(sharing.keep(e, slotOf(block, group[i] as number)));
       this.#frame.release(local);
     });
+    code.get(sharing.find(e, slotOf(block, part)) as number);
   }
-
   #computeCommon(e: Conditional, block: number): void {
     const { sharing } = this.#scalar;
     const { code } = this.#frame;
