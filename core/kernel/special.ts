@@ -147,7 +147,7 @@ export const erfc = (x: Expr): Expr => wide(x.dtype === "float64" ? erfc64 : rou
 
 // ---- inverse of erf ----
 
-/** y/x in √w − 3 as `roughErfInv` has it, for all of float64: y to 6·10⁻⁷ */
+/** y/x in √w − 3 as `roughErfInv` has it, for all of float64: Chebyshev series, y to 6·10⁻⁷ */
 const erfInvTail = [
   2.8329769, 1.0016796, 0.0094406, -0.0076866, 0.005740057, -0.0034663893, 0.0013020583,
   -0.00013073253, -0.000121306074, 6.087325e-5, -1.183695e-5, 8.763952e-7,
