@@ -38,21 +38,23 @@ export const noRule = (reason: string): NoRule => new NoRule(reason);
 export type ShapeRule<P> = (inputs: readonly Aval[], params: P) => readonly Aval[];
 
 /** (x, dx) ↦ (f(x), f′(x)·dx). Operations on primal values alone are the nonlinear part; every operation
- *  that meets a tangent must be linear in it: linearization keeps just those. */
+ *  that meets a tangent must be linear in it: linearization keeps just those. Called where a tangent is not `Zero`, which
+ *  only those of floats are. */
 export type JvpRule<P> = (
   primals: readonly NDArray[],
   tangents: readonly Tangent[],
   params: P,
 ) => { readonly outs: readonly NDArray[]; readonly tangents: readonly Tangent[] };
 
-/** Cotangents of the outputs ↦ cotangents of the `LinearInput`s (anything at the other positions is ignored). */
+/** Cotangents of the outputs, not all of them `Zero`, ↦ cotangents of the `LinearInput`s (anything at the other positions is
+ *  ignored). */
 export type TransposeRule<P> = (
   cotangents: readonly Tangent[],
   inputs: readonly (NDArray | LinearInput)[],
   params: P,
 ) => readonly (Tangent | null)[];
 
-/** Inputs of which some carry a batch axis (`dims[i]`, else null) of size `size` ↦ outputs and their batch axes. */
+/** Inputs of which at least one carries a batch axis (`dims[i]`, else null) of size `size` ↦ outputs and their batch axes. */
 export type BatchRule<P> = (
   size: number,
   inputs: readonly NDArray[],

@@ -2,10 +2,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { dataSync } from "../core/array.ts";
+import type { Aval } from "../core/aval.ts";
 import { CotangentError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import * as l from "../core/ops/linear.ts";
-import { elementwise } from "../core/ops/rules.ts";
+import { linearJvp } from "../core/ops/linearity.ts";
+import { elementwiseBatch } from "../core/ops/rules.ts";
 import { floatFunction } from "../core/ops/transcendental.ts";
 import * as K from "../core/kernel/expr.ts";
 import { definePrimitive, noRule, type Primitive } from "../core/primitive.ts";
@@ -61,13 +63,14 @@ describe("checkGrads", () => {
     );
   });
   it("finds a transpose that is not the transpose", () => {
-    const p: Primitive = elementwise({
+    const twice = (x: K.Expr): K.Expr => K.mul(x, K.lit(2, x.dtype));
+    const p: Primitive = definePrimitive({
       name: "test_wrong_transpose",
-      arity: 1,
-      accepts: "float",
-      jvp: [(t) => bind1(p, [t], {})],
+      shape: ([x]) => [x as Aval],
+      jvp: linearJvp(() => p),
       transpose: ([ct]) => [np.multiply(ct as NDArray, 2.5)],
-      at: ([x]) => K.mul(x as K.Expr, K.lit(2, (x as K.Expr).dtype)),
+      batch: elementwiseBatch(() => p),
+      lower: () => ({ kind: "map", at: (index, read) => [twice(read(0, index))] }),
     });
     expect(
       message(() => checkGrads((x: NDArray) => bind1(p, [x], {}), [np.array([1, 2])])),
@@ -160,13 +163,13 @@ describe("transformsAgree", () => {
     ).toContain("law vmap f = stack ∘ map f");
   });
   it("says so where a primitive has no rule", () => {
-    const stuck: Primitive = elementwise({
+    const stuck: Primitive = definePrimitive({
       name: "test_stuck",
-      arity: 1,
-      accepts: "float",
-      jvp: [(t) => bind1(stuck, [t], {})],
+      shape: ([x]) => [x as Aval],
+      jvp: linearJvp(() => stuck),
       transpose: noRule("this test leaves it out"),
-      at: ([x]) => x as K.Expr,
+      batch: elementwiseBatch(() => stuck),
+      lower: () => ({ kind: "alias" }),
     });
     expect(
       message(() => transformsAgree(lawful((x) => [bind1(stuck, [x as NDArray], {})]))),

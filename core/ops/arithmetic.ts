@@ -3,24 +3,28 @@ import { Aval } from "../aval.ts";
 import { isFloat, isInteger } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
-import type { Expr } from "../kernel/expr.ts";
-import type { Read } from "../kernel/kernel.ts";
+import type { Expr, UnaryOp } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
-import { range } from "../shape.ts";
 import { bind1 } from "../trace.ts";
+import { checkClass, type DTypeClass } from "./checks.ts";
 import { eq, ge } from "./compare.ts";
-import { div, mul, neg, nonlinear, sub } from "./field.ts";
+import { div, mul, neg, sub } from "./field.ts";
 import { convert, full } from "./linear.ts";
+import { nonlinear } from "./linearity.ts";
 import {
+  applied,
+  applied2,
+  type Binary,
   broadcastTo,
-  checkClass,
+  elementsOf,
   elementwise,
   elementwiseBatch,
   elementwiseShape,
   jvpTerms,
   type Operand,
   operands,
+  type Plain,
 } from "./rules.ts";
 import { selectN } from "./select.ts";
 import { log } from "./transcendental.ts";
@@ -36,7 +40,6 @@ export {
   mulP,
   neg,
   negP,
-  nonlinear,
   reciprocal,
   square,
   squareP,
@@ -44,60 +47,38 @@ export {
   subP,
 } from "./field.ts";
 
-type Plain = Record<never, never>;
-const flat = noRule("its derivative is zero: nothing linear passes through it");
-const onIntegers = noRule("it acts on integers, which no cotangent reaches");
 const like = (x: NDArray, value: number): NDArray => full(x.shape, value, x.dtype);
 
 // ---- sign and rounding ----
 
+/** A step function, which is flat between its steps. */
+const step = (op: UnaryOp, accepts: DTypeClass): Primitive<Plain> =>
+  elementwise({ name: op, accepts, at: ([x]) => K.unary(op, x as Expr) });
+
 /** −1, 0 or 1; keeps NaN and the sign of zero */
-export const signP = elementwise({
-  name: "sign",
-  arity: 1,
-  accepts: "number",
-  jvp: "zero",
-  transpose: flat,
-  at: ([x]) => K.unary("sign", x as Expr),
-});
+export const signP = step("sign", "number");
 /** −1, 0 or 1 @example sign(-3) // => -1 */
-export const sign = (x: Operand): NDArray => bind1(signP, operands("sign", x), {});
+export const sign = applied(signP);
 
 /** |x|; the derivative at 0 is 1, as JAX has it */
-export const absP: Primitive<Plain> = elementwise({
+export const absP = elementwise({
   name: "abs",
-  arity: 1,
   accepts: "signed",
-  jvp: [(t, { x: [x] }) => selectN(ge(x as NDArray, 0), [neg(t), t])],
-  transpose: nonlinear,
+  jvp: [(t, [x]) => selectN(ge(x as NDArray, 0), [neg(t), t])],
   at: ([x]) => K.unary("abs", x as Expr),
 });
 /** |x| @example abs(-3) // => 3 */
-export const abs = (x: Operand): NDArray => bind1(absP, operands("abs", x), {});
+export const abs = applied(absP);
 
 /** ⌊x⌋ */
-export const floorP = elementwise({
-  name: "floor",
-  arity: 1,
-  accepts: "float",
-  jvp: "zero",
-  transpose: flat,
-  at: ([x]) => K.unary("floor", x as Expr),
-});
+export const floorP = step("floor", "float");
 /** ⌊x⌋ @example floor(-0.5) // => -1 */
-export const floor = (x: Operand): NDArray => bind1(floorP, operands("floor", x), {});
+export const floor = applied(floorP);
 
 /** ⌈x⌉ */
-export const ceilP = elementwise({
-  name: "ceil",
-  arity: 1,
-  accepts: "float",
-  jvp: "zero",
-  transpose: flat,
-  at: ([x]) => K.unary("ceil", x as Expr),
-});
+export const ceilP = step("ceil", "float");
 /** ⌈x⌉ @example ceil(0.5) // => 1 */
-export const ceil = (x: Operand): NDArray => bind1(ceilP, operands("ceil", x), {});
+export const ceil = applied(ceilP);
 
 /** Where halves go. */
 export type RoundingMethod = "awayFromZero" | "toNearestEven";
@@ -107,10 +88,7 @@ export interface RoundParams {
 /** the nearest whole number */
 export const roundP = elementwise<RoundParams>({
   name: "round",
-  arity: 1,
   accepts: "float",
-  jvp: "zero",
-  transpose: flat,
   at: ([x], { roundingMethod }) => {
     const e = x as Expr;
     if (roundingMethod === "toNearestEven") return K.unary("round", e);
@@ -131,20 +109,18 @@ export const round = (x: Operand, roundingMethod: RoundingMethod): NDArray =>
 /** x − y·trunc(x/y), with the sign of x, as C's fmod */
 export const remP = elementwise({
   name: "rem",
-  arity: 2,
   accepts: "number",
   jvp: [
     (t) => t,
-    (t, { x: [x, y] }) => {
+    (t, [x, y]) => {
       const quotient = div(x as NDArray, y as NDArray);
       return mul(neg(t), mul(sign(quotient), floor(abs(quotient))));
     },
   ],
-  transpose: nonlinear,
   at: ([x, y]) => K.rem(x as Expr, y as Expr),
 });
 /** x − y·trunc(x/y), with the sign of x; integers give x for y = 0 @example rem(-7, 4) // => -3 */
-export const rem = (x: Operand, y: Operand): NDArray => bind1(remP, operands("rem", x, y), {});
+export const rem = applied2(remP);
 
 // ---- extremes ----
 
@@ -157,41 +133,23 @@ const share = (x: NDArray, out: NDArray, y: NDArray): NDArray =>
 const extreme = (name: "max" | "min"): Primitive<Plain> =>
   elementwise({
     name,
-    arity: 2,
     accepts: "any",
     jvp: [
-      (t, { out, x: [x, y] }) => mul(t, share(x as NDArray, out, y as NDArray)),
-      (t, { out, x: [x, y] }) => mul(t, share(y as NDArray, out, x as NDArray)),
+      (t, [x, y], out) => mul(t, share(x as NDArray, out, y as NDArray)),
+      (t, [x, y], out) => mul(t, share(y as NDArray, out, x as NDArray)),
     ],
-    transpose: nonlinear,
     at: ([x, y]) => K.binary(name, x as Expr, y as Expr),
   });
 /** the larger of x and y; NaN if either is; at a tie each has derivative ½ */
 export const maxP = extreme("max");
 /** the larger of x and y; NaN if either is @example lax.max(1, 2) // => 2 */
-export const max = (x: Operand, y: Operand): NDArray => bind1(maxP, operands("max", x, y), {});
+export const max = applied2(maxP);
 /** the smaller of x and y; NaN if either is; at a tie each has derivative ½ */
 export const minP = extreme("min");
 /** the smaller of x and y; NaN if either is @example lax.min(1, 2) // => 1 */
-export const min = (x: Operand, y: Operand): NDArray => bind1(minP, operands("min", x, y), {});
+export const min = applied2(minP);
 
 // ---- power ----
-
-/** Elements of two operands that broadcast to the result. */
-const aligned = (
-  ins: readonly Aval[],
-  out: Aval,
-  index: readonly Expr[],
-  read: Read,
-): readonly [Expr, Expr] =>
-  ins.map((a, i) =>
-    read(
-      i,
-      range(a.rank).map((j) =>
-        a.shape[j] === 1 && out.shape[j] !== 1 ? K.int(0) : (index[j] as Expr),
-      ),
-    ),
-  ) as [Expr, Expr];
 
 /** x with 1 in place of 0 */
 const replaceZero = (x: NDArray): NDArray => selectN(eq(x, 0), [x, like(x, 1)]);
@@ -213,10 +171,10 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
       );
     return [Aval.of(elementwiseShape("pow", [a, b]), a.dtype, a.weakType && b.weakType)];
   },
-  jvp: jvpTerms<Plain>(
+  jvp: jvpTerms(
     () => powP,
     [
-      (t, { out, x: [x, y] }) => {
+      (t, [x, y], out) => {
         const [base, exponent] = [x as NDArray, y as NDArray];
         if (isFloat(exponent.dtype))
           return mul(t, mul(exponent, pow(base, sub(exponent, like(exponent, 1)))));
@@ -225,7 +183,7 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
         const less = selectN(eq(n, 0), [sub(n, like(n, 1)), n]);
         return mul(t, mul(convert(n, base.dtype), pow(broadcastTo(base, out.shape), less)));
       },
-      (t, { out, x: [x] }) => mul(t, mul(log(replaceZero(x as NDArray)), out)),
+      (t, [x], out) => mul(t, mul(log(replaceZero(x as NDArray)), out)),
     ],
   ),
   transpose: nonlinear,
@@ -233,7 +191,7 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
   lower: (ins, [out]) => ({
     kind: "map",
     at: (index, read) => {
-      const [x, y] = aligned(ins, out as Aval, index, read);
+      const [x, y] = elementsOf(ins, (out as Aval).shape, index, read) as [Expr, Expr];
       return [K.binary("pow", x, K.cast(y, x.dtype))];
     },
   }),
@@ -241,50 +199,25 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
 /** xʸ. A number as exponent is a float.
  *  @throws DTypeError unless x is a float and y of its dtype or an integer
  *  @example pow(4, 0.5) // => 2 */
-export const pow = (x: Operand, y: Operand): NDArray => bind1(powP, operands("pow", x, y), {});
+export const pow: Binary = applied2(powP);
 
 // ---- neighbours, upper halves ----
 
 /** the float next to x in the direction of y */
-export const nextafterP: Primitive<Plain> = definePrimitive<Plain>({
+export const nextafterP = elementwise({
   name: "nextafter",
-  shape: (avals) => {
-    const [a, b] = avals as readonly [Aval, Aval];
-    checkClass("nextafter", "float", a, b);
-    if (a.dtype !== b.dtype)
-      fail(
-        DTypeError,
-        "nextafter",
-        "operands must have one dtype",
-        `${a} and ${b}`,
-        "convert one of them",
-      );
-    return [Aval.of(elementwiseShape("nextafter", avals), a.dtype, a.weakType && b.weakType)];
-  },
+  accepts: "float",
   jvp: noRule("neighbouring floats are a property of the format, not of the function"),
-  transpose: nonlinear,
-  batch: elementwiseBatch(() => nextafterP),
-  lower: (ins, [out]) => ({
-    kind: "map",
-    at: (index, read) => {
-      const [x, y] = aligned(ins, out as Aval, index, read);
-      return [K.binary("nextafter", x, y)];
-    },
-  }),
+  at: ([x, y]) => K.binary("nextafter", x as Expr, y as Expr),
 });
 /** the float next to x in the direction of y @example nextafter(1, 2) // => 1.0000001192092896 */
-export const nextafter = (x: Operand, y: Operand): NDArray =>
-  bind1(nextafterP, operands("nextafter", x, y), {});
+export const nextafter = applied2(nextafterP);
 
 /** the upper half of the product of two integers: ⌊x·y / 2^width⌋ */
 export const mulhiP = elementwise({
   name: "mulhi",
-  arity: 2,
   accepts: "integer",
-  jvp: "zero",
-  transpose: onIntegers,
   at: ([x, y]) => K.binary("mulhi", x as Expr, y as Expr),
 });
 /** ⌊x·y / 2^width⌋, the upper half of the full product */
-export const mulhi = (x: Operand, y: Operand): NDArray =>
-  bind1(mulhiP, operands("mulhi", x, y), {});
+export const mulhi = applied2(mulhiP);

@@ -1,37 +1,17 @@
 /** Comparisons, and operations on bits. */
 import * as K from "../kernel/expr.ts";
-import type { BinaryOp, CompareOp, Expr } from "../kernel/expr.ts";
-import type { NDArray } from "../ndarray.ts";
-import { noRule, type Primitive } from "../primitive.ts";
-import { bind1 } from "../trace.ts";
-import { type DTypeClass, elementwise, type Operand, operands } from "./rules.ts";
-
-type Plain = Record<never, never>;
-type Unary = (x: Operand) => NDArray;
-type Binary = (x: Operand, y: Operand) => NDArray;
-
-const applied =
-  (p: Primitive<Plain>): Unary =>
-  (x) =>
-    bind1(p, operands(p.name, x), {});
-const applied2 =
-  (p: Primitive<Plain>): Binary =>
-  (x, y) =>
-    bind1(p, operands(p.name, x, y), {});
-
-const toBool = noRule("its result is bool, which no cotangent reaches");
-const onBits = noRule("it acts on integers, which no cotangent reaches");
+import type { BinaryOp, CompareOp, Expr, UnaryOp } from "../kernel/expr.ts";
+import type { Primitive } from "../primitive.ts";
+import type { DTypeClass } from "./checks.ts";
+import { applied, applied2, elementwise, type Plain } from "./rules.ts";
 
 // ---- comparisons: bool, false on NaN except ne ----
 
 function predicate(name: string, at: (x: Expr, y: Expr) => Expr): Primitive<Plain> {
   return elementwise({
     name,
-    arity: 2,
     accepts: "any",
     result: "bool",
-    jvp: "zero",
-    transpose: toBool,
     at: ([x, y]) => at(x as Expr, y as Expr),
   });
 }
@@ -99,11 +79,8 @@ export const leTo = applied2(leToP);
 /** true where x is neither infinite nor NaN */
 export const isFiniteP = elementwise({
   name: "is_finite",
-  arity: 1,
   accepts: "float",
   result: "bool",
-  jvp: "zero",
-  transpose: toBool,
   at: ([x]) => K.unary("isFinite", x as Expr),
 });
 /** true where x is neither infinite nor NaN @example isFinite(NaN) // => false */
@@ -114,24 +91,14 @@ export const isFinite = applied(isFiniteP);
 function bitwise(name: string, op: BinaryOp, accepts: DTypeClass): Primitive<Plain> {
   return elementwise({
     name,
-    arity: 2,
     accepts,
-    jvp: "zero",
-    transpose: onBits,
     at: ([x, y]) => K.binary(op, x as Expr, y as Expr),
   });
 }
-function bitwise1(
-  name: string,
-  op: "not" | "popcount" | "clz",
-  accepts: DTypeClass,
-): Primitive<Plain> {
+function bitwise1(name: string, op: UnaryOp, accepts: DTypeClass): Primitive<Plain> {
   return elementwise({
     name,
-    arity: 1,
     accepts,
-    jvp: "zero",
-    transpose: onBits,
     at: ([x]) => K.unary(op, x as Expr),
   });
 }
@@ -160,10 +127,7 @@ export const shiftLeft = applied2(shiftLeftP);
 /** bits moved down by y, copies of the highest one shifted in, in unsigned dtypes too */
 export const shiftRightArithmeticP = elementwise({
   name: "shift_right_arithmetic",
-  arity: 2,
   accepts: "integer",
-  jvp: "zero",
-  transpose: onBits,
   at: ([x, y]) => {
     const { dtype } = x as Expr;
     const signed = dtype === "uint32" ? "int32" : dtype === "uint8" ? "int8" : dtype;

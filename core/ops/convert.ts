@@ -13,12 +13,14 @@ import {
   wordCount,
 } from "../kernel/words.ts";
 import type { NDArray } from "../ndarray.ts";
-import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
+import { definePrimitive, type Primitive } from "../primitive.ts";
 import { range } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { linearJvp, moveAxis } from "./linear.ts";
-import { checkClass, type Operand, operands, zeroJvp } from "./rules.ts";
-import { transposed } from "./slicing.ts";
+import { batchSame } from "./axes.ts";
+import { checkClass } from "./checks.ts";
+import { moveAxis } from "./linear.ts";
+import { linearJvp, nonlinear, transposed, zeroJvp } from "./linearity.ts";
+import { type Operand, operands } from "./rules.ts";
 
 // ---- bitcast_convert_type ----
 
@@ -75,7 +77,7 @@ export const bitcastConvertTypeP: Primitive<BitcastParams> = definePrimitive<Bit
     return [Aval.of(a.shape.slice(0, -1), newDtype)];
   },
   jvp: zeroJvp(() => bitcastConvertTypeP),
-  transpose: noRule("it is not linear"),
+  transpose: nonlinear,
   batch: (_size, [x], [d], { newDtype }) => {
     const a = x as NDArray;
     // the last axis of a widening bitcast belongs to the element
@@ -119,11 +121,12 @@ export const reducePrecisionP: Primitive<ReducePrecisionParams> =
   definePrimitive<ReducePrecisionParams>({
     name: "reduce_precision",
     shape: ([x], { exponentBits, mantissaBits }) => {
-      checkClass("reducePrecision", "float", x as Aval);
+      const op = "reducePrecision";
+      checkClass(op, "float", x as Aval);
       if (!Number.isInteger(exponentBits) || exponentBits < 1)
         fail(
           DTypeError,
-          "reducePrecision",
+          op,
           "exponentBits must be a positive whole number",
           String(exponentBits),
           "float16 has 5, bfloat16 and float32 have 8",
@@ -131,19 +134,16 @@ export const reducePrecisionP: Primitive<ReducePrecisionParams> =
       if (!Number.isInteger(mantissaBits) || mantissaBits < 0)
         fail(
           DTypeError,
-          "reducePrecision",
+          op,
           "mantissaBits must be a whole number, at least 0",
           String(mantissaBits),
           "float16 has 10, bfloat16 has 7",
         );
       return [x as Aval];
     },
-    jvp: linearJvp((x, p) => bind1(reducePrecisionP, [x], p)),
+    jvp: linearJvp(() => reducePrecisionP),
     transpose: transposed((ct, _x, p) => bind1(reducePrecisionP, [ct], p)),
-    batch: (_size, [x], [d], p) => ({
-      outs: [bind1(reducePrecisionP, [x as NDArray], p)],
-      dims: [d as number],
-    }),
+    batch: batchSame(() => reducePrecisionP),
     lower: (_ins, _outs, { exponentBits, mantissaBits }) => ({
       kind: "map",
       at: (index, read) => [reduced(read(0, index), exponentBits, mantissaBits)],

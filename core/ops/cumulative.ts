@@ -1,28 +1,27 @@
 /** Cumulative sums, products, extrema and log-sum-exps along an axis. */
 import type { Aval } from "../aval.ts";
-import { type DType, dtypes, isFloat } from "../dtype.ts";
-import { fail, ShapeError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import { type Expr, KVar } from "../kernel/expr.ts";
-import { loop, set } from "../kernel/kernel.ts";
+import { type Buf, loop, set } from "../kernel/kernel.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import {
   definePrimitive,
   type JvpRule,
-  type LinearInput,
   type NoRule,
-  noRule,
   type Primitive,
   type TransposeRule,
-  Zero,
 } from "../primitive.ts";
+import { sizeOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { max, min } from "./arithmetic.ts";
+import { batchOne, shifted } from "./axes.ts";
+import { checkAxis, checkClass } from "./checks.ts";
 import { eq, lt } from "./compare.ts";
 import { add, div, mul, neg, sub } from "./field.ts";
-import { convert, full, linearJvp } from "./linear.ts";
-import { checkClass, type DTypeClass } from "./rules.ts";
-import { concatenate, pad, rev, selectN, slice } from "./structural.ts";
+import { type Fold, largest, product, smallest, sum } from "./fold.ts";
+import { convert, full } from "./linear.ts";
+import { dual, linearJvp, nonlinear, transposed } from "./linearity.ts";
+import { concatenate, pad, rev, selectN, sliceInDim } from "./structural.ts";
 import { exp, log1p } from "./transcendental.ts";
 
 export interface CumulativeParams {
@@ -35,60 +34,35 @@ export interface CumulativeOptions {
   readonly reverse?: boolean;
 }
 
-interface Scan {
-  readonly name: string;
-  readonly accepts: DTypeClass;
-  readonly wide: (d: DType) => DType;
-  readonly init: (d: DType) => number;
-  readonly step: (acc: Expr, x: Expr) => Expr;
-  readonly jvp: JvpRule<CumulativeParams>;
-  readonly transpose: TransposeRule<CumulativeParams> | NoRule;
-}
-function cumulative({
-  name,
-  accepts,
-  wide,
-  init,
-  step,
-  jvp,
-  transpose,
-}: Scan): Primitive<CumulativeParams> {
+function cumulative(
+  name: string,
+  { accepts, wide, init, step }: Fold,
+  jvp: JvpRule<CumulativeParams>,
+  transpose: TransposeRule<CumulativeParams> | NoRule = nonlinear,
+): Primitive<CumulativeParams> {
   const primitive: Primitive<CumulativeParams> = definePrimitive<CumulativeParams>({
     name,
     shape: ([x], { axis }) => {
-      const a = x as Aval;
-      checkClass(name, accepts, a);
-      if (axis < 0 || axis >= a.rank)
-        fail(
-          ShapeError,
-          name,
-          `axis must be between 0 and ${a.rank - 1}`,
-          `axis ${axis} for ${a}`,
-          "choose an existing axis",
-        );
-      return [a];
+      checkClass(name, accepts, x as Aval);
+      checkAxis(name, "axis", axis, x as Aval);
+      return [x as Aval];
     },
     jvp,
     transpose,
-    batch: (_size, [x], [d], { axis, reverse }) => ({
-      outs: [
-        bind1(primitive, [x as NDArray], {
-          axis: axis >= (d as number) ? axis + 1 : axis,
-          reverse,
-        }),
-      ],
-      dims: [d as number],
-    }),
+    batch: batchOne(
+      () => primitive,
+      ({ axis, reverse }, at) => [{ axis: shifted(axis, at), reverse }],
+    ),
     lower: ([x], _outs, { axis, reverse }) => {
       const { shape, dtype } = x as Aval;
       const acc = wide(dtype);
       const n = shape[axis] as number;
-      const outer = shape.slice(0, axis).reduce((p, s) => p * s, 1);
-      const inner = shape.slice(axis + 1).reduce((p, s) => p * s, 1);
+      const outer = sizeOf(shape.slice(0, axis));
+      const inner = sizeOf(shape.slice(axis + 1));
       return {
         kind: "routine",
-        build: ([from], [to]) => {
-          if (from === undefined || to === undefined) return [];
+        build: (inputs, outputs) => {
+          const [from, to] = [inputs[0] as Buf, outputs[0] as Buf];
           return [
             loop(outer, (o) => [
               loop(inner, (i) => {
@@ -119,11 +93,6 @@ function cumulative({
   return primitive;
 }
 
-const sumWide = (d: DType): DType =>
-  d === "float32" ? "float64" : isFloat(d) && d !== "float64" ? "float32" : d;
-const productWide = (d: DType): DType => (isFloat(d) && dtypes[d].bytes < 4 ? "float32" : d);
-const same = (d: DType): DType => d;
-
 /** Values and tangents that are combined together. */
 interface Pair {
   readonly x: NDArray;
@@ -136,13 +105,7 @@ function associativeScan(combine: (a: Pair, b: Pair) => Pair, all: Pair, axis: n
   const n = all.x.shape[axis] as number;
   if (n < 2) return all;
   const part = ({ x, t }: Pair, from: number, to: number, stride: number): Pair => {
-    const cut = (z: NDArray): NDArray =>
-      slice(
-        z,
-        z.shape.map((_, i) => (i === axis ? from : 0)),
-        z.shape.map((s, i) => (i === axis ? to : s)),
-        z.shape.map((_, i) => (i === axis ? stride : 1)),
-      );
+    const cut = (z: NDArray): NDArray => sliceInDim(z, from, to, stride, axis);
     return { x: cut(x), t: cut(t) };
   };
   const odd = associativeScan(combine, combine(part(all, 0, n - 1, 2), part(all, 1, n, 2)), axis);
@@ -174,47 +137,34 @@ function interleave(a: NDArray, b: NDArray, axis: number): NDArray {
 /** jvp by an associative scan of values with their tangents. */
 const scanJvp =
   (
-    apply: (x: NDArray, options: CumulativeOptions) => NDArray,
+    get: () => Primitive<CumulativeParams>,
     combine: (a: Pair, b: Pair) => Pair,
   ): JvpRule<CumulativeParams> =>
   ([x], [t], params) => {
     const v = x as NDArray;
-    const out = apply(v, params);
-    if (t instanceof Zero || !isFloat(v.dtype))
-      return { outs: [out], tangents: [new Zero(out.aval)] };
+    const out = bind1(get(), [v], params);
     const { axis, reverse } = params;
     const turn = (z: NDArray): NDArray => (reverse ? rev(z, [axis]) : z);
     const scanned = associativeScan(combine, { x: turn(v), t: turn(t as NDArray) }, axis);
-    return { outs: [out], tangents: [turn(scanned.t)] };
+    return dual(out, turn(scanned.t));
   };
 
 /** out[i] = Σ_{j ≤ i} x[j] */
-export const cumsumP: Primitive<CumulativeParams> = cumulative({
-  name: "cumsum",
-  accepts: "number",
-  wide: sumWide,
-  init: () => 0,
-  step: K.add,
-  jvp: linearJvp((x, p) => cumsum(x, p)),
-  transpose: ([ct], [x], { axis, reverse }) => [
-    ct instanceof Zero
-      ? new Zero((x as LinearInput).aval)
-      : cumsum(ct as NDArray, { axis, reverse: !reverse }),
-  ],
-});
+export const cumsumP: Primitive<CumulativeParams> = cumulative(
+  "cumsum",
+  sum,
+  linearJvp(() => cumsumP),
+  transposed((ct, _x, { axis, reverse }) => cumsum(ct, { axis, reverse: !reverse })),
+);
 /** out[i] = Π_{j ≤ i} x[j] */
-export const cumprodP: Primitive<CumulativeParams> = cumulative({
-  name: "cumprod",
-  accepts: "number",
-  wide: productWide,
-  init: () => 1,
-  step: K.mul,
-  jvp: scanJvp(
-    (x, p) => cumprod(x, p),
+export const cumprodP: Primitive<CumulativeParams> = cumulative(
+  "cumprod",
+  product,
+  scanJvp(
+    () => cumprodP,
     (a, b) => ({ x: mul(a.x, b.x), t: add(mul(a.t, b.x), mul(a.x, b.t)) }),
   ),
-  transpose: noRule("it is not linear"),
-});
+);
 
 /** The tangent of max(a, b) or min(a, b): ties take half of each, and NaN stops it. */
 const extremum =
@@ -226,25 +176,17 @@ const extremum =
     return { x, t: add(mul(a.t, div(p, add(q, 1))), mul(b.t, div(q, add(p, 1)))) };
   };
 /** out[i] = max_{j ≤ i} x[j] */
-export const cummaxP: Primitive<CumulativeParams> = cumulative({
-  name: "cummax",
-  accepts: "any",
-  wide: same,
-  init: (d) => (isFloat(d) ? Number.NEGATIVE_INFINITY : dtypes[d].min),
-  step: K.max,
-  jvp: scanJvp((x, p) => cummax(x, p), extremum(max)),
-  transpose: noRule("it is not linear"),
-});
+export const cummaxP: Primitive<CumulativeParams> = cumulative(
+  "cummax",
+  largest,
+  scanJvp(() => cummaxP, extremum(max)),
+);
 /** out[i] = min_{j ≤ i} x[j] */
-export const cumminP: Primitive<CumulativeParams> = cumulative({
-  name: "cummin",
-  accepts: "any",
-  wide: same,
-  init: (d) => (isFloat(d) ? Number.POSITIVE_INFINITY : dtypes[d].max),
-  step: K.min,
-  jvp: scanJvp((x, p) => cummin(x, p), extremum(min)),
-  transpose: noRule("it is not linear"),
-});
+export const cumminP: Primitive<CumulativeParams> = cumulative(
+  "cummin",
+  smallest,
+  scanJvp(() => cumminP, extremum(min)),
+);
 
 /** log(eᵃ + eᵇ) of scalars, without overflow; −∞ is neutral. */
 function logAddExp(a: Expr, b: Expr): Expr {
@@ -262,14 +204,16 @@ const logaddexp = (a: NDArray, b: NDArray): NDArray => {
   return selectN(eq(d, d), [add(a, b), usual]);
 };
 /** out[i] = log Σ_{j ≤ i} exp(x[j]) */
-export const cumlogsumexpP: Primitive<CumulativeParams> = cumulative({
-  name: "cumlogsumexp",
-  accepts: "float",
-  wide: sumWide,
-  init: () => Number.NEGATIVE_INFINITY,
-  step: logAddExp,
-  jvp: scanJvp(
-    (x, p) => cumlogsumexp(x, p),
+export const cumlogsumexpP: Primitive<CumulativeParams> = cumulative(
+  "cumlogsumexp",
+  {
+    accepts: "float",
+    wide: sum.wide,
+    init: () => Number.NEGATIVE_INFINITY,
+    step: logAddExp,
+  },
+  scanJvp(
+    () => cumlogsumexpP,
     (a, b) => {
       const x = logaddexp(a.x, b.x);
       // weights are softmax over the two, with 0 in place of ∞ as in JAX's logaddexp
@@ -279,26 +223,25 @@ export const cumlogsumexpP: Primitive<CumulativeParams> = cumulative({
       return { x, t: add(mul(a.t, weight(a.x)), mul(b.t, weight(b.x))) };
     },
   ),
-  transpose: noRule("it is not linear"),
-});
+);
 
-const applied =
-  (p: () => Primitive<CumulativeParams>) =>
-  (x: NDArray, { axis = 0, reverse = false }: CumulativeOptions = {}): NDArray =>
-    bind1(p(), [x], { axis, reverse });
 type Cumulative = (x: NDArray, options?: CumulativeOptions) => NDArray;
+const along =
+  (p: Primitive<CumulativeParams>): Cumulative =>
+  (x, { axis = 0, reverse = false } = {}) =>
+    bind1(p, [x], { axis, reverse });
 /** out[i] = Σ_{j ≤ i} x[j] along `axis` (default 0); j ≥ i where `reverse`.
  *  @example cumsum(np.array([1, 2, 3])).toArray()  // => [1, 3, 6] */
-export const cumsum: Cumulative = applied(() => cumsumP);
+export const cumsum: Cumulative = along(cumsumP);
 /** out[i] = Π_{j ≤ i} x[j]
  *  @example cumprod(np.array([2, 3, 4]), { reverse: true }).toArray()  // => [24, 12, 4] */
-export const cumprod: Cumulative = applied(() => cumprodP);
+export const cumprod = along(cumprodP);
 /** out[i] = max_{j ≤ i} x[j]; NaN from the first NaN on. Of two equal runs each has half of the derivative.
  *  @example cummax(np.array([1, 3, 2])).toArray()  // => [1, 3, 3] */
-export const cummax: Cumulative = applied(() => cummaxP);
+export const cummax = along(cummaxP);
 /** out[i] = min_{j ≤ i} x[j]; NaN from the first NaN on. Of two equal runs each has half of the derivative.
  *  @example cummin(np.array([2, 3, 1])).toArray()  // => [2, 2, 1] */
-export const cummin: Cumulative = applied(() => cumminP);
+export const cummin = along(cumminP);
 /** out[i] = log Σ_{j ≤ i} exp(x[j]), without overflow
  *  @example cumlogsumexp(np.array([1000, -Infinity])).toArray()  // => [1000, 1000] */
-export const cumlogsumexp: Cumulative = applied(() => cumlogsumexpP);
+export const cumlogsumexp = along(cumlogsumexpP);

@@ -5,110 +5,84 @@ import { DTypeError, fail } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import type { Expr } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
-import {
-  definePrimitive,
-  LinearInput,
-  noRule,
-  type Primitive,
-  type Tangent,
-  Zero,
-} from "../primitive.ts";
+import { definePrimitive, type Primitive } from "../primitive.ts";
 import { bind1 } from "../trace.ts";
+import { batchSame } from "./axes.ts";
+import { checkClass } from "./checks.ts";
+import { dual, nonlinear } from "./linearity.ts";
 import {
-  checkClass,
+  applied,
+  applied2,
+  type Binary,
   elementwise,
   type Operand,
   operands,
-  transposeTerms,
-  unbroadcast,
+  type Plain,
+  type Unary,
 } from "./rules.ts";
-
-type Plain = Record<never, never>;
-export const nonlinear = noRule("it is not linear");
 
 /** −x */
 export const negP: Primitive<Plain> = elementwise({
   name: "neg",
-  arity: 1,
   accepts: "number",
-  jvp: [(t) => neg(t)],
-  transpose: transposeTerms([(ct) => neg(ct)]),
+  linear: [(t) => neg(t)],
   at: ([x]) => K.neg(x as Expr),
 });
 /** −x @example neg(1) // => -1 */
-export const neg = (x: Operand): NDArray => bind1(negP, operands("neg", x), {});
+export const neg: Unary = applied(negP);
 
 /** x + y */
 export const addP = elementwise({
   name: "add",
-  arity: 2,
   accepts: "number",
-  jvp: [(t) => t, (t) => t],
-  transpose: transposeTerms([(ct) => ct, (ct) => ct]),
+  linear: [(t) => t, (t) => t],
   at: ([x, y]) => K.add(x as Expr, y as Expr),
 });
 /** x + y @example add(1, 2) // => 3 */
-export const add = (x: Operand, y: Operand): NDArray => bind1(addP, operands("add", x, y), {});
+export const add: Binary = applied2(addP);
 
 /** x − y */
 export const subP = elementwise({
   name: "sub",
-  arity: 2,
   accepts: "number",
-  jvp: [(t) => t, (t) => neg(t)],
-  transpose: transposeTerms([(ct) => ct, (ct) => neg(ct)]),
+  linear: [(t) => t, (t) => neg(t)],
   at: ([x, y]) => K.sub(x as Expr, y as Expr),
 });
 /** x − y @example sub(1, 2) // => -1 */
-export const sub = (x: Operand, y: Operand): NDArray => bind1(subP, operands("sub", x, y), {});
+export const sub: Binary = applied2(subP);
 
 /** x · y */
 export const mulP: Primitive<Plain> = elementwise({
   name: "mul",
-  arity: 2,
   accepts: "number",
-  jvp: [(t, { x: [, y] }) => mul(t, y as NDArray), (t, { x: [x] }) => mul(x as NDArray, t)],
-  // bilinear: linear in one operand while the other is a value
-  transpose: ([ct], inputs) =>
-    inputs.map((x, i): Tangent | null => {
-      if (!(x instanceof LinearInput)) return null;
-      if (ct instanceof Zero) return new Zero(x.aval);
-      const other = inputs[1 - i] as NDArray;
-      return unbroadcast(i === 0 ? mul(ct as NDArray, other) : mul(other, ct as NDArray), x.aval);
-    }),
+  linear: [(t, [, y]) => mul(t, y as NDArray), (t, [x]) => mul(x as NDArray, t)],
   at: ([x, y]) => K.mul(x as Expr, y as Expr),
 });
 /** x · y @example mul(2, 3) // => 6 */
-export const mul = (x: Operand, y: Operand): NDArray => bind1(mulP, operands("mul", x, y), {});
+export const mul: Binary = applied2(mulP);
 
 /** x / y; integers truncate */
 export const divP: Primitive<Plain> = elementwise({
   name: "div",
-  arity: 2,
   accepts: "number",
-  jvp: [
-    (t, { x: [, y] }) => div(t, y as NDArray),
-    (t, { x: [x, y] }) => mul(mul(neg(t), x as NDArray), integerPow(y as NDArray, -2)),
-  ],
-  transpose: transposeTerms([(ct, [, y]) => div(ct, y as NDArray), null]),
+  linear: [(t, [, y]) => div(t, y as NDArray)],
+  jvp: [(t, [x, y]) => mul(mul(neg(t), x as NDArray), integerPow(y as NDArray, -2))],
   at: ([x, y]) => K.div(x as Expr, y as Expr),
 });
 /** x / y; integers truncate towards zero, and x / 0 has all bits set @example div(6, 3) // => 2 */
-export const div = (x: Operand, y: Operand): NDArray => bind1(divP, operands("div", x, y), {});
+export const div: Binary = applied2(divP);
 
 // ---- whole powers ----
 
 /** x² */
 export const squareP = elementwise({
   name: "square",
-  arity: 1,
   accepts: "number",
-  jvp: [(t, { x: [x] }) => mul(t, mul(2, x as NDArray))],
-  transpose: nonlinear,
+  jvp: [(t, [x]) => mul(t, mul(2, x as NDArray))],
   at: ([x]) => K.mul(x as Expr, x as Expr),
 });
 /** x² @example square(3) // => 9 */
-export const square = (x: Operand): NDArray => bind1(squareP, operands("square", x), {});
+export const square: Unary = applied(squareP);
 
 export interface IntegerPowParams {
   readonly y: number;
@@ -148,14 +122,14 @@ export const integerPowP: Primitive<IntegerPowParams> = definePrimitive<IntegerP
   },
   jvp: ([x], [t], { y }) => {
     const out = integerPow(x as NDArray, y);
-    if (t instanceof Zero || y === 0) return { outs: [out], tangents: [new Zero(out.aval)] };
+    if (y === 0) return dual(out);
     const dx = t as NDArray;
-    if (y === 1) return { outs: [out], tangents: [dx] };
+    if (y === 1) return dual(out, dx);
     const lower = y === 2 ? (x as NDArray) : integerPow(x as NDArray, y - 1);
-    return { outs: [out], tangents: [mul(dx, mul(y, lower))] };
+    return dual(out, mul(dx, mul(y, lower)));
   },
   transpose: nonlinear,
-  batch: (_size, [x], [d], { y }) => ({ outs: [integerPow(x as NDArray, y)], dims: [d as number] }),
+  batch: batchSame(() => integerPowP),
   lower: (_ins, _outs, { y }) => ({
     kind: "map",
     at: (index, read) => [chain(read(0, index), y)],

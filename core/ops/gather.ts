@@ -38,7 +38,7 @@ import {
   windowsShape,
 } from "./addressing.ts";
 import { full, instantiate, moveAxis, moveBatch, zerosOf } from "./linear.ts";
-import { checkClass } from "./rules.ts";
+import { checkClass } from "./checks.ts";
 
 export type { GatherDimensionNumbers, GatherMode, ScatterDimensionNumbers } from "./addressing.ts";
 

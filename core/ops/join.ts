@@ -1,15 +1,17 @@
 /** Joining, splitting and repeating along axes. */
-import { Aval } from "../aval.ts";
-import { DTypeError, fail, ShapeError } from "../errors.ts";
+import type { Aval } from "../aval.ts";
+import { fail, ShapeError } from "../errors.ts";
 import { add, compare, cond, type Expr, int, mul, rem, sub } from "../kernel/expr.ts";
 import { type Buf, loop, type Stmt } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
-import { definePrimitive, LinearInput, type Primitive, Zero } from "../primitive.ts";
+import { definePrimitive, LinearInput, type Primitive } from "../primitive.ts";
 import { normalizeAxis, range, showShape, sizeOf } from "../shape.ts";
 import { bind, bind1 } from "../trace.ts";
-import { expandDims, instantiate, linearJvp, moveBatch, reduceSum, reshape } from "./linear.ts";
-import { allZero } from "./select.ts";
-import { indexInDim, inserted, shifted, sliceInDim, transposed, wholeNumbers } from "./slicing.ts";
+import { batchOne, inserted, moving, replaced, shifted } from "./axes.ts";
+import { checkAxis, checkOneDType, checkWhole } from "./checks.ts";
+import { batchAligned, expandDims, instantiate, jointJvp, reduceSum, reshape } from "./linear.ts";
+import { linearJvp, transposed } from "./linearity.ts";
+import { indexInDim, sliceInDim } from "./slicing.ts";
 
 // ---- concatenate, split ----
 
@@ -23,25 +25,17 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
     const op = "concatenate";
     if (first === undefined)
       return fail(ShapeError, op, "needs at least one operand", "none", "pass a list of arrays");
-    if (!Number.isInteger(dimension) || dimension < 0 || dimension >= first.rank)
+    if (first.rank === 0)
       fail(
         ShapeError,
         op,
-        first.rank === 0
-          ? "scalars have no axis to be joined along"
-          : `dimension must be between 0 and ${first.rank - 1}`,
+        "scalars have no axis to be joined along",
         `dimension ${dimension} for ${first}`,
-        first.rank === 0 ? "use stack" : "choose an existing axis",
+        "use stack",
       );
+    checkAxis(op, "dimension", dimension, first);
+    checkOneDType(op, avals);
     for (const a of avals) {
-      if (a.dtype !== first.dtype)
-        fail(
-          DTypeError,
-          op,
-          "operands must have one dtype",
-          avals.join(" and "),
-          "convert them first",
-        );
       if (a.rank !== first.rank || a.shape.some((s, i) => i !== dimension && s !== first.shape[i]))
         fail(
           ShapeError,
@@ -52,37 +46,29 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
         );
     }
     const total = avals.reduce((n, a) => n + (a.shape[dimension] as number), 0);
-    const shape = first.shape.map((s, i) => (i === dimension ? total : s));
     return [
-      Aval.of(
-        shape,
-        first.dtype,
-        avals.every((a) => a.weakType),
-      ),
+      first.with({
+        shape: replaced(first.shape, dimension, total),
+        weakType: avals.every((a) => a.weakType),
+      }),
     ];
   },
-  jvp: (xs, tangents, { dimension }) => {
-    const out = concatenate(xs, dimension);
-    if (allZero(tangents)) return { outs: [out], tangents: [new Zero(out.aval)] };
-    return { outs: [out], tangents: [concatenate(tangents.map(instantiate), dimension)] };
-  },
+  jvp: jointJvp(() => concatenateP),
   transpose: ([ct], xs, { dimension }) => {
     const sizes = xs.map((x) => x.aval.shape[dimension] as number);
     const linear = xs.map((x) => x instanceof LinearInput);
-    if (ct instanceof Zero) return xs.map((x, i) => (linear[i] ? new Zero(x.aval) : null));
     if (linear.filter(Boolean).length > 1) return split(ct as NDArray, sizes, dimension);
     let from = 0;
     return sizes.map((size, i) => {
       const start = from;
       from += size;
-      return linear[i] ? sliceInDim(ct as NDArray, start, start + size, 1, dimension) : null;
+      return linear[i] ? sliceInDim(ct as NDArray, start, from, 1, dimension) : null;
     });
   },
-  batch: (size, xs, dims, { dimension }) => {
-    const at = dims.find((d) => d !== null) as number;
-    const moved = xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size));
-    return { outs: [concatenate(moved, shifted(dimension, at))], dims: [at] };
-  },
+  batch: batchAligned(
+    () => concatenateP,
+    ({ dimension }, at) => ({ dimension: shifted(dimension, at) }),
+  ),
   lower: (ins, _outs, { dimension }) => {
     let end = 0;
     const parts = ins.map((a, input) => {
@@ -100,10 +86,7 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
         const pick = (from: number, to: number): Expr => {
           const { input, start } = list[from] as (typeof list)[number];
           if (to - from === 1)
-            return read(
-              input,
-              index.map((e, i) => (i === dimension ? sub(e, int(start)) : e)),
-            );
+            return read(input, replaced(index, dimension, sub(position, int(start))));
           const middle = (from + to) >> 1;
           const bound = (list[middle] as (typeof list)[number]).start;
           return cond(compare("lt", position, int(bound)), pick(from, middle), pick(middle, to));
@@ -163,15 +146,8 @@ export const splitP: Primitive<SplitParams> = definePrimitive<SplitParams>({
   name: "split",
   shape: ([x], { sizes, axis }) => {
     const a = x as Aval;
-    if (!Number.isInteger(axis) || axis < 0 || axis >= a.rank)
-      fail(
-        ShapeError,
-        "split",
-        `axis must be between 0 and ${a.rank - 1}`,
-        `axis ${axis} for ${a}`,
-        "choose an existing axis",
-      );
-    wholeNumbers("split", "sizes", sizes);
+    checkAxis("split", "axis", axis, a);
+    checkWhole("split", "sizes", sizes);
     if (sizes.some((s) => s < 0) || sizes.reduce((n, s) => n + s, 0) !== a.shape[axis])
       fail(
         ShapeError,
@@ -180,21 +156,14 @@ export const splitP: Primitive<SplitParams> = definePrimitive<SplitParams>({
         `${showShape(sizes)} on axis ${axis} of ${a}`,
         "check the sizes",
       );
-    return sizes.map((s) => a.with({ shape: a.shape.map((n, i) => (i === axis ? s : n)) }));
+    return sizes.map((s) => a.with({ shape: replaced(a.shape, axis, s) }));
   },
-  jvp: ([x], [t], { sizes, axis }) => {
-    const outs = split(x as NDArray, sizes, axis);
-    const tangents =
-      t instanceof Zero ? outs.map((o) => new Zero(o.aval)) : split(t as NDArray, sizes, axis);
-    return { outs, tangents };
-  },
-  transpose: (cts, [x], { axis }) => [
-    allZero(cts) ? new Zero((x as LinearInput).aval) : concatenate(cts.map(instantiate), axis),
-  ],
-  batch: (_size, [x], [d], { sizes, axis }) => {
-    const at = d as number;
-    return { outs: split(x as NDArray, sizes, shifted(axis, at)), dims: sizes.map(() => at) };
-  },
+  jvp: linearJvp(() => splitP),
+  transpose: (cts, _inputs, { axis }) => [concatenate(cts.map(instantiate), axis)],
+  batch: batchOne(
+    () => splitP,
+    ({ sizes, axis }, at) => [{ sizes, axis: shifted(axis, at) }],
+  ),
   lower: ([x], _outs, { sizes, axis }) => {
     const { shape } = x as Aval;
     const outer = sizeOf(shape.slice(0, axis));
@@ -238,7 +207,7 @@ export const tileP: Primitive<{ readonly reps: readonly number[] }> = definePrim
       );
     return [a.with({ shape: a.shape.map((s, i) => s * (reps[i] as number)) })];
   },
-  jvp: linearJvp((x, { reps }) => tile(x, reps)),
+  jvp: linearJvp(() => tileP),
   transpose: transposed((ct, x, { reps }) =>
     reduceSum(
       reshape(
@@ -248,23 +217,18 @@ export const tileP: Primitive<{ readonly reps: readonly number[] }> = definePrim
       range(x.rank).map((i) => 2 * i),
     ),
   ),
-  batch: (_size, [x], [d], { reps }) => ({
-    outs: [tile(x as NDArray, inserted(reps, d as number, 1))],
-    dims: [d as number],
-  }),
-  lower: ([x], _outs, { reps }) => ({
-    kind: "map",
-    at: (index, read) => [
-      read(
-        0,
-        index.map((e, i) => {
-          const size = (x as Aval).shape[i] as number;
-          if (reps[i] === 1) return e;
-          return size <= 1 ? int(0) : rem(e, int(size));
-        }),
-      ),
-    ],
-  }),
+  batch: batchOne(
+    () => tileP,
+    ({ reps }, at) => [{ reps: inserted(reps, at, 1) }],
+  ),
+  lower: ([x], _outs, { reps }) =>
+    moving((index) =>
+      index.map((e, i) => {
+        const size = (x as Aval).shape[i] as number;
+        if (reps[i] === 1) return e;
+        return size <= 1 ? int(0) : rem(e, int(size));
+      }),
+    ),
 });
 /** `x` repeated `reps[i]` times along axis i.
  *  @throws ShapeError unless there is one count for each axis */

@@ -2,48 +2,38 @@
  *  and the addition of cotangents are each other's transposes, so they stand together. */
 import { Aval } from "../aval.ts";
 import { type DType, isFloat, wrapInteger } from "../dtype.ts";
-import { DTypeError, fail, ShapeError } from "../errors.ts";
-import { add, cast, type Expr, lit } from "../kernel/expr.ts";
+import { fail, ShapeError } from "../errors.ts";
+import { add, cast, type Expr, int } from "../kernel/expr.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import {
+  type BatchRule,
   definePrimitive,
   type JvpRule,
-  LinearInput,
+  type Params,
   type Primitive,
   type Tangent,
   Zero,
 } from "../primitive.ts";
 import { inversePermutation, range, type Shape, shapesEqual, showShape, sizeOf } from "../shape.ts";
-import { bind1 } from "../trace.ts";
-
-/** jvp of an operation that is linear in all its operands taken together (or in its only one). */
-export function linearJvp<P>(apply: (x: NDArray, params: P) => NDArray): JvpRule<P> {
-  return ([x], [t], params) => {
-    const out = apply(x as NDArray, params);
-    const tangent = t instanceof Zero ? new Zero(out.aval) : apply(t as NDArray, params);
-    return { outs: [out], tangents: [tangent] };
-  };
-}
-
-/** The only cotangent, applied through `apply`; zero stays zero. */
-const transposed =
-  <P>(apply: (ct: NDArray, input: Aval, params: P) => NDArray) =>
-  (
-    [ct]: readonly Tangent[],
-    [x]: readonly (NDArray | LinearInput)[],
-    params: P,
-  ): readonly Tangent[] => {
-    const { aval } = x as NDArray;
-    return [ct instanceof Zero ? new Zero(aval) : apply(ct as NDArray, aval, params)];
-  };
-
-const without = (shape: Shape, axes: readonly number[]): number[] =>
-  shape.filter((_, i) => !axes.includes(i));
+import { bind, bind1 } from "../trace.ts";
+import {
+  allShifted,
+  batchOne,
+  batchSame,
+  dropped,
+  firstOf,
+  inserted,
+  moving,
+  otherAxes,
+  pick,
+} from "./axes.ts";
+import { type AxesParams, over, reduction, sum } from "./fold.ts";
+import { dual, linearJvp, transposed } from "./linearity.ts";
 
 // ---- add_any ----
 
 /** x + y of two (co)tangents of one type. */
-export const addAnyP = definePrimitive({
+export const addAnyP: Primitive<Record<never, never>> = definePrimitive({
   name: "add_any",
   shape: ([x, y]) => {
     const [a, b] = [x as Aval, y as Aval];
@@ -51,17 +41,13 @@ export const addAnyP = definePrimitive({
       fail(ShapeError, "add_any", "operands must have one type", `${a} and ${b}`, "report this");
     return [a.with({ weakType: a.weakType && b.weakType })];
   },
-  jvp: ([x, y], [dx, dy]) => ({
-    outs: [addAny(x as NDArray, y as NDArray)],
-    tangents: [addTangents(dx as Tangent, dy as Tangent)],
-  }),
-  transpose: ([ct], inputs) =>
-    inputs.map((x) => (x instanceof LinearInput ? (ct as Tangent) : null)),
-  batch: (size, inputs, dims) => {
-    const at = dims.find((d) => d !== null) as number;
-    const [x, y] = inputs.map((v, i) => moveBatch(v, dims[i] as number | null, at, size));
-    return { outs: [addAny(x as NDArray, y as NDArray)], dims: [at] };
-  },
+  jvp: ([x, y], [dx, dy]) =>
+    dual(addAny(x as NDArray, y as NDArray), addTangents(dx as Tangent, dy as Tangent)),
+  transpose: transposed((ct) => ct),
+  batch: batchAligned(
+    () => addAnyP,
+    (params) => params,
+  ),
   lower: () => ({
     kind: "map",
     at: (index, read) => [add(read(0, index), read(1, index))],
@@ -118,31 +104,22 @@ export const broadcastInDimP: Primitive<BroadcastParams> = definePrimitive<Broad
     });
     return [Aval.of(shape, a.dtype, a.weakType)];
   },
-  jvp: linearJvp((x, p) => bind1(broadcastInDimP, [x], p)),
+  jvp: linearJvp(() => broadcastInDimP),
   transpose: transposed((ct, x, { shape, broadcastDimensions: dims }) => {
-    const added = range(shape.length).filter((i) => !dims.includes(i));
     const repeated = dims.filter((d, i) => x.shape[i] === 1 && shape[d] !== 1);
-    return reshape(reduceSum(ct, [...added, ...repeated]), x.shape);
+    return reshape(reduceSum(ct, [...otherAxes(shape.length, dims), ...repeated]), x.shape);
   }),
-  batch: (size, [x], [d], { shape, broadcastDimensions }) => ({
-    outs: [
-      broadcastInDim(
-        moveBatch(x as NDArray, d as number, 0, size),
-        [size, ...shape],
-        [0, ...broadcastDimensions.map((i) => i + 1)],
-      ),
-    ],
-    dims: [0],
-  }),
-  lower: ([x], _outs, { broadcastDimensions: dims }) => ({
-    kind: "map",
-    at: (index, read) => [
-      read(
-        0,
-        dims.map((d, i) => ((x as Aval).shape[i] === 1 ? lit(0, "int32") : (index[d] as Expr))),
-      ),
-    ],
-  }),
+  batch: batchFront(
+    () => broadcastInDimP,
+    ({ shape, broadcastDimensions: dims }, size) => ({
+      shape: [size, ...shape],
+      broadcastDimensions: [0, ...allShifted(dims, 0)],
+    }),
+  ),
+  lower: ([x], _outs, { broadcastDimensions: dims }) =>
+    moving((index) =>
+      dims.map((d, i) => ((x as Aval).shape[i] === 1 ? int(0) : (index[d] as Expr))),
+    ),
 });
 export function broadcastInDim(x: NDArray, shape: Shape, dims: readonly number[]): NDArray {
   if (x.ndim === shape.length && shapesEqual(x.shape, shape)) return x;
@@ -156,108 +133,61 @@ export const zerosOf = (aval: Aval): NDArray => full(aval.shape, 0, aval.dtype, 
 export const instantiate = (t: Tangent): NDArray => (t instanceof Zero ? zerosOf(t.aval) : t);
 
 /** `x` with its batch axis at `to`; an unbatched x is repeated along a new axis. */
-export function moveBatch(x: NDArray, from: number | null, to: number, size: number): NDArray {
-  if (from === null) {
-    const shape = [...x.shape.slice(0, to), size, ...x.shape.slice(to)];
-    return broadcastInDim(
-      x,
-      shape,
-      range(x.ndim).map((i) => (i < to ? i : i + 1)),
+export const moveBatch = (x: NDArray, from: number | null, to: number, size: number): NDArray =>
+  from === null
+    ? broadcastInDim(x, inserted(x.shape, to, size), allShifted(range(x.ndim), to))
+    : moveAxis(x, from, to);
+export const moveAxis = (x: NDArray, from: number, to: number): NDArray =>
+  from === to ? x : transpose(x, inserted(otherAxes(x.ndim, [from]), to, from));
+
+// ---- rules of operations on several arrays, or with the batch axis in front ----
+
+/** jvp of an operation that is linear in its float operands together. */
+export const jointJvp =
+  <P extends Params>(get: () => Primitive<P>): JvpRule<P> =>
+  (xs, ts, params) =>
+    dual(
+      bind1(get(), xs, params),
+      bind1(
+        get(),
+        xs.map((x, i) => (isFloat(x.dtype) ? instantiate(ts[i] as Tangent) : x)),
+        params,
+      ),
     );
-  }
-  return moveAxis(x, from, to);
+/** Batch rule of an operation on arrays of one shape: their batch axes come to one place, `at`, and `change` gives the
+ *  params for that. */
+export function batchAligned<P extends Params>(
+  get: () => Primitive<P>,
+  change: (params: P, at: number) => P,
+): BatchRule<P> {
+  return (size, xs, dims, params) => {
+    const at = firstOf(dims);
+    const aligned = xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size));
+    const outs = bind(get(), aligned, change(params, at));
+    return { outs, dims: outs.map(() => at) };
+  };
 }
-export function moveAxis(x: NDArray, from: number, to: number): NDArray {
-  if (from === to) return x;
-  const rest = range(x.ndim).filter((i) => i !== from);
-  return transpose(x, [...rest.slice(0, to), from, ...rest.slice(to)]);
+/** Batch rule of an operation on one array that keeps its batch axis in front. */
+export function batchFront<P extends Params>(
+  get: () => Primitive<P>,
+  change: (params: P, size: number) => P,
+): BatchRule<P> {
+  return (size, [x], [d], params) => {
+    const outs = bind(get(), [moveAxis(x as NDArray, d as number, 0)], change(params, size));
+    return { outs, dims: outs.map(() => 0) };
+  };
 }
 
 // ---- reduce_sum ----
 
-export interface AxesParams {
-  readonly axes: readonly number[];
-}
-/** Shape rule of a reduction over distinct axes. */
-export function reducedAval(op: string, x: Aval, axes: readonly number[]): Aval {
-  if (new Set(axes).size !== axes.length || axes.some((a) => a < 0 || a >= x.rank))
-    fail(
-      ShapeError,
-      op,
-      `axes must be distinct and between 0 and ${x.rank - 1}`,
-      `${showShape(axes)} for ${x}`,
-      "choose axes that exist",
-    );
-  return x.with({ shape: without(x.shape, axes) });
-}
-/** Full index of a reduction's operand from the kept and the reduced indices. */
-export function mergeIndex(
-  rank: number,
-  axes: readonly number[],
-  kept: readonly Expr[],
-  reduced: readonly Expr[],
-): Expr[] {
-  let k = 0;
-  return range(rank).map((i) => {
-    const at = axes.indexOf(i);
-    return (at >= 0 ? reduced[at] : kept[k++]) as Expr;
-  });
-}
-/** Batch rule of an operation that acts on the named axes and drops them. */
-export function batchReduction(
-  apply: (x: NDArray, axes: readonly number[]) => NDArray,
-): (
-  size: number,
-  inputs: readonly NDArray[],
-  dims: readonly (number | null)[],
-  params: AxesParams,
-) => { outs: NDArray[]; dims: number[] } {
-  return (_size, [x], [d], { axes }) => {
-    const at = d as number;
-    const shifted = axes.map((a) => (a >= at ? a + 1 : a));
-    return {
-      outs: [apply(x as NDArray, shifted)],
-      dims: [at - shifted.filter((a) => a < at).length],
-    };
-  };
-}
-
 /** Σ over `axes`. Sums of float32 and narrower are accumulated wider and rounded once. */
-export const reduceSumP = definePrimitive<AxesParams>({
-  name: "reduce_sum",
-  shape: ([x], { axes }) => {
-    if ((x as Aval).dtype === "bool")
-      fail(DTypeError, "reduceSum", "needs numbers", String(x), "cast to int32 first");
-    return [reducedAval("reduceSum", x as Aval, axes)];
-  },
-  jvp: linearJvp((x, { axes }) => reduceSum(x, axes)),
-  transpose: transposed((ct, x, { axes }) =>
-    broadcastInDim(
-      ct,
-      x.shape,
-      range(x.rank).filter((i) => !axes.includes(i)),
-    ),
-  ),
-  batch: batchReduction((x, axes) => reduceSum(x, axes)),
-  lower: ([x], _outs, { axes }) => {
-    const { dtype, shape, rank } = x as Aval;
-    const acc: DType =
-      dtype === "float32" ? "float64" : isFloat(dtype) && dtype !== "float64" ? "float32" : dtype;
-    // a sum of one term is the term
-    if (axes.every((a) => shape[a] === 1)) return { kind: "alias" };
-    return {
-      kind: "reduce",
-      extents: axes.map((a) => shape[a] as number),
-      init: () => [lit(0, acc)],
-      step: ([sum], index, r, read) => [
-        add(sum as Expr, cast(read(0, mergeIndex(rank, axes, index, r)), acc)),
-      ],
-      finish: ([sum]) => [cast(sum as Expr, dtype)],
-    };
-  },
-});
-export const reduceSum = (x: NDArray, axes: readonly number[]): NDArray =>
-  axes.length === 0 ? x : bind1(reduceSumP, [x], { axes });
+export const reduceSumP: Primitive<AxesParams> = reduction(
+  "reduce_sum",
+  sum,
+  linearJvp(() => reduceSumP),
+  transposed((ct, x, { axes }) => broadcastInDim(ct, x.shape, otherAxes(x.rank, axes))),
+);
+export const reduceSum = over(() => reduceSumP);
 
 // ---- reshape, squeeze, transpose ----
 
@@ -265,7 +195,7 @@ export interface ReshapeParams {
   readonly newSizes: Shape;
 }
 /** The same elements, in row-major order, under another shape. */
-export const reshapeP = definePrimitive<ReshapeParams>({
+export const reshapeP: Primitive<ReshapeParams> = definePrimitive<ReshapeParams>({
   name: "reshape",
   shape: ([x], { newSizes }) => {
     const a = x as Aval;
@@ -279,12 +209,12 @@ export const reshapeP = definePrimitive<ReshapeParams>({
       );
     return [a.with({ shape: newSizes })];
   },
-  jvp: linearJvp((x, { newSizes }) => reshape(x, newSizes)),
+  jvp: linearJvp(() => reshapeP),
   transpose: transposed((ct, x) => reshape(ct, x.shape)),
-  batch: (size, [x], [d], { newSizes }) => ({
-    outs: [reshape(moveAxis(x as NDArray, d as number, 0), [size, ...newSizes])],
-    dims: [0],
-  }),
+  batch: batchFront(
+    () => reshapeP,
+    ({ newSizes }, size) => ({ newSizes: [size, ...newSizes] }),
+  ),
   lower: () => ({ kind: "alias" }),
 });
 export const reshape = (x: NDArray, newSizes: Shape): NDArray =>
@@ -294,7 +224,7 @@ export interface SqueezeParams {
   readonly dimensions: readonly number[];
 }
 /** Drops axes of size 1. */
-export const squeezeP = definePrimitive<SqueezeParams>({
+export const squeezeP: Primitive<SqueezeParams> = definePrimitive<SqueezeParams>({
   name: "squeeze",
   shape: ([x], { dimensions }) => {
     const a = x as Aval;
@@ -307,18 +237,17 @@ export const squeezeP = definePrimitive<SqueezeParams>({
           `${a} axis ${d} = ${a.shape[d]}`,
           "choose an axis of size 1, or index it",
         );
-    return [a.with({ shape: without(a.shape, dimensions) })];
+    return [a.with({ shape: pick(a.shape, otherAxes(a.rank, dimensions)) })];
   },
-  jvp: linearJvp((x, { dimensions }) => squeeze(x, dimensions)),
+  jvp: linearJvp(() => squeezeP),
   transpose: transposed((ct, _x, { dimensions }) => expandDims(ct, dimensions)),
-  batch: (_size, [x], [d], { dimensions }) => {
-    const at = d as number;
-    const shifted = dimensions.map((i) => (i >= at ? i + 1 : i));
-    return {
-      outs: [squeeze(x as NDArray, shifted)],
-      dims: [at - shifted.filter((i) => i < at).length],
-    };
-  },
+  batch: batchOne(
+    () => squeezeP,
+    ({ dimensions }, at) => {
+      const [list, to] = dropped(dimensions, at);
+      return [{ dimensions: list }, to];
+    },
+  ),
   lower: () => ({ kind: "alias" }),
 });
 export const squeeze = (x: NDArray, dimensions: readonly number[]): NDArray =>
@@ -327,17 +256,19 @@ export const squeeze = (x: NDArray, dimensions: readonly number[]): NDArray =>
 /** Inserts axes of size 1 at the given positions of the result. */
 export function expandDims(x: NDArray, positions: readonly number[]): NDArray {
   const rank = x.ndim + positions.length;
-  const kept = range(rank).filter((i) => !positions.includes(i));
-  let k = 0;
-  const shape = range(rank).map((i) => (positions.includes(i) ? 1 : (x.shape[k++] as number)));
-  return broadcastInDim(x, shape, kept);
+  const kept = otherAxes(rank, positions);
+  return broadcastInDim(
+    x,
+    range(rank).map((i) => x.shape[kept.indexOf(i)] ?? 1),
+    kept,
+  );
 }
 
 export interface TransposeParams {
   readonly permutation: readonly number[];
 }
 /** Output axis i is input axis permutation[i]. */
-export const transposeP = definePrimitive<TransposeParams>({
+export const transposeP: Primitive<TransposeParams> = definePrimitive<TransposeParams>({
   name: "transpose",
   shape: ([x], { permutation }) => {
     const a = x as Aval;
@@ -355,30 +286,19 @@ export const transposeP = definePrimitive<TransposeParams>({
         `${showShape(permutation)} for ${a}`,
         "list every axis",
       );
-    return [a.with({ shape: permutation.map((p) => a.shape[p] as number) })];
+    return [a.with({ shape: pick(a.shape, permutation) })];
   },
-  jvp: linearJvp((x, { permutation }) => transpose(x, permutation)),
+  jvp: linearJvp(() => transposeP),
   transpose: transposed((ct, _x, { permutation }) =>
     transpose(ct, inversePermutation(permutation)),
   ),
-  batch: (_size, [x], [d], { permutation }) => {
-    const at = d as number;
-    return {
-      outs: [transpose(x as NDArray, [at, ...permutation.map((p) => (p >= at ? p + 1 : p))])],
-      dims: [0],
-    };
-  },
+  batch: batchOne(
+    () => transposeP,
+    ({ permutation }, at) => [{ permutation: [at, ...allShifted(permutation, at)] }, 0],
+  ),
   lower: (_ins, _outs, { permutation }) => {
     const inverse = inversePermutation(permutation);
-    return {
-      kind: "map",
-      at: (index, read) => [
-        read(
-          0,
-          inverse.map((i) => index[i] as Expr),
-        ),
-      ],
-    };
+    return moving((index) => pick(index, inverse));
   },
 });
 export const transpose = (x: NDArray, permutation: readonly number[]): NDArray =>
@@ -397,18 +317,11 @@ export const convertElementTypeP: Primitive<ConvertParams> = definePrimitive<Con
   name: "convert_element_type",
   shape: ([x], { newDtype, weakType }) => [(x as Aval).with({ dtype: newDtype, weakType })],
   jvp: ([x], [t], p) => {
-    const out = bind1(convertElementTypeP, [x as NDArray], p);
-    const zero = t instanceof Zero || !isFloat(p.newDtype) || !isFloat((x as NDArray).dtype);
-    return {
-      outs: [out],
-      tangents: [zero ? new Zero(out.aval) : bind1(convertElementTypeP, [t as NDArray], p)],
-    };
+    const to = (v: NDArray): NDArray => bind1(convertElementTypeP, [v], p);
+    return dual(to(x as NDArray), isFloat(p.newDtype) ? to(t as NDArray) : undefined);
   },
   transpose: transposed((ct, x) => convert(ct, x.dtype, x.weakType)),
-  batch: (_size, [x], [d], p) => ({
-    outs: [bind1(convertElementTypeP, [x as NDArray], p)],
-    dims: [d as number],
-  }),
+  batch: batchSame(() => convertElementTypeP),
   lower: (_ins, _outs, { newDtype }) => ({
     kind: "map",
     at: (index, read) => [cast(read(0, index), newDtype)],

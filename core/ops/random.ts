@@ -8,28 +8,14 @@ import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { add, binary, cast, type Expr, int, linearIndex, lit, or, select } from "../kernel/expr.ts";
 import { compare } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
-import {
-  type BatchRule,
-  definePrimitive,
-  type JvpRule,
-  noRule,
-  type Primitive,
-  Zero,
-} from "../primitive.ts";
-import { range, type Shape, showShape, sizeOf, stridesOf } from "../shape.ts";
+import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
+import { type Shape, shapesEqual, showShape, sizeOf, stridesOf } from "../shape.ts";
 import { bind } from "../trace.ts";
-import { expandDims, moveAxis, moveBatch } from "./linear.ts";
-import { elementwiseShape } from "./rules.ts";
+import { batchFront, moveBatch } from "./linear.ts";
+import { zeroJvp } from "./linearity.ts";
+import { elementsOf, elementwiseBatch, elementwiseShape } from "./rules.ts";
 
 const notLinear = noRule("it acts on integers");
-
-/** jvp of an operation whose results are integers. */
-const integerJvp =
-  <P extends object>(get: () => Primitive<P>): JvpRule<P> =>
-  (inputs, _tangents, params) => {
-    const outs = bind(get(), inputs, params);
-    return { outs, tangents: outs.map((o) => new Zero(o.aval)) };
-  };
 
 // ---- the block cipher ----
 
@@ -75,31 +61,14 @@ export const threefry2x32P: Primitive<Record<never, never>> = definePrimitive({
     const aval = Aval.of(elementwiseShape("threefry2x32", avals), "uint32");
     return [aval, aval];
   },
-  jvp: integerJvp(() => threefry2x32P),
+  jvp: zeroJvp(() => threefry2x32P),
   transpose: notLinear,
-  batch: (_size, inputs, dims) => {
-    const rank = Math.max(...inputs.map((x, i) => x.ndim - (dims[i] === null ? 0 : 1)));
-    const aligned = inputs.map((x, i) => {
-      const d = dims[i] as number | null;
-      if (d === null) return x.ndim === 0 ? x : expandDims(x, [0]);
-      const front = moveAxis(x, d, 0);
-      // a batch of scalars beside arrays: [B] becomes [B,1,…,1]
-      return front.ndim === rank + 1 ? front : expandDims(front, range(rank, 1));
-    });
-    return { outs: bind(threefry2x32P, aligned, {}), dims: [0, 0] };
-  },
+  batch: elementwiseBatch(() => threefry2x32P),
   lower: (ins, [out]) => ({
     kind: "map",
     at: (index, read) => {
-      const [k0, k1, c0, c1] = ins.map((a, i) =>
-        read(
-          i,
-          a.rank === 0
-            ? []
-            : index.map((e, j) => (a.shape[j] === 1 && (out as Aval).shape[j] !== 1 ? int(0) : e)),
-        ),
-      ) as [Expr, Expr, Expr, Expr];
-      return threefry(k0, k1, c0, c1);
+      const words = elementsOf(ins, (out as Aval).shape, index, read);
+      return threefry(...(words as [Expr, Expr, Expr, Expr]));
     },
   }),
 });
@@ -141,14 +110,6 @@ const keyWords = (
 const position = (index: readonly Expr[], shape: Shape): Expr =>
   cast(linearIndex(index, stridesOf(shape)), "uint32");
 
-/** The batch axis of the keys goes to the front, where each operation here keeps batches. */
-const keyBatch =
-  <P extends object>(get: () => Primitive<P>): BatchRule<P> =>
-  (_size, [keys], [d], params) => {
-    const outs = bind(get(), [moveAxis(keys as NDArray, d as number, 0)], params);
-    return { outs, dims: outs.map(() => 0) };
-  };
-
 // ---- bits ----
 
 export interface RandomBitsParams {
@@ -166,9 +127,12 @@ export const randomBitsP: Primitive<RandomBitsParams> = definePrimitive<RandomBi
     const aval = Aval.of([...batch, ...shape], bitWidth === 8 ? "uint8" : "uint32");
     return bitWidth === 64 ? [aval, aval] : [aval];
   },
-  jvp: integerJvp(() => randomBitsP),
+  jvp: zeroJvp(() => randomBitsP),
   transpose: notLinear,
-  batch: keyBatch(() => randomBitsP),
+  batch: batchFront(
+    () => randomBitsP,
+    (params) => params,
+  ),
   lower: ([keys], _outs, { bitWidth, shape }) => {
     const batchRank = (keys as Aval).rank - 1;
     return {
@@ -193,6 +157,12 @@ export const randomBits = (
 
 // ---- keys from keys ----
 
+/** The word that the last axis of `index` names of the key number `counter` under a key. */
+function newKey(k0: Expr, k1: Expr, counter: Expr, index: readonly Expr[]): Expr {
+  const [first, second] = threefry(k0, k1, word(0), counter);
+  return select(compare("eq", index.at(-1) as Expr, int(0)), first, second);
+}
+
 export interface RandomSplitParams {
   readonly shape: Shape;
 }
@@ -202,17 +172,19 @@ export const randomSplitP: Primitive<RandomSplitParams> = definePrimitive<Random
   shape: ([keys], { shape }) => [
     Aval.of([...keysShape("randomSplit", keys as Aval), ...shape, 2], "uint32"),
   ],
-  jvp: integerJvp(() => randomSplitP),
+  jvp: zeroJvp(() => randomSplitP),
   transpose: notLinear,
-  batch: keyBatch(() => randomSplitP),
+  batch: batchFront(
+    () => randomSplitP,
+    (params) => params,
+  ),
   lower: ([keys], _outs, { shape }) => {
     const batchRank = (keys as Aval).rank - 1;
     return {
       kind: "map",
       at: (index, read) => {
         const [k0, k1] = keyWords(batchRank, index, read);
-        const words = threefry(k0, k1, word(0), position(index.slice(batchRank, -1), shape));
-        return [select(compare("eq", index.at(-1) as Expr, int(0)), words[0], words[1])];
+        return [newKey(k0, k1, position(index.slice(batchRank, -1), shape), index)];
       },
     };
   },
@@ -227,7 +199,7 @@ export const randomFoldInP: Primitive<Record<never, never>> = definePrimitive({
     const batch = keysShape("randomFoldIn", keys as Aval);
     const d = data as Aval;
     needWords("randomFoldIn", [d]);
-    if (d.rank !== batch.length || d.shape.some((s, i) => s !== batch[i]))
+    if (!shapesEqual(d.shape, batch))
       fail(
         ShapeError,
         "randomFoldIn",
@@ -237,15 +209,12 @@ export const randomFoldInP: Primitive<Record<never, never>> = definePrimitive({
       );
     return [(keys as Aval).with({ weakType: false })];
   },
-  jvp: integerJvp(() => randomFoldInP),
+  jvp: zeroJvp(() => randomFoldInP),
   transpose: notLinear,
-  batch: (size, [keys, data], [d, e]) => ({
+  batch: (size, inputs, dims) => ({
     outs: bind(
       randomFoldInP,
-      [
-        moveBatch(keys as NDArray, d as number | null, 0, size),
-        moveBatch(data as NDArray, e as number | null, 0, size),
-      ],
+      inputs.map((x, i) => moveBatch(x, dims[i] as number | null, 0, size)),
       {},
     ),
     dims: [0],
@@ -256,8 +225,7 @@ export const randomFoldInP: Primitive<Record<never, never>> = definePrimitive({
       kind: "map",
       at: (index, read) => {
         const [k0, k1] = keyWords(batchRank, index, read);
-        const words = threefry(k0, k1, word(0), read(1, index.slice(0, batchRank)));
-        return [select(compare("eq", index.at(-1) as Expr, int(0)), words[0], words[1])];
+        return [newKey(k0, k1, read(1, index.slice(0, batchRank)), index)];
       },
     };
   },

@@ -5,135 +5,77 @@ import { DTypeError, fail, ShapeError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import type { Expr } from "../kernel/expr.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
-import { definePrimitive, noRule, type Primitive, Zero } from "../primitive.ts";
-import { range, sizeOf } from "../shape.ts";
+import { definePrimitive, type JvpRule, noRule, type Primitive } from "../primitive.ts";
+import { sizeOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
+import { batchOne, dropped, otherAxes, pick } from "./axes.ts";
 import { eq } from "./compare.ts";
 import { add, div, mul } from "./field.ts";
 import {
   type AxesParams,
-  batchReduction,
-  convert,
-  full,
+  bitwise,
+  largest,
   mergeIndex,
+  over,
+  product,
   reducedAval,
-  reduceSum,
-  reshape,
-  transpose,
-} from "./linear.ts";
-import { checkClass, type DTypeClass } from "./rules.ts";
+  reduction,
+  smallest,
+} from "./fold.ts";
+import { convert, full, reduceSum, reshape, transpose } from "./linear.ts";
+import { dual, nonlinear, zeroJvp } from "./linearity.ts";
 import { pad, sliceInDim } from "./structural.ts";
 
-const nonlinear = noRule("it is not linear");
 const noFloat = noRule("its result is not a float");
-
-/** Smallest and largest value of a dtype, infinities included. */
-const lowest = (d: DType): number => (isFloat(d) ? Number.NEGATIVE_INFINITY : dtypes[d].min);
-const highest = (d: DType): number => (isFloat(d) ? Number.POSITIVE_INFINITY : dtypes[d].max);
-
-interface Fold {
-  readonly name: string;
-  readonly accepts: DTypeClass;
-  /** dtype of the accumulator */
-  readonly wide?: (d: DType) => DType;
-  readonly init: (d: DType) => number;
-  readonly step: (acc: Expr, x: Expr) => Expr;
-}
-/** A reduction by one associative operation. */
-function fold(
-  { name, accepts, wide = (d) => d, init, step }: Fold,
-  jvp: Primitive<AxesParams>["jvp"],
-  apply: (x: NDArray, axes: readonly number[]) => NDArray,
-  transpose = nonlinear,
-): Primitive<AxesParams> {
-  return definePrimitive<AxesParams>({
-    name,
-    shape: ([x], { axes }) => {
-      checkClass(name, accepts, x as Aval);
-      return [reducedAval(name, x as Aval, axes)];
-    },
-    jvp,
-    transpose,
-    batch: batchReduction(apply),
-    lower: ([x], _outs, { axes }) => {
-      const { dtype, shape, rank } = x as Aval;
-      const acc = wide(dtype);
-      if (axes.every((a) => shape[a] === 1)) return { kind: "alias" };
-      return {
-        kind: "reduce",
-        extents: axes.map((a) => shape[a] as number),
-        init: () => [K.lit(init(dtype), acc)],
-        step: ([sofar], index, r, read) => [
-          step(sofar as Expr, K.cast(read(0, mergeIndex(rank, axes, index, r)), acc)),
-        ],
-        finish: ([total]) => [K.cast(total as Expr, dtype)],
-      };
-    },
-  });
-}
-
-const kept = (rank: number, axes: readonly number[]): number[] =>
-  range(rank).filter((i) => !axes.includes(i));
 
 /** Tangent of an extremum: the mean of the tangents of the elements that attain it. */
 const extremumJvp =
-  (apply: (x: NDArray, axes: readonly number[]) => NDArray): Primitive<AxesParams>["jvp"] =>
-  ([x], [t], { axes }) => {
+  (get: () => Primitive<AxesParams>): JvpRule<AxesParams> =>
+  ([x], [t], params) => {
     const v = x as NDArray;
-    const out = apply(v, axes);
-    if (t instanceof Zero || !isFloat(v.dtype))
-      return { outs: [out], tangents: [new Zero(out.aval)] };
+    const { axes } = params;
+    const out = bind1(get(), [v], params);
     const keepdims = v.shape.map((n, i) => (axes.includes(i) ? 1 : n));
     const hit = convert(eq(v, reshape(out, keepdims)), v.dtype);
     const count = reduceSum(hit, axes);
-    return { outs: [out], tangents: [div(reduceSum(mul(t as NDArray, hit), axes), count)] };
+    return dual(out, div(reduceSum(mul(t as NDArray, hit), axes), count));
   };
 
 /** Largest element over `axes`; NaN if any is. Ties share the gradient equally. */
-export const reduceMaxP: Primitive<AxesParams> = fold(
-  { name: "reduce_max", accepts: "any", init: lowest, step: K.max },
-  extremumJvp((x, axes) => reduceMax(x, axes)),
-  (x, axes) => reduceMax(x, axes),
+export const reduceMaxP: Primitive<AxesParams> = reduction(
+  "reduce_max",
+  largest,
+  extremumJvp(() => reduceMaxP),
+  nonlinear,
 );
 /** max over `axes`; −∞ (or the smallest integer) over no elements.
  *  @example reduceMax(np.array([[1, 3], [2, 0]]), [1]).toArray()  // => [3, 2] */
-export const reduceMax = (x: NDArray, axes: readonly number[]): NDArray =>
-  axes.length === 0 ? x : bind1(reduceMaxP, [x], { axes });
+export const reduceMax = over(() => reduceMaxP);
 
 /** Smallest element over `axes`; NaN if any is. Ties share the gradient equally. */
-export const reduceMinP: Primitive<AxesParams> = fold(
-  { name: "reduce_min", accepts: "any", init: highest, step: K.min },
-  extremumJvp((x, axes) => reduceMin(x, axes)),
-  (x, axes) => reduceMin(x, axes),
+export const reduceMinP: Primitive<AxesParams> = reduction(
+  "reduce_min",
+  smallest,
+  extremumJvp(() => reduceMinP),
+  nonlinear,
 );
 /** min over `axes`; ∞ (or the largest integer) over no elements.
  *  @example reduceMin(np.array([[1, 3], [2, 0]]), [1]).toArray()  // => [1, 0] */
-export const reduceMin = (x: NDArray, axes: readonly number[]): NDArray =>
-  axes.length === 0 ? x : bind1(reduceMinP, [x], { axes });
+export const reduceMin = over(() => reduceMinP);
 
 /** Π over `axes`. The derivative is taken through a balanced tree of products, so that zeros are no trouble. */
-export const reduceProdP: Primitive<AxesParams> = fold(
-  {
-    name: "reduce_prod",
-    accepts: "number",
-    // 16-bit products are taken in float32; a float32 product must overflow where float32 does
-    wide: (d) => (isFloat(d) && dtypes[d].bytes < 4 ? "float32" : d),
-    init: () => 1,
-    step: K.mul,
-  },
+export const reduceProdP: Primitive<AxesParams> = reduction(
+  "reduce_prod",
+  product,
   ([x], [t], { axes }) => {
     const v = x as NDArray;
     const out = reduceProd(v, axes);
-    if (t instanceof Zero || !isFloat(v.dtype))
-      return { outs: [out], tangents: [new Zero(out.aval)] };
-    const shape = kept(v.ndim, axes).map((i) => v.shape[i] as number);
-    const flat = (z: NDArray): NDArray => {
-      const front = transpose(z, [...axes, ...kept(z.ndim, axes)]);
-      return reshape(front, [sizeOf(axes.map((i) => z.shape[i] as number)), ...shape]);
-    };
-    return { outs: [out], tangents: [reshape(productTree(flat(v), flat(t as NDArray)), shape)] };
+    const kept = otherAxes(v.ndim, axes);
+    const flat = (z: NDArray): NDArray =>
+      reshape(transpose(z, [...axes, ...kept]), [sizeOf(pick(z.shape, axes)), ...out.shape]);
+    return dual(out, reshape(productTree(flat(v), flat(t as NDArray)), out.shape));
   },
-  (x, axes) => reduceProd(x, axes),
+  nonlinear,
 );
 /** Tangent of the product along axis 0, by (a·b)′ = a′·b + a·b′ on halves; a shorter second half is filled with ones. */
 function productTree(x: NDArray, t: NDArray): NDArray {
@@ -153,57 +95,35 @@ function productTree(x: NDArray, t: NDArray): NDArray {
 }
 /** Π over `axes`; a product over none is 1.
  *  @example reduceProd(np.array([[1, 2], [3, 4]]), [1]).toArray()  // => [2, 12] */
-export const reduceProd = (x: NDArray, axes: readonly number[]): NDArray =>
-  axes.length === 0 ? x : bind1(reduceProdP, [x], { axes });
+export const reduceProd = over(() => reduceProdP);
 
-const integral =
-  (apply: (x: NDArray, axes: readonly number[]) => NDArray): Primitive<AxesParams>["jvp"] =>
-  ([x], _t, { axes }) => {
-    const out = apply(x as NDArray, axes);
-    return { outs: [out], tangents: [new Zero(out.aval)] };
-  };
 const logical = (
   name: string,
   op: "and" | "or" | "xor",
   init: (d: DType) => number,
-  apply: (x: NDArray, axes: readonly number[]) => NDArray,
-): Primitive<AxesParams> =>
-  fold(
-    { name, accepts: "bits", init, step: (acc, x) => K.binary(op, acc, x) },
-    integral(apply),
-    apply,
+): Primitive<AxesParams> => {
+  const primitive: Primitive<AxesParams> = reduction(
+    name,
+    bitwise(op, init),
+    zeroJvp(() => primitive),
     noFloat,
   );
+  return primitive;
+};
 /** Bitwise and over `axes` (logical for bool). */
-export const reduceAndP: Primitive<AxesParams> = logical(
-  "reduce_and",
-  "and",
-  (d) => (d === "bool" ? 1 : dtypes[d].kind === "uint" ? dtypes[d].max : -1),
-  (x, axes) => reduceAnd(x, axes),
+export const reduceAndP = logical("reduce_and", "and", (d) =>
+  d === "bool" ? 1 : dtypes[d].kind === "uint" ? dtypes[d].max : -1,
 );
 /** x₁ & x₂ & … over `axes` @example reduceAnd(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 2 */
-export const reduceAnd = (x: NDArray, axes: readonly number[]): NDArray =>
-  axes.length === 0 ? x : bind1(reduceAndP, [x], { axes });
+export const reduceAnd = over(() => reduceAndP);
 /** Bitwise or over `axes` (logical for bool). */
-export const reduceOrP: Primitive<AxesParams> = logical(
-  "reduce_or",
-  "or",
-  () => 0,
-  (x, axes) => reduceOr(x, axes),
-);
+export const reduceOrP = logical("reduce_or", "or", () => 0);
 /** x₁ | x₂ | … over `axes` @example reduceOr(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 7 */
-export const reduceOr = (x: NDArray, axes: readonly number[]): NDArray =>
-  axes.length === 0 ? x : bind1(reduceOrP, [x], { axes });
+export const reduceOr = over(() => reduceOrP);
 /** Bitwise exclusive or over `axes` (logical for bool). */
-export const reduceXorP: Primitive<AxesParams> = logical(
-  "reduce_xor",
-  "xor",
-  () => 0,
-  (x, axes) => reduceXor(x, axes),
-);
+export const reduceXorP = logical("reduce_xor", "xor", () => 0);
 /** x₁ ^ x₂ ^ … over `axes` @example reduceXor(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 5 */
-export const reduceXor = (x: NDArray, axes: readonly number[]): NDArray =>
-  axes.length === 0 ? x : bind1(reduceXorP, [x], { axes });
+export const reduceXor = over(() => reduceXorP);
 
 // ---- positions ----
 
@@ -228,19 +148,15 @@ function position(name: string, better: "gt" | "lt"): Primitive<ArgParams> {
         );
       return [out.with({ dtype: indexDtype, weakType: false })];
     },
-    jvp: ([x], _t, params) => {
-      const out = bind1(primitive, [x as NDArray], params);
-      return { outs: [out], tangents: [new Zero(out.aval)] };
-    },
+    jvp: zeroJvp(() => primitive),
     transpose: noFloat,
-    batch: (_size, [x], [d], { axes: [axis], indexDtype }) => {
-      const at = d as number;
-      const shifted = axis >= at ? axis + 1 : axis;
-      return {
-        outs: [bind1(primitive, [x as NDArray], { axes: [shifted], indexDtype })],
-        dims: [shifted < at ? at - 1 : at],
-      };
-    },
+    batch: batchOne(
+      () => primitive,
+      ({ axes, indexDtype }, at) => {
+        const [[axis], to] = dropped(axes, at);
+        return [{ axes: [axis as number], indexDtype }, to];
+      },
+    ),
     lower: ([x], _outs, { axes, indexDtype }) => {
       const { dtype, shape, rank } = x as Aval;
       return {

@@ -1,25 +1,31 @@
 /** Factories: one call gives an elementwise primitive all its rules. */
 import { Aval } from "../aval.ts";
-import { type DType, dtypes, isFloat, isInteger } from "../dtype.ts";
+import { type DType, isFloat } from "../dtype.ts";
 import { DTypeError, fail, RuleError, ShapeError } from "../errors.ts";
 import { type Expr, int } from "../kernel/expr.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
+import type { Read } from "../kernel/kernel.ts";
 import {
   type BatchRule,
   definePrimitive,
   type JvpRule,
-  LinearInput,
+  NoRule,
+  noRule,
   type Params,
   type Primitive,
   type Tangent,
   type TransposeRule,
-  type NoRule,
   Zero,
 } from "../primitive.ts";
 import { range, type Shape, shapesEqual } from "../shape.ts";
-import { bind1 } from "../trace.ts";
+import { bind, bind1 } from "../trace.ts";
+import { firstOf } from "./axes.ts";
+import { checkClass, checkOneDType, type DTypeClass } from "./checks.ts";
+import { dual, nonlinear, transposed } from "./linearity.ts";
 import { addTangents, broadcastInDim, expandDims, moveAxis, reduceSum, reshape } from "./linear.ts";
 
+/** No params. */
+export type Plain = Record<never, never>;
 /** What elementwise primitives take: an array, or a number that adopts the dtype of the array beside it. */
 export type Operand = NDArray | number | boolean;
 
@@ -50,39 +56,17 @@ export function operands(op: string, ...xs: readonly Operand[]): NDArray[] {
   });
 }
 
-// ---- which dtypes an operation takes ----
-
-export type DTypeClass = "any" | "number" | "float" | "integer" | "bits" | "bool" | "signed";
-const members: { readonly [C in DTypeClass]: (d: DType) => boolean } = {
-  any: () => true,
-  number: (d) => d !== "bool",
-  float: isFloat,
-  integer: isInteger,
-  bits: (d) => !isFloat(d),
-  bool: (d) => d === "bool",
-  signed: (d) => isFloat(d) || dtypes[d].kind === "int",
-};
-const described: { readonly [C in DTypeClass]: string } = {
-  any: "any dtype",
-  number: "a number dtype",
-  float: "a float dtype",
-  integer: "an integer dtype",
-  bits: "an integer or bool dtype",
-  bool: "bool",
-  signed: "a signed dtype",
-};
-export function checkClass(op: string, accepts: DTypeClass, ...avals: readonly Aval[]): void {
-  const member = members[accepts];
-  for (const a of avals)
-    if (!member(a.dtype))
-      fail(
-        DTypeError,
-        op,
-        `needs ${described[accepts]}`,
-        avals.join(" and "),
-        accepts === "float" ? 'convert first, for example x.astype("float32")' : "convert first",
-      );
-}
+/** Functions that apply a primitive of one operand, or of two. */
+export type Unary = (x: Operand) => NDArray;
+export type Binary = (x: Operand, y: Operand) => NDArray;
+export const applied =
+  (p: Primitive<Plain>): Unary =>
+  (x) =>
+    bind1(p, operands(p.name, x), {});
+export const applied2 =
+  (p: Primitive<Plain>): Binary =>
+  (x, y) =>
+    bind1(p, operands(p.name, x, y), {});
 
 /** Shape of an elementwise operation: operands have rank 0, or all one rank with sizes equal or 1. */
 export function elementwiseShape(op: string, avals: readonly Aval[]): Shape {
@@ -123,143 +107,124 @@ export function broadcastTo(t: NDArray, shape: Shape): NDArray {
 export function elementwiseBatch<P extends Params>(get: () => Primitive<P>): BatchRule<P> {
   return (_size, inputs, dims, params) => {
     const rank = Math.max(...inputs.map((x, i) => x.ndim - (dims[i] === null ? 0 : 1)));
+    const first = firstOf(dims);
     const simple = inputs.every(
-      (x, i) =>
-        (dims[i] === null && x.ndim === 0) ||
-        (dims[i] === dims.find((d) => d !== null) && x.ndim === rank + 1),
+      (x, i) => (dims[i] === null && x.ndim === 0) || (dims[i] === first && x.ndim === rank + 1),
     );
-    if (simple) {
-      const out = bind1(get(), inputs, params);
-      return { outs: [out], dims: [dims.find((d) => d !== null) as number] };
-    }
-    const aligned = inputs.map((x, i) => {
+    const aligned = (x: NDArray, i: number): NDArray => {
       const d = dims[i] as number | null;
       if (d === null) return x.ndim === 0 ? x : expandDims(x, [0]);
       const front = moveAxis(x, d, 0);
       // a batch of scalars beside arrays: [B] becomes [B,1,…,1]
       return front.ndim === rank + 1 ? front : expandDims(front, range(rank, 1));
-    });
-    return { outs: [bind1(get(), aligned, params)], dims: [0] };
+    };
+    const outs = bind(get(), simple ? inputs : inputs.map(aligned), params);
+    return { outs, dims: outs.map(() => (simple ? first : 0)) };
   };
 }
+/** The elements of operands that belong to the element `index` of a result of `shape`. */
+export const elementsOf = (
+  ins: readonly Aval[],
+  shape: Shape,
+  index: readonly Expr[],
+  read: Read,
+): Expr[] =>
+  ins.map((a, i) =>
+    read(
+      i,
+      shapesEqual(a.shape, shape)
+        ? index
+        : a.shape.map((n, axis) => (n === 1 ? int(0) : (index[axis] as Expr))),
+    ),
+  );
 
-/** ∂f/∂xᵢ · t, given the result and the operands. Write constants as literals: `mul(t, cos(x))`. */
-export type JvpTerm<P> = (
-  t: NDArray,
-  at: { readonly out: NDArray; readonly x: readonly NDArray[]; readonly params: P },
-) => NDArray;
+/** ∂f/∂xᵢ · t in an operand in which f is linear, given the operands; it is its own transpose. */
+export type LinearTerm = (t: NDArray, x: readonly NDArray[]) => NDArray;
+/** ∂f/∂xᵢ · t, given the operands and the result. Write constants as literals: `mul(t, cos(x))`. */
+export type JvpTerm = (t: NDArray, x: readonly NDArray[], out: NDArray) => NDArray;
 
-/** jvp from one term per operand; `null` where the derivative is zero everywhere. */
+/** jvp from one term per operand. */
 export function jvpTerms<P extends Params>(
   get: () => Primitive<P>,
-  terms: readonly (JvpTerm<P> | null)[],
+  terms: readonly JvpTerm[],
 ): JvpRule<P> {
   return (x, tangents, params) => {
     const out = bind1(get(), x, params);
     const parts = tangents.map((t, i): Tangent => {
       const term = terms[i];
-      if (t instanceof Zero || term === null || term === undefined) return new Zero(out.aval);
-      return broadcastTo(term(t as NDArray, { out, x, params }), out.shape);
+      if (t instanceof Zero || term === undefined) return new Zero(out.aval);
+      return broadcastTo(term(t as NDArray, x, out), out.shape);
     });
-    return { outs: [out], tangents: [parts.reduce(addTangents)] };
+    return dual(out, parts.reduce(addTangents));
   };
 }
-/** jvp of an operation whose derivative is zero, or whose result is not a float. */
-export function zeroJvp<P extends Params>(get: () => Primitive<P>): JvpRule<P> {
-  return (x, _tangents, params) => {
-    const out = bind1(get(), x, params);
-    return { outs: [out], tangents: [new Zero(out.aval)] };
-  };
+function transposeTerms<P>(terms: readonly LinearTerm[]): TransposeRule<P> {
+  return transposed((ct, x, _params, inputs, i) => {
+    const term = terms[i];
+    if (term === undefined)
+      return fail(
+        RuleError,
+        "transpose",
+        "an equation must be linear in the operand that is transposed",
+        `operand ${i} of a nonlinear one`,
+        "linearize the function first",
+      );
+    return unbroadcast(term(ct, inputs), x);
+  });
 }
-
-/** Transpose from one term per operand, `null` where the operation is not linear in it:
- *  (ct, inputs) ↦ cotangent before `unbroadcast`. */
-export function transposeTerms<P>(
-  terms: readonly (((ct: NDArray, inputs: readonly NDArray[], params: P) => NDArray) | null)[],
-): TransposeRule<P> {
-  return ([ct], inputs, params) =>
-    inputs.map((x, i) => {
-      if (!(x instanceof LinearInput)) return null;
-      const term = terms[i];
-      if (term === null || term === undefined)
-        return fail(
-          RuleError,
-          "transpose",
-          "an equation must be linear in the operand that is transposed",
-          `operand ${i} of a nonlinear one`,
-          "linearize the function first",
-        );
-      if (ct instanceof Zero) return new Zero(x.aval);
-      // the other operands are values: an elementwise operation is linear in one operand at a time or in sum
-      return unbroadcast(term(ct as NDArray, inputs as readonly NDArray[], params), x.aval);
-    });
-}
+const flat = noRule("its derivative is zero: nothing linear passes through it");
+const toBool = noRule("its result is bool, which no cotangent reaches");
+const onIntegers = noRule("it acts on integers, which no cotangent reaches");
 
 export interface ElementwiseSpec<P extends Params> {
   readonly name: string;
-  /** number of operands */
-  readonly arity: number;
   readonly accepts: DTypeClass;
   /** dtype of the result; that of the operands by default */
   readonly result?: DType;
-  /** one term per operand, or "zero" */
-  readonly jvp: readonly (JvpTerm<P> | null)[] | JvpRule<P> | "zero";
-  readonly transpose: TransposeRule<P> | NoRule;
+  /** terms of the first operands, where it is linear in each of them */
+  readonly linear?: readonly LinearTerm[];
+  /** terms of the other operands; without any the derivative is zero */
+  readonly jvp?: readonly JvpTerm[] | NoRule;
   /** the scalar function */
   readonly at: (x: readonly Expr[], params: P) => Expr;
 }
 
-/** The element of an operand that belongs to an element of a result of `shape`. */
-const operandIndex = (own: Shape, shape: Shape, index: readonly Expr[]): readonly Expr[] =>
-  shapesEqual(own, shape) ? index : own.map((n, i) => (n === 1 ? int(0) : (index[i] as Expr)));
-
 /** An elementwise primitive; operands share one dtype. */
-export function elementwise<P extends Params = Record<never, never>>(
-  spec: ElementwiseSpec<P>,
-): Primitive<P> {
+export function elementwise<P extends Params = Plain>({
+  name,
+  accepts,
+  result,
+  linear,
+  jvp,
+  at,
+}: ElementwiseSpec<P>): Primitive<P> {
   const get = (): Primitive<P> => primitive;
   const primitive: Primitive<P> = definePrimitive<P>({
-    name: spec.name,
+    name,
     shape: (avals) => {
-      checkClass(spec.name, spec.accepts, ...avals);
+      checkClass(name, accepts, ...avals);
+      checkOneDType(name, avals);
       const first = avals[0] as Aval;
-      let weak = true;
-      for (const a of avals) {
-        weak &&= a.weakType;
-        if (a.dtype !== first.dtype)
-          fail(
-            DTypeError,
-            spec.name,
-            "operands must have one dtype",
-            avals.join(" and "),
-            "convert one of them, or use the np function, which promotes",
-          );
-      }
-      const shape = elementwiseShape(spec.name, avals);
-      if (shape === first.shape && weak === first.weakType && spec.result === undefined)
-        return [first];
-      return [Aval.of(shape, spec.result ?? first.dtype, spec.result === undefined && weak)];
+      const weak = avals.every((a) => a.weakType);
+      const shape = elementwiseShape(name, avals);
+      if (shape === first.shape && weak === first.weakType && result === undefined) return [first];
+      return [Aval.of(shape, result ?? first.dtype, result === undefined && weak)];
     },
-    jvp:
-      spec.jvp === "zero"
-        ? zeroJvp(get)
-        : typeof spec.jvp === "function"
-          ? spec.jvp
-          : jvpTerms(get, spec.jvp),
-    transpose: spec.transpose,
+    jvp: jvp instanceof NoRule ? jvp : jvpTerms(get, [...(linear ?? []), ...(jvp ?? [])]),
+    transpose: linear
+      ? transposeTerms(linear)
+      : jvp
+        ? nonlinear
+        : result
+          ? toBool
+          : accepts === "float" || accepts === "number"
+            ? flat
+            : onIntegers,
     batch: elementwiseBatch(get),
-    lower: (ins, [out], params) => {
-      const { shape } = out as Aval;
-      return {
-        kind: "map",
-        at: (index, read) => [
-          spec.at(
-            ins.map((a, i) => read(i, operandIndex(a.shape, shape, index))),
-            params,
-          ),
-        ],
-      };
-    },
+    lower: (ins, [out], params) => ({
+      kind: "map",
+      at: (index, read) => [at(elementsOf(ins, (out as Aval).shape, index, read), params)],
+    }),
   });
   return primitive;
 }

@@ -1,53 +1,35 @@
 /** Choosing between arrays element by element: select_n and clamp. */
-import { Aval } from "../aval.ts";
+import type { Aval } from "../aval.ts";
 import { isFloat } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { compare, type Expr, lit, max, min, select as choose } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
-import {
-  definePrimitive,
-  LinearInput,
-  noRule,
-  type Primitive,
-  type Tangent,
-  Zero,
-} from "../primitive.ts";
-import { type Shape, shapesEqual } from "../shape.ts";
+import { type BatchRule, definePrimitive, type Primitive } from "../primitive.ts";
+import { shapesEqual } from "../shape.ts";
 import { bind1 } from "../trace.ts";
+import { checkOneDType } from "./checks.ts";
 import { and, gt, lt } from "./compare.ts";
-import { broadcastInDim, full, instantiate, moveBatch, zerosOf } from "./linear.ts";
-import { broadcastTo, jvpTerms, type Operand, operands } from "./rules.ts";
+import { broadcastInDim, full, jointJvp, moveBatch, zerosOf } from "./linear.ts";
+import { nonlinear, transposed } from "./linearity.ts";
+import { broadcastTo, jvpTerms, type Operand, operands, type Plain } from "./rules.ts";
 
-type Plain = Record<never, never>;
-
-export const allZero = (tangents: readonly Tangent[]): boolean =>
-  tangents.every((t) => t instanceof Zero);
-
-/** Operands of which some are scalars beside arrays of one shape, batched to one axis. Scalars that are not
- *  batched stay scalars. */
-function alignBatch(
-  size: number,
-  inputs: readonly NDArray[],
-  dims: readonly (number | null)[],
-  shape: Shape,
-): { readonly inputs: NDArray[]; readonly at: number } {
-  const rank = shape.length;
-  const own = (x: NDArray, i: number): number => x.ndim - (dims[i] === null ? 0 : 1);
-  const leader = inputs.findIndex((x, i) => dims[i] !== null && own(x, i) === rank);
-  const at = leader < 0 ? 0 : (dims[leader] as number);
-  const whole = [...shape.slice(0, at), size, ...shape.slice(at)];
-  return {
-    at,
-    inputs: inputs.map((x, i) => {
+/** Batch rule for operands of which some are scalars beside arrays of the shape of operand 1. Scalars that are not batched
+ *  stay scalars. */
+function batchBeside(get: () => Primitive<Plain>): BatchRule<Plain> {
+  return (size, inputs, dims, params) => {
+    const rankOf = (x: NDArray, i: number): number => x.ndim - (dims[i] === null ? 0 : 1);
+    const rank = rankOf(inputs[1] as NDArray, 1);
+    const leader = inputs.findIndex((x, i) => dims[i] !== null && rankOf(x, i) === rank);
+    const at = leader < 0 ? 0 : (dims[leader] as number);
+    const whole = moveBatch(inputs[1] as NDArray, dims[1] as number | null, at, size);
+    const aligned = inputs.map((x, i) => {
       const d = dims[i] as number | null;
-      if (own(x, i) === rank) return moveBatch(x, d, at, size);
-      return d === null ? x : broadcastInDim(x, whole, [at]);
-    }),
+      if (rankOf(x, i) === rank) return i === 1 ? whole : moveBatch(x, d, at, size);
+      return d === null ? x : broadcastInDim(x, whole.shape, [at]);
+    });
+    return { outs: [bind1(get(), aligned, params)], dims: [at] };
   };
 }
-/** Shape of one example. */
-const exampleShape = (x: NDArray, d: number | null): Shape =>
-  d === null ? x.shape : x.shape.filter((_, i) => i !== d);
 
 // ---- select_n ----
 
@@ -94,26 +76,15 @@ export const selectNP: Primitive<Plain> = definePrimitive({
       );
     return [first.with({ weakType: cases.every((c) => c.weakType) })];
   },
-  jvp: ([which, ...cases], [, ...tangents]) => {
-    const out = selectN(which as NDArray, cases);
-    if (allZero(tangents)) return { outs: [out], tangents: [new Zero(out.aval)] };
-    return { outs: [out], tangents: [selectN(which as NDArray, tangents.map(instantiate))] };
-  },
-  transpose: ([ct], [which, ...cases]) => [
-    null,
-    ...cases.map((c, i) => {
-      if (!(c instanceof LinearInput)) return null;
-      if (ct instanceof Zero) return new Zero(c.aval);
-      const zeros = zerosOf(c.aval);
-      const parts = cases.map((_, j) => (j === i ? (ct as NDArray) : zeros));
-      return selectN(which as NDArray, parts);
-    }),
-  ],
-  batch: (size, inputs, dims) => {
-    const shape = exampleShape(inputs[1] as NDArray, dims[1] as number | null);
-    const { inputs: aligned, at } = alignBatch(size, inputs, dims, shape);
-    return { outs: [bind1(selectNP, aligned, {})], dims: [at] };
-  },
+  jvp: jointJvp(() => selectNP),
+  transpose: transposed((ct, x, _params, [which, ...cases], i) => {
+    const zeros = zerosOf(x);
+    return selectN(
+      which as NDArray,
+      cases.map((_, j) => (j === i - 1 ? ct : zeros)),
+    );
+  }),
+  batch: batchBeside(() => selectNP),
   lower: ([which, ...cases]) => ({
     kind: "map",
     at: (index, read) => {
@@ -154,15 +125,8 @@ export const clampP: Primitive<Plain> = definePrimitive<Plain>({
   name: "clamp",
   shape: (avals) => {
     const [low, x, high] = avals as readonly [Aval, Aval, Aval];
-    for (const bound of [low, high]) {
-      if (bound.dtype !== x.dtype)
-        fail(
-          DTypeError,
-          "clamp",
-          "operands must have one dtype",
-          avals.join(" and "),
-          "convert first",
-        );
+    checkOneDType("clamp", avals, "convert first");
+    for (const bound of [low, high])
       if (bound.rank !== 0 && !shapesEqual(bound.shape, x.shape))
         fail(
           ShapeError,
@@ -171,31 +135,20 @@ export const clampP: Primitive<Plain> = definePrimitive<Plain>({
           avals.join(" and "),
           "broadcast it first",
         );
-    }
-    return [
-      Aval.of(
-        x.shape,
-        x.dtype,
-        avals.every((a) => a.weakType),
-      ),
-    ];
+    return [x.with({ weakType: avals.every((a) => a.weakType) })];
   },
-  jvp: jvpTerms<Plain>(
+  jvp: jvpTerms(
     () => clampP,
     [
-      (t, { out, x: [low, x, high] }) =>
+      (t, [low, x, high], out) =>
         gated(and(gt(low as NDArray, x as NDArray), lt(low as NDArray, high as NDArray)), t, out),
-      (t, { out, x: [low, x, high] }) =>
+      (t, [low, x, high], out) =>
         gated(and(gt(x as NDArray, low as NDArray), lt(x as NDArray, high as NDArray)), t, out),
-      (t, { out, x: [, x, high] }) => gated(lt(high as NDArray, x as NDArray), t, out),
+      (t, [, x, high], out) => gated(lt(high as NDArray, x as NDArray), t, out),
     ],
   ),
-  transpose: noRule("it is not linear"),
-  batch: (size, inputs, dims) => {
-    const shape = exampleShape(inputs[1] as NDArray, dims[1] as number | null);
-    const { inputs: aligned, at } = alignBatch(size, inputs, dims, shape);
-    return { outs: [bind1(clampP, aligned, {})], dims: [at] };
-  },
+  transpose: nonlinear,
+  batch: batchBeside(() => clampP),
   lower: ([low, , high]) => ({
     kind: "map",
     at: (index, read) => [

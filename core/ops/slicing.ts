@@ -1,6 +1,6 @@
 /** Reversing, slicing and padding. */
 import { Aval } from "../aval.ts";
-import { DTypeError, fail, ShapeError } from "../errors.ts";
+import { fail, ShapeError } from "../errors.ts";
 import {
   add,
   and,
@@ -15,47 +15,23 @@ import {
   sub,
 } from "../kernel/expr.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
-import {
-  definePrimitive,
-  LinearInput,
-  type Primitive,
-  type Tangent,
-  type TransposeRule,
-  Zero,
-} from "../primitive.ts";
+import { definePrimitive, type Primitive } from "../primitive.ts";
 import { normalizeAxis, range, type Shape, showShape } from "../shape.ts";
 import { bind1 } from "../trace.ts";
+import { allShifted, batchOne, inserted, moving, replaced } from "./axes.ts";
+import { checkAxes, checkOneDType, checkWhole } from "./checks.ts";
 import {
   broadcastInDim,
   full,
-  instantiate,
-  linearJvp,
+  jointJvp,
   moveBatch,
   reduceSum,
   squeeze,
   zerosOf,
 } from "./linear.ts";
-import { allZero, selectN } from "./select.ts";
+import { linearJvp, transposed } from "./linearity.ts";
+import { selectN } from "./select.ts";
 
-/** The cotangent of the only operand; zero stays zero. */
-export const transposed =
-  <P>(apply: (ct: NDArray, x: Aval, params: P) => NDArray): TransposeRule<P> =>
-  ([ct], [x], params) => {
-    const { aval } = x as LinearInput;
-    return [ct instanceof Zero ? new Zero(aval) : apply(ct as NDArray, aval, params)];
-  };
-/** `list` with `value` put in at `at`. */
-export const inserted = <T>(list: readonly T[], at: number, value: T): T[] => [
-  ...list.slice(0, at),
-  value,
-  ...list.slice(at),
-];
-/** The number of an axis once a batch axis has come in at `at`. */
-export const shifted = (axis: number, at: number): number => (axis >= at ? axis + 1 : axis);
-export function wholeNumbers(op: string, what: string, list: readonly number[]): void {
-  if (!list.every(Number.isSafeInteger))
-    fail(ShapeError, op, `${what} must be whole numbers`, showShape(list), "round them");
-}
 const zeroLike = (x: NDArray): NDArray => new Literal(0, x.dtype);
 
 // ---- rev ----
@@ -66,38 +42,21 @@ export const revP: Primitive<{ readonly dimensions: readonly number[] }> = defin
 }>({
   name: "rev",
   shape: ([x], { dimensions }) => {
-    const a = x as Aval;
-    if (
-      new Set(dimensions).size !== dimensions.length ||
-      dimensions.some((d) => !Number.isInteger(d) || d < 0 || d >= a.rank)
-    )
-      fail(
-        ShapeError,
-        "rev",
-        `dimensions must be distinct and between 0 and ${a.rank - 1}`,
-        `${showShape(dimensions)} for ${a}`,
-        "choose axes that exist",
-      );
-    return [a];
+    checkAxes("rev", "dimensions", dimensions, x as Aval);
+    return [x as Aval];
   },
-  jvp: linearJvp((x, { dimensions }) => rev(x, dimensions)),
+  jvp: linearJvp(() => revP),
   transpose: transposed((ct, _x, { dimensions }) => rev(ct, dimensions)),
-  batch: (_size, [x], [d], { dimensions }) => {
-    const at = d as number;
-    const moved = dimensions.map((i) => shifted(i, at));
-    return { outs: [rev(x as NDArray, moved)], dims: [at] };
-  },
-  lower: ([x], _outs, { dimensions }) => ({
-    kind: "map",
-    at: (index, read) => [
-      read(
-        0,
-        index.map((e, i) =>
-          dimensions.includes(i) ? sub(int(((x as Aval).shape[i] as number) - 1), e) : e,
-        ),
+  batch: batchOne(
+    () => revP,
+    ({ dimensions }, at) => [{ dimensions: allShifted(dimensions, at) }],
+  ),
+  lower: ([x], _outs, { dimensions }) =>
+    moving((index) =>
+      index.map((e, i) =>
+        dimensions.includes(i) ? sub(int(((x as Aval).shape[i] as number) - 1), e) : e,
       ),
-    ],
-  }),
+    ),
 });
 /** `x` in reverse order along the given axes.
  *  @throws ShapeError unless the axes exist and are distinct
@@ -123,7 +82,7 @@ export const sliceP: Primitive<SliceParams> = definePrimitive<SliceParams>({
       ["limitIndices", limit],
       ["strides", strides ?? start],
     ] as const) {
-      wholeNumbers("slice", what, list);
+      checkWhole("slice", what, list);
       if (list.length !== a.rank)
         fail(
           ShapeError,
@@ -155,7 +114,7 @@ export const sliceP: Primitive<SliceParams> = definePrimitive<SliceParams>({
     });
     return [a.with({ shape })];
   },
-  jvp: linearJvp((x, p) => bind1(sliceP, [x], p)),
+  jvp: linearJvp(() => sliceP),
   transpose: transposed((ct, x, { startIndices: start, strides }) =>
     pad(
       ct,
@@ -167,24 +126,20 @@ export const sliceP: Primitive<SliceParams> = definePrimitive<SliceParams>({
       }),
     ),
   ),
-  batch: (size, [x], [d], { startIndices, limitIndices, strides }) => {
-    const at = d as number;
-    const params = {
-      startIndices: inserted(startIndices, at, 0),
-      limitIndices: inserted(limitIndices, at, size),
-      strides: strides === null ? null : inserted(strides, at, 1),
-    };
-    return { outs: [bind1(sliceP, [x as NDArray], params)], dims: [at] };
-  },
-  lower: (_ins, _outs, { startIndices: start, strides }) => ({
-    kind: "map",
-    at: (index, read) => [
-      read(
-        0,
-        index.map((e, i) => add(mul(e, int(strides?.[i] ?? 1)), int(start[i] as number))),
-      ),
+  batch: batchOne(
+    () => sliceP,
+    ({ startIndices, limitIndices, strides }, at, size) => [
+      {
+        startIndices: inserted(startIndices, at, 0),
+        limitIndices: inserted(limitIndices, at, size),
+        strides: strides && inserted(strides, at, 1),
+      },
     ],
-  }),
+  ),
+  lower: (_ins, _outs, { startIndices: start, strides }) =>
+    moving((index) =>
+      index.map((e, i) => add(mul(e, int(strides?.[i] ?? 1)), int(start[i] as number))),
+    ),
 });
 /** x[start : limit : strides], one number for each axis.
  *  @throws ShapeError unless 0 ≤ start ≤ limit ≤ size and the strides are positive */
@@ -211,7 +166,7 @@ export function sliceInDim(
   return slice(
     x,
     x.shape.map((_, i) => (i === at ? from : 0)),
-    x.shape.map((s, i) => (i === at ? to : s)),
+    replaced(x.shape, at, to),
     stride === 1 ? undefined : x.shape.map((_, i) => (i === at ? stride : 1)),
   );
 }
@@ -251,14 +206,7 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
     const [a, v] = [x as Aval, value as Aval];
     if (v.rank !== 0)
       fail(ShapeError, "pad", "the padding value must be a scalar", String(v), "index it first");
-    if (v.dtype !== a.dtype)
-      fail(
-        DTypeError,
-        "pad",
-        "the operand and the padding value must have one dtype",
-        `${a} and ${v}`,
-        "convert the value",
-      );
+    checkOneDType("pad", [a, v], "convert the value", "the operand and the padding value");
     if (config.length !== a.rank)
       fail(
         ShapeError,
@@ -269,7 +217,7 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
       );
     const shape = a.shape.map((size, i) => {
       const [low, high, interior] = config[i] as PadAxis;
-      wholeNumbers("pad", "low, high and interior", [low, high, interior]);
+      checkWhole("pad", "low, high and interior", [low, high, interior]);
       const out = low + high + size + Math.max(0, size - 1) * interior;
       if (interior < 0 || out < 0)
         fail(
@@ -285,37 +233,27 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
     });
     return [Aval.of(shape, a.dtype, a.weakType && v.weakType)];
   },
-  jvp: ([x, value], tangents, { paddingConfig: config }) => {
-    const out = pad(x as NDArray, value as NDArray, config);
-    if (allZero(tangents)) return { outs: [out], tangents: [new Zero(out.aval)] };
-    const [dx, dvalue] = tangents.map(instantiate) as [NDArray, NDArray];
-    return { outs: [out], tangents: [pad(dx, dvalue, config)] };
-  },
-  transpose: ([ct], [x, value], { paddingConfig: config }) => {
-    const { aval } = x as NDArray;
-    const ofOperand = (c: NDArray): NDArray => {
-      const cut = pad(
-        c,
-        zeroLike(c),
-        config.map(([low, high]) => [-low, -high, 0]),
+  jvp: jointJvp(() => padP),
+  transpose: transposed((ct, _x, { paddingConfig: config }, inputs, i) => {
+    if (i === 1)
+      return reduceSum(
+        selectN(inside((inputs[0] as NDArray).aval.shape, config), [ct, zerosOf(ct.aval)]),
+        range(ct.ndim),
       );
-      if (config.every(([, , interior]) => interior === 0)) return cut;
-      const strides = config.map(([, , interior]) => interior + 1);
-      return slice(
-        cut,
-        config.map(() => 0),
-        cut.shape,
-        strides,
-      );
-    };
-    const ofValue = (c: NDArray): NDArray =>
-      reduceSum(selectN(inside(aval.shape, config), [c, zerosOf(c.aval)]), range(c.ndim));
-    return [x, value].map((operand, i): Tangent | null => {
-      if (!(operand instanceof LinearInput)) return null;
-      if (ct instanceof Zero) return new Zero(operand.aval);
-      return i === 0 ? ofOperand(ct as NDArray) : ofValue(ct as NDArray);
-    });
-  },
+    const cut = pad(
+      ct,
+      zeroLike(ct),
+      config.map(([low, high]) => [-low, -high, 0]),
+    );
+    return config.every(([, , interior]) => interior === 0)
+      ? cut
+      : slice(
+          cut,
+          config.map(() => 0),
+          cut.shape,
+          config.map(([, , interior]) => interior + 1),
+        );
+  }),
   batch: (size, [x, value], [dx, dvalue], { paddingConfig: config }) => {
     const [a, v] = [x as NDArray, value as NDArray];
     const at = dx ?? 0;

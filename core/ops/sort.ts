@@ -1,19 +1,18 @@
 /** Sorting and the largest elements. NaN comes last, −0 equals +0, equal keys keep their order. */
 import { Aval } from "../aval.ts";
-import { isFloat } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
 import type { Buf } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
-import { definePrimitive, noRule, type Primitive, type Tangent, Zero } from "../primitive.ts";
+import { definePrimitive, type Primitive, Zero } from "../primitive.ts";
 import { normalizeAxis, shapesEqual } from "../shape.ts";
 import { bind } from "../trace.ts";
+import { batchOne, replaced, shifted } from "./axes.ts";
+import { checkAxis } from "./checks.ts";
 import { gatherAlong } from "./gather.ts";
-import { moveBatch } from "./linear.ts";
+import { batchAligned } from "./linear.ts";
+import { nonlinear } from "./linearity.ts";
 import { largest, sortSlices } from "./ordering.ts";
-import { allZero } from "./select.ts";
 import { iota } from "./structural.ts";
-
-const nonlinear = noRule("it is not linear");
 
 // ---- sort ----
 
@@ -27,14 +26,7 @@ export const sortP: Primitive<SortParams> = definePrimitive<SortParams>({
   name: "sort",
   shape: (xs, { dimension, numKeys }) => {
     const first = xs[0] as Aval;
-    if (dimension < 0 || dimension >= first.rank)
-      fail(
-        ShapeError,
-        "sort",
-        `dimension must be between 0 and ${first.rank - 1}`,
-        `${dimension} for ${first}`,
-        "choose an existing axis",
-      );
+    checkAxis("sort", "dimension", dimension, first);
     if (numKeys < 1 || numKeys > xs.length)
       fail(
         ShapeError,
@@ -54,32 +46,22 @@ export const sortP: Primitive<SortParams> = definePrimitive<SortParams>({
         );
     return xs;
   },
-  jvp: (xs, ts, { dimension, isStable, numKeys }) => {
-    const n = xs.length;
-    if (allZero(ts)) {
-      const outs = sort(xs, { dimension, isStable, numKeys });
-      return { outs, tangents: outs.map((y) => new Zero(y.aval)) };
-    }
+  jvp: (xs, ts, params) => {
+    const { dimension } = params;
     // where each element came from rides along
     const positions = iota({ dtype: "int32", shape: (xs[0] as NDArray).shape, dimension });
-    const sorted = sort([...xs, positions], { dimension, isStable, numKeys });
-    const from = sorted[n] as NDArray;
+    const outs = sort([...xs, positions], params);
+    const from = outs.pop() as NDArray;
     return {
-      outs: sorted.slice(0, n),
+      outs,
       tangents: ts.map((t) => (t instanceof Zero ? t : gatherAlong(t as NDArray, from, dimension))),
     };
   },
   transpose: nonlinear,
-  batch: (size, xs, dims, { dimension, ...rest }) => {
-    const at = dims.find((d) => d !== null) as number;
-    return {
-      outs: sort(
-        xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size)),
-        { dimension: dimension >= at ? dimension + 1 : dimension, ...rest },
-      ),
-      dims: xs.map(() => at),
-    };
-  },
+  batch: batchAligned(
+    () => sortP,
+    (params, at) => ({ ...params, dimension: shifted(params.dimension, at) }),
+  ),
   lower: (xs, _outs, { dimension, numKeys }) =>
     sortSlices(
       (xs[0] as Aval).shape,
@@ -131,16 +113,8 @@ export const topKP: Primitive<TopKParams> = definePrimitive<TopKParams>({
   name: "top_k",
   shape: ([x], { k, axis }) => {
     const a = x as Aval;
-    const n = a.shape[axis];
-    if (n === undefined)
-      return fail(
-        ShapeError,
-        "topK",
-        `axis must be between 0 and ${a.rank - 1}`,
-        `${axis} for ${a}`,
-        "choose an existing axis",
-      );
-    if (!Number.isInteger(k) || k < 0 || k > n)
+    checkAxis("topK", "axis", axis, a);
+    if (!Number.isInteger(k) || k < 0 || k > (a.shape[axis] as number))
       fail(
         ShapeError,
         "topK",
@@ -148,22 +122,19 @@ export const topKP: Primitive<TopKParams> = definePrimitive<TopKParams>({
         `k = ${k} for ${a} along axis ${axis}`,
         "choose a smaller k",
       );
-    const shape = a.shape.map((size, i) => (i === axis ? k : size));
+    const shape = replaced(a.shape, axis, k);
     return [a.with({ shape }), Aval.of(shape, "int32")];
   },
   jvp: ([x], [t], { k, axis }) => {
     const [values, positions] = topK(x as NDArray, k, axis);
-    const tangent: Tangent =
-      t instanceof Zero || !isFloat(values.dtype)
-        ? new Zero(values.aval)
-        : gatherAlong(t as NDArray, positions, axis);
+    const tangent = gatherAlong(t as NDArray, positions, axis);
     return { outs: [values, positions], tangents: [tangent, new Zero(positions.aval)] };
   },
   transpose: nonlinear,
-  batch: (_size, [x], [d], { k, axis }) => {
-    const at = d as number;
-    return { outs: topK(x as NDArray, k, axis >= at ? axis + 1 : axis), dims: [at, at] };
-  },
+  batch: batchOne(
+    () => topKP,
+    ({ k, axis }, at) => [{ k, axis: shifted(axis, at) }],
+  ),
   lower: ([x], _outs, { k, axis }) => largest((x as Aval).shape, (x as Aval).dtype, axis, k),
 });
 /** The k largest elements along an axis in decreasing order, and their positions (int32).

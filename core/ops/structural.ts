@@ -2,15 +2,16 @@
  *  and selecting. */
 import { Aval } from "../aval.ts";
 import { type DType, dtypes } from "../dtype.ts";
-import { DTypeError, fail, ShapeError } from "../errors.ts";
+import { DTypeError, fail } from "../errors.ts";
 import { cast, type Expr } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
-import { definePrimitive, noRule, type Primitive, Zero } from "../primitive.ts";
+import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
 import { type Shape, showShape } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { linearJvp } from "./linear.ts";
-import { zeroJvp } from "./rules.ts";
-import { transposed } from "./slicing.ts";
+import { batchSame } from "./axes.ts";
+import { checkAxis } from "./checks.ts";
+import { linearJvp, transposed, zeroJvp } from "./linearity.ts";
+import type { Plain } from "./rules.ts";
 
 export {
   concatenate,
@@ -38,8 +39,6 @@ export {
   type SliceParams,
 } from "./slicing.ts";
 
-type Plain = Record<never, never>;
-
 // ---- iota ----
 
 export interface IotaParams {
@@ -53,22 +52,11 @@ export const iotaP: Primitive<IotaParams> = definePrimitive<IotaParams>({
   shape: (_none, { dtype, shape, dimension }) => {
     if (dtype === "bool" || !Object.hasOwn(dtypes, dtype))
       fail(DTypeError, "iota", "needs a number dtype", String(dtype), "count in int32 and compare");
-    if (!Number.isInteger(dimension) || dimension < 0 || dimension >= shape.length)
-      fail(
-        ShapeError,
-        "iota",
-        shape.length === 0
-          ? "a scalar has no axis to count along"
-          : `dimension must be between 0 and ${shape.length - 1}`,
-        `dimension ${dimension} for shape ${showShape(shape)}`,
-        "choose an existing axis",
-      );
-    return [Aval.of(shape, dtype)];
+    const aval = Aval.of(shape, dtype);
+    checkAxis("iota", "dimension", dimension, aval, `shape ${showShape(shape)}`);
+    return [aval];
   },
-  jvp: (_none, _tangents, params) => {
-    const out = iota(params);
-    return { outs: [out], tangents: [new Zero(out.aval)] };
-  },
+  jvp: zeroJvp(() => iotaP),
   transpose: noRule("it has no operands"),
   batch: (_size, _none, _dims, params) => ({ outs: [iota(params)], dims: [null] }),
   lower: (_none, _outs, { dtype, dimension }) => ({
@@ -89,9 +77,9 @@ export const broadcastedIota = (dtype: DType, shape: Shape, dimension: number): 
 export const copyP: Primitive<Plain> = definePrimitive({
   name: "copy",
   shape: ([x]) => [x as Aval],
-  jvp: linearJvp((x) => copy(x)),
+  jvp: linearJvp(() => copyP),
   transpose: transposed((ct) => copy(ct)),
-  batch: (_size, [x], [d]) => ({ outs: [copy(x as NDArray)], dims: [d as number] }),
+  batch: batchSame(() => copyP),
   lower: () => ({ kind: "alias" }),
 });
 export const copy = (x: NDArray): NDArray => bind1(copyP, [x], {});
@@ -102,7 +90,7 @@ export const stopGradientP: Primitive<Plain> = definePrimitive<Plain>({
   shape: ([x]) => [x as Aval],
   jvp: zeroJvp(() => stopGradientP),
   transpose: noRule("its derivative is zero: nothing linear passes through it"),
-  batch: (_size, [x], [d]) => ({ outs: [stopGradient(x as NDArray)], dims: [d as number] }),
+  batch: batchSame(() => stopGradientP),
   lower: () => ({ kind: "alias" }),
 });
 /** `x`, a constant for differentiation. */

@@ -1,37 +1,28 @@
 /** Exponentials, logarithms, trigonometric and hyperbolic functions, roots. */
-import type { DTypeClass } from "./rules.ts";
 import { binary, type Expr, type Intrinsic, unary } from "../kernel/expr.ts";
 import * as special from "../kernel/special.ts";
 import type { NDArray } from "../ndarray.ts";
-import { noRule, type Primitive } from "../primitive.ts";
-import { bind1 } from "../trace.ts";
+import type { Primitive } from "../primitive.ts";
 import { add, div, mul, neg, sub } from "./field.ts";
-import { elementwise, type JvpTerm, type Operand, operands } from "./rules.ts";
+import { applied, applied2, elementwise, type Plain } from "./rules.ts";
 
-type Plain = Record<never, never>;
 /** f′(x)·t, given f(x) and x */
 type Slope = (t: NDArray, x: NDArray, out: NDArray) => NDArray;
 
 /** A nonlinear function of one float. */
-export function floatFunction(name: string, at: (x: Expr) => Expr, slope: Slope): Primitive<Plain> {
-  const term: JvpTerm<Plain> = (t, { out, x: [x] }) => slope(t, x as NDArray, out);
-  return elementwise({
+export const floatFunction = (
+  name: string,
+  at: (x: Expr) => Expr,
+  slope: Slope,
+): Primitive<Plain> =>
+  elementwise({
     name,
-    arity: 1,
-    accepts: "float" satisfies DTypeClass,
-    jvp: [term],
-    transpose: noRule("it is not linear"),
+    accepts: "float",
+    jvp: [(t, [x], out) => slope(t, x as NDArray, out)],
     at: ([x]) => at(x as Expr),
   });
-}
 const intrinsic = (op: Intrinsic, slope: Slope): Primitive<Plain> =>
   floatFunction(op, (x) => unary(op, x), slope);
-
-/** The function that applies a primitive of one operand. */
-export const applied =
-  (primitive: Primitive<Plain>) =>
-  (x: Operand): NDArray =>
-    bind1(primitive, operands(primitive.name, x), {});
 
 const square = (x: NDArray): NDArray => mul(x, x);
 
@@ -101,27 +92,19 @@ export const atanP = intrinsic("atan", (t, x) => div(t, add(1, square(x))));
 /** arctan x @example atan(0) // => 0 */
 export const atan = applied(atanP);
 
+const norm2 = (y: NDArray, x: NDArray): NDArray => add(square(y), square(x));
 /** The angle of the point (x, y), operands in the order y, x; in [−π, π] */
 export const atan2P = elementwise({
   name: "atan2",
-  arity: 2,
   accepts: "float",
   jvp: [
-    (t, { x }) => {
-      const [a, b] = x as [NDArray, NDArray];
-      return mul(t, div(b, add(square(a), square(b))));
-    },
-    (t, { x }) => {
-      const [a, b] = x as [NDArray, NDArray];
-      return mul(t, div(neg(a), add(square(a), square(b))));
-    },
+    (t, [y, x]) => mul(t, div(x as NDArray, norm2(y as NDArray, x as NDArray))),
+    (t, [y, x]) => mul(t, div(neg(y as NDArray), norm2(y as NDArray, x as NDArray))),
   ],
-  transpose: noRule("it is not linear"),
   at: ([y, x]) => binary("atan2", y as Expr, x as Expr),
 });
 /** The angle of the point (x, y) @example atan2(0, 1) // => 0 */
-export const atan2 = (y: Operand, x: Operand): NDArray =>
-  bind1(atan2P, operands("atan2", y, x), {});
+export const atan2 = applied2(atan2P);
 
 // ---- hyperbolic functions ----
 

@@ -1,10 +1,10 @@
 /** Sliding windows: their parameters, places and elements. */
-import type { Aval } from "../aval.ts";
-import { dtypes, isFloat } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import type { Expr } from "../kernel/expr.ts";
 import { type Shape, showShape } from "../shape.ts";
+import { inserted } from "./axes.ts";
+import { type Fold, largest, smallest } from "./fold.ts";
 
 export interface WindowParams {
   readonly windowDimensions: Shape;
@@ -15,6 +15,7 @@ export interface WindowParams {
   readonly windowDilation: readonly number[];
 }
 
+/** Size of an axis with `by − 1` holes between its elements. */
 export const dilate = (n: number, by: number): number => (n === 0 ? 0 : (n - 1) * by + 1);
 
 /** Sizes of the result: one element for each place of the window. */
@@ -90,30 +91,38 @@ export function element(
   return { inside, index };
 }
 
+/** The same change to each list of `p`; it also gets what the list has where nothing is windowed. */
+export const mapLists = <P extends WindowParams>(
+  p: P,
+  change: <T>(list: readonly T[], none: T) => readonly T[],
+): P => ({
+  ...p,
+  windowDimensions: change(p.windowDimensions, 1),
+  windowStrides: change(p.windowStrides, 1),
+  padding: change<readonly [number, number]>(p.padding, [0, 0]),
+  baseDilation: change(p.baseDilation, 1),
+  windowDilation: change(p.windowDilation, 1),
+});
 /** The window does not extend along the batch axis. */
-export function withBatch(p: WindowParams, at: number): WindowParams {
-  const insert = <T>(list: readonly T[], value: T): T[] => [
-    ...list.slice(0, at),
-    value,
-    ...list.slice(at),
-  ];
-  return {
-    windowDimensions: insert(p.windowDimensions, 1),
-    windowStrides: insert(p.windowStrides, 1),
-    padding: insert<readonly [number, number]>(p.padding, [0, 0]),
-    baseDilation: insert(p.baseDilation, 1),
-    windowDilation: insert(p.windowDilation, 1),
-  };
+export const withBatch = <P extends WindowParams>(p: P, at: number): P =>
+  mapLists(p, (list, none) => inserted(list, at, none));
+
+/** "VALID" adds nothing; "SAME" keeps ⌈size/stride⌉ places, an odd element of padding after ("SAME_LOWER": before) the
+ *  others. */
+export type PaddingKind = "SAME" | "VALID" | "SAME_LOWER";
+/** Padding of an axis for windows that span `span` elements. */
+export function paddingOf(
+  kind: PaddingKind,
+  size: number,
+  span: number,
+  stride: number,
+): readonly [number, number] {
+  if (kind === "VALID") return [0, 0];
+  const total = Math.max(0, (Math.ceil(size / stride) - 1) * stride + span - size);
+  const less = Math.floor(total / 2);
+  return kind === "SAME" ? [less, total - less] : [total - less, less];
 }
 
 /** "ge" picks the largest element of a window, "le" the smallest */
 export type Selector = "ge" | "le";
-/** What every element beats or equals. */
-export const lowest = (d: Aval["dtype"], select: Selector): number =>
-  select === "ge"
-    ? isFloat(d)
-      ? Number.NEGATIVE_INFINITY
-      : dtypes[d].min
-    : isFloat(d)
-      ? Number.POSITIVE_INFINITY
-      : dtypes[d].max;
+export const foldOf = (select: Selector): Fold => (select === "ge" ? largest : smallest);

@@ -5,22 +5,17 @@ import * as K from "../kernel/expr.ts";
 import { type Expr, KVar } from "../kernel/expr.ts";
 import { type Buf, loop, set, type Stmt, when } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
-import {
-  definePrimitive,
-  type LinearInput,
-  type LowerRule,
-  type Primitive,
-  type ShapeRule,
-  Zero,
-} from "../primitive.ts";
+import { definePrimitive, type LowerRule, type Primitive, type ShapeRule } from "../primitive.ts";
 import { type Shape, shapesEqual, showShape, sizeOf, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { moveBatch } from "./linear.ts";
-import { checkClass } from "./rules.ts";
+import { checkClass } from "./checks.ts";
+import { batchAligned } from "./linear.ts";
+import { linearJvp, transposed } from "./linearity.ts";
 import {
   dilate,
   element,
-  lowest,
+  foldOf,
+  mapLists,
   type Selector,
   type WindowParams,
   windowShape,
@@ -45,28 +40,11 @@ function selecting(
   const primitive: Primitive<SelectParams> = definePrimitive<SelectParams>({
     name,
     shape,
-    jvp: ([x, operand], [dx], p) => {
-      const apply = (v: NDArray): NDArray => bind1(primitive, [v, operand as NDArray], p);
-      const out = apply(x as NDArray);
-      return {
-        outs: [out],
-        tangents: [dx instanceof Zero ? new Zero(out.aval) : apply(dx as NDArray)],
-      };
-    },
-    transpose: ([ct], [x, operand], p) => [
-      ct instanceof Zero
-        ? new Zero((x as LinearInput).aval)
-        : bind1(partner(), [ct as NDArray, operand as NDArray], p),
-      null,
-    ],
-    batch: (size, xs, dims, p) => {
-      const at = dims.find((d) => d !== null) as number;
-      const aligned = xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size));
-      return {
-        outs: [bind1(primitive, aligned, { ...withBatch(p, at), select: p.select })],
-        dims: [at],
-      };
-    },
+    jvp: linearJvp(() => primitive),
+    transpose: transposed((ct, _x, p, [, operand]) =>
+      bind1(partner(), [ct, operand as NDArray], p),
+    ),
+    batch: batchAligned(() => primitive, withBatch),
     lower,
   });
   return primitive;
@@ -94,7 +72,7 @@ export const selectAndGatherAddP: Primitive<SelectParams> = selecting(
   },
   ([t, operand], _outs, p) => {
     const { shape, dtype } = operand as Aval;
-    const start = K.lit(lowest(dtype, p.select), dtype);
+    const start = K.lit(foldOf(p.select).init(dtype), dtype);
     const none = K.lit(0, (t as Aval).dtype);
     return {
       kind: "reduce",
@@ -140,9 +118,7 @@ export const selectAndScatterAddP: Primitive<SelectParams> = selecting(
     return {
       kind: "routine",
       build: ([from, values], [out]) =>
-        from === undefined || values === undefined || out === undefined
-          ? []
-          : scatterNest(from, values, out, s.shape, x.shape, p),
+        scatterNest(from as Buf, values as Buf, out as Buf, s.shape, x.shape, p),
     };
   },
 );
@@ -195,14 +171,7 @@ function scatterNest(
   if (out.length === 0) return [];
   let lead = 0;
   while (lead < allShape.length && isSingle(all, lead)) lead++;
-  const p: SelectParams = {
-    windowDimensions: all.windowDimensions.slice(lead),
-    windowStrides: all.windowStrides.slice(lead),
-    padding: all.padding.slice(lead),
-    baseDilation: all.baseDilation.slice(lead),
-    windowDilation: all.windowDilation.slice(lead),
-    select: all.select,
-  };
+  const p = mapLists(all, (list) => list.slice(lead));
   const [shape, places] = [allShape.slice(lead), allPlaces.slice(lead)];
   const [strides, placeStrides] = [stridesOf(shape), stridesOf(places)];
   const size = sizeOf(shape);
@@ -219,7 +188,7 @@ function scatterNest(
     isDisjoint &&
     shape.every((n, i) => (places[i] as number) * (p.windowDimensions[i] as number) === n);
   const zero = K.lit(0, from.dtype);
-  const start = K.lit(lowest(values.dtype, p.select), values.dtype);
+  const start = K.lit(foldOf(p.select).init(values.dtype), values.dtype);
 
   const slab = (number: Expr): readonly Stmt[] => {
     const base = K.mul(number, K.int(size));

@@ -1,29 +1,31 @@
 /** Reductions over sliding windows. */
 import type { Aval } from "../aval.ts";
-import { isFloat } from "../dtype.ts";
 import * as K from "../kernel/expr.ts";
 import type { Expr } from "../kernel/expr.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import {
-  type BatchRule,
   definePrimitive,
-  type LinearInput,
-  noRule,
+  type JvpRule,
+  type NoRule,
   type Primitive,
-  type ShapeRule,
+  type TransposeRule,
   Zero,
 } from "../primitive.ts";
 import type { Shape } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { max, min } from "./arithmetic.ts";
+import { batchOne } from "./axes.ts";
+import { checkClass } from "./checks.ts";
 import { add } from "./field.ts";
-import { linearJvp } from "./linear.ts";
-import { checkClass, type DTypeClass } from "./rules.ts";
+import { type Fold, largest, smallest, sum } from "./fold.ts";
+import { dual, linearJvp, nonlinear, transposed } from "./linearity.ts";
 import { pad } from "./structural.ts";
 import {
   dilate,
   element,
-  lowest,
+  foldOf,
+  type PaddingKind,
+  paddingOf,
   type Selector,
   type WindowParams,
   windowShape,
@@ -31,32 +33,54 @@ import {
 } from "./window-geometry.ts";
 import { selectAndGatherAddP } from "./window-select.ts";
 
-const windowRule =
-  (name: string, accepts: DTypeClass): ShapeRule<WindowParams> =>
-  ([x], p) => {
-    checkClass(name, accepts, x as Aval);
-    return [(x as Aval).with({ shape: windowShape(name, (x as Aval).shape, p) })];
-  };
-const windowBatch =
-  (apply: (x: NDArray, p: WindowParams) => NDArray): BatchRule<WindowParams> =>
-  (_size, [x], [d], p) => ({
-    outs: [apply(x as NDArray, withBatch(p, d as number))],
-    dims: [d as number],
+/** A fold over each window. */
+function windowed(
+  name: string,
+  { accepts, wide, init, step }: Fold,
+  jvp: JvpRule<WindowParams>,
+  transpose: TransposeRule<WindowParams> | NoRule,
+): Primitive<WindowParams> {
+  const primitive: Primitive<WindowParams> = definePrimitive<WindowParams>({
+    name,
+    shape: ([x], p) => {
+      const a = x as Aval;
+      checkClass(name, accepts, a);
+      return [a.with({ shape: windowShape(name, a.shape, p) })];
+    },
+    jvp,
+    transpose,
+    batch: batchOne(
+      () => primitive,
+      (p, at) => [withBatch(p, at)],
+    ),
+    lower: ([x], _outs, p) => {
+      const { shape, dtype } = x as Aval;
+      const acc = wide(dtype);
+      return {
+        kind: "reduce",
+        extents: p.windowDimensions,
+        init: () => [K.lit(init(dtype), acc)],
+        step: ([sofar], place, r, read) => {
+          const { inside, index } = element(shape, p, place, r);
+          const value = K.cond(inside, read(0, index), K.lit(init(dtype), dtype));
+          return [step(sofar as Expr, K.cast(value, acc))];
+        },
+        finish: ([total]) => [K.cast(total as Expr, dtype)],
+      };
+    },
   });
-
-// ---- sum ----
+  return primitive;
+}
 
 /** Σ over each window. */
-export const reduceWindowSumP: Primitive<WindowParams> = definePrimitive<WindowParams>({
-  name: "reduce_window_sum",
-  shape: windowRule("reduceWindowSum", "number"),
-  jvp: linearJvp((x, p) => bind1(reduceWindowSumP, [x], p)),
-  transpose: ([ct], [x], p) => {
-    const { aval } = x as LinearInput;
-    if (ct instanceof Zero) return [new Zero(aval)];
-    const c = ct as NDArray;
+export const reduceWindowSumP: Primitive<WindowParams> = windowed(
+  "reduce_window_sum",
+  sum,
+  linearJvp(() => reduceWindowSumP),
+  transposed((ct, x, p) => {
+    if (x.size === 0) return new Zero(x);
     // windows over the cotangent, dilated by the strides
-    const config = aval.shape.map((n, i) => {
+    const config = x.shape.map((n, i) => {
       const [low] = p.padding[i] as readonly [number, number];
       const stride = p.windowStrides[i] as number;
       const span = dilate(p.windowDimensions[i] as number, p.windowDilation[i] as number);
@@ -65,87 +89,39 @@ export const reduceWindowSumP: Primitive<WindowParams> = definePrimitive<WindowP
         dilate(n, p.baseDilation[i] as number) +
         span -
         1 -
-        dilate(c.shape[i] as number, stride) -
+        dilate(ct.shape[i] as number, stride) -
         before;
       return [before, after, stride - 1] as const;
     });
-    const spread = pad(c, new Literal(0, c.dtype), config);
-    const ones = aval.shape.map(() => 1);
-    if (aval.size === 0) return [new Zero(aval)];
-    return [
-      bind1(reduceWindowSumP, [spread], {
-        windowDimensions: p.windowDimensions,
-        windowStrides: p.baseDilation,
-        padding: ones.map(() => [0, 0] as const),
-        baseDilation: ones,
-        windowDilation: p.windowDilation,
-      }),
-    ];
-  },
-  batch: windowBatch((x, p) => bind1(reduceWindowSumP, [x], p)),
-  lower: ([x], _outs, p) => {
-    const { shape, dtype } = x as Aval;
-    const acc =
-      dtype === "float32" ? "float64" : isFloat(dtype) && dtype !== "float64" ? "float32" : dtype;
-    return {
-      kind: "reduce",
-      extents: p.windowDimensions,
-      init: () => [K.lit(0, acc)],
-      step: ([sum], place, r, read) => {
-        const { inside, index } = element(shape, p, place, r);
-        return [K.add(sum as Expr, K.cast(K.cond(inside, read(0, index), K.lit(0, dtype)), acc))];
-      },
-      finish: ([sum]) => [K.cast(sum as Expr, dtype)],
-    };
-  },
-});
+    return reduceWindowSum(pad(ct, new Literal(0, ct.dtype), config), {
+      windowDimensions: p.windowDimensions,
+      windowStrides: p.baseDilation,
+      windowDilation: p.windowDilation,
+    });
+  }),
+);
 
-// ---- extrema ----
-
-function windowExtremum(name: string, select: Selector): Primitive<WindowParams> {
-  const primitive: Primitive<WindowParams> = definePrimitive<WindowParams>({
+const windowExtremum = (name: string, select: Selector): Primitive<WindowParams> => {
+  const primitive: Primitive<WindowParams> = windowed(
     name,
-    shape: windowRule(name, "any"),
-    jvp: ([x], [t], p) => {
-      const out = bind1(primitive, [x as NDArray], p);
-      if (t instanceof Zero || !isFloat(out.dtype))
-        return { outs: [out], tangents: [new Zero(out.aval)] };
-      return {
-        outs: [out],
-        tangents: [bind1(selectAndGatherAddP, [t as NDArray, x as NDArray], { ...p, select })],
-      };
-    },
-    transpose: noRule("it is not linear"),
-    batch: windowBatch((x, p) => bind1(primitive, [x], p)),
-    lower: ([x], _outs, p) => {
-      const { shape, dtype } = x as Aval;
-      const start = K.lit(lowest(dtype, select), dtype);
-      return {
-        kind: "reduce",
-        extents: p.windowDimensions,
-        init: () => [start],
-        step: ([best], place, r, read) => {
-          const { inside, index } = element(shape, p, place, r);
-          const value = K.cond(inside, read(0, index), start);
-          return [select === "ge" ? K.max(best as Expr, value) : K.min(best as Expr, value)];
-        },
-      };
-    },
-  });
+    foldOf(select),
+    ([x], [t], p) =>
+      dual(
+        bind1(primitive, [x as NDArray], p),
+        bind1(selectAndGatherAddP, [t as NDArray, x as NDArray], { ...p, select }),
+      ),
+    nonlinear,
+  );
   return primitive;
-}
+};
 /** Largest element of each window. The gradient goes to the first of equal elements. */
-export const reduceWindowMaxP: Primitive<WindowParams> = windowExtremum("reduce_window_max", "ge");
+export const reduceWindowMaxP = windowExtremum("reduce_window_max", "ge");
 /** Smallest element of each window. The gradient goes to the first of equal elements. */
-export const reduceWindowMinP: Primitive<WindowParams> = windowExtremum("reduce_window_min", "le");
+export const reduceWindowMinP = windowExtremum("reduce_window_min", "le");
 
 // ---- functions ----
 
-export type WindowPadding =
-  | "SAME"
-  | "SAME_LOWER"
-  | "VALID"
-  | readonly (readonly [number, number])[];
+export type WindowPadding = PaddingKind | readonly (readonly [number, number])[];
 export interface WindowOptions {
   readonly windowDimensions: Shape;
   /** default 1 */
@@ -162,21 +138,18 @@ export function windowParams(shape: Shape, o: WindowOptions): WindowParams {
   const windowStrides = o.windowStrides ?? ones;
   const baseDilation = o.baseDilation ?? ones;
   const windowDilation = o.windowDilation ?? ones;
+  const { padding: given = "VALID" } = o;
   const padding =
-    o.padding === undefined || o.padding === "VALID"
-      ? shape.map(() => [0, 0] as const)
-      : typeof o.padding !== "string"
-        ? o.padding
-        : shape.map((n, i) => {
-            const space = dilate(n, baseDilation[i] as number);
-            const span = dilate(o.windowDimensions[i] as number, windowDilation[i] as number);
-            const stride = windowStrides[i] as number;
-            const total = Math.max(0, (Math.ceil(space / stride) - 1) * stride + span - space);
-            const less = Math.floor(total / 2);
-            return o.padding === "SAME"
-              ? ([less, total - less] as const)
-              : ([total - less, less] as const);
-          });
+    typeof given === "string"
+      ? shape.map((n, i) =>
+          paddingOf(
+            given,
+            dilate(n, baseDilation[i] as number),
+            dilate(o.windowDimensions[i] as number, windowDilation[i] as number),
+            windowStrides[i] as number,
+          ),
+        )
+      : given;
   return {
     windowDimensions: o.windowDimensions,
     windowStrides,
@@ -185,18 +158,19 @@ export function windowParams(shape: Shape, o: WindowOptions): WindowParams {
     windowDilation,
   };
 }
+const windows =
+  (p: Primitive<WindowParams>) =>
+  (x: NDArray, options: WindowOptions): NDArray =>
+    bind1(p, [x], windowParams(x.shape, options));
 /** Σ over sliding windows.
  *  @example reduceWindowSum(np.ones([4]), { windowDimensions: [2] }).toArray()  // => [2, 2, 2] */
-export const reduceWindowSum = (x: NDArray, options: WindowOptions): NDArray =>
-  bind1(reduceWindowSumP, [x], windowParams(x.shape, options));
+export const reduceWindowSum = windows(reduceWindowSumP);
 /** Largest elements of sliding windows.
  *  @example reduceWindowMax(np.array([1, 3, 2]), { windowDimensions: [2] }).toArray()  // => [3, 3] */
-export const reduceWindowMax = (x: NDArray, options: WindowOptions): NDArray =>
-  bind1(reduceWindowMaxP, [x], windowParams(x.shape, options));
+export const reduceWindowMax = windows(reduceWindowMaxP);
 /** Smallest elements of sliding windows.
  *  @example reduceWindowMin(np.array([1, 3, 2]), { windowDimensions: [2] }).toArray()  // => [1, 2] */
-export const reduceWindowMin = (x: NDArray, options: WindowOptions): NDArray =>
-  bind1(reduceWindowMinP, [x], windowParams(x.shape, options));
+export const reduceWindowMin = windows(reduceWindowMinP);
 
 /** What a window is folded with. */
 export type WindowComputation = "add" | "max" | "min";
@@ -216,8 +190,9 @@ export function reduceWindow(
     const out = reduceWindowSum(x, options);
     return init === 0 ? out : add(out, init);
   }
-  const select = computation === "max" ? "ge" : "le";
-  const out = (select === "ge" ? reduceWindowMax : reduceWindowMin)(x, options);
-  if (init === lowest("float64", select) || init === lowest(x.dtype, select)) return out;
-  return (select === "ge" ? max : min)(out, init);
+  const isMax = computation === "max";
+  const out = (isMax ? reduceWindowMax : reduceWindowMin)(x, options);
+  const none = (isMax ? largest : smallest).init;
+  if (init === none("float64") || init === none(x.dtype)) return out;
+  return (isMax ? max : min)(out, init);
 }
