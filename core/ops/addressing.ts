@@ -10,6 +10,7 @@ import { DTypeError, fail, ShapeError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import type { Expr } from "../kernel/expr.ts";
 import { range, type Shape, showShape } from "../shape.ts";
+import { allShifted, otherAxes } from "./axes.ts";
 
 /** Out-of-range windows are moved inside ("clip"), filled or dropped ("fill"), or promised not to occur: then
  *  gather clips and scatter drops, and derivatives may disagree with the values. */
@@ -48,61 +49,45 @@ export interface Windows {
   readonly operandBatch: readonly number[];
   readonly indexBatch: readonly number[];
 }
-export const ofGather = (d: GatherDimensionNumbers): Windows => ({
-  window: d.offsetDims,
-  dropped: d.collapsedSliceDims,
-  map: d.startIndexMap,
-  operandBatch: d.operandBatchingDims ?? [],
-  indexBatch: d.startIndicesBatchingDims ?? [],
-});
-export const ofScatter = (d: ScatterDimensionNumbers): Windows => ({
-  window: d.updateWindowDims,
-  dropped: d.insertedWindowDims,
-  map: d.scatterDimsToOperandDims,
-  operandBatch: d.operandBatchingDims ?? [],
-  indexBatch: d.scatterIndicesBatchingDims ?? [],
-});
-export const toGather = (w: Windows): Required<GatherDimensionNumbers> => ({
-  offsetDims: w.window,
-  collapsedSliceDims: w.dropped,
-  startIndexMap: w.map,
-  operandBatchingDims: w.operandBatch,
-  startIndicesBatchingDims: w.indexBatch,
-});
-export const toScatter = (w: Windows): Required<ScatterDimensionNumbers> => ({
-  updateWindowDims: w.window,
-  insertedWindowDims: w.dropped,
-  scatterDimsToOperandDims: w.map,
-  operandBatchingDims: w.operandBatch,
-  scatterIndicesBatchingDims: w.indexBatch,
-});
-
+type Field = keyof Windows;
 /** What users call the fields of `Windows`. */
-const names: { readonly [K in "gather" | "scatter"]: { readonly [F in keyof Windows]: string } } = {
-  gather: {
-    window: "offsetDims",
-    dropped: "collapsedSliceDims",
-    map: "startIndexMap",
-    operandBatch: "operandBatchingDims",
-    indexBatch: "startIndicesBatchingDims",
-  },
-  scatter: {
-    window: "updateWindowDims",
-    dropped: "insertedWindowDims",
-    map: "scatterDimsToOperandDims",
-    operandBatch: "operandBatchingDims",
-    indexBatch: "scatterIndicesBatchingDims",
-  },
+type Names<D> = { readonly [F in Field]: keyof D };
+const gatherNames: Names<GatherDimensionNumbers> = {
+  window: "offsetDims",
+  dropped: "collapsedSliceDims",
+  map: "startIndexMap",
+  operandBatch: "operandBatchingDims",
+  indexBatch: "startIndicesBatchingDims",
 };
+const scatterNames: Names<ScatterDimensionNumbers> = {
+  window: "updateWindowDims",
+  dropped: "insertedWindowDims",
+  map: "scatterDimsToOperandDims",
+  operandBatch: "operandBatchingDims",
+  indexBatch: "scatterIndicesBatchingDims",
+};
+const fields = Object.keys(gatherNames) as Field[];
+const windowsOf =
+  <D>(names: Names<D>) =>
+  (d: D): Windows =>
+    Object.fromEntries(fields.map((f) => [f, d[names[f]] ?? []])) as unknown as Windows;
+const numbersOf =
+  <D>(names: Names<D>) =>
+  (w: Windows): Required<D> =>
+    Object.fromEntries(fields.map((f) => [names[f], w[f]])) as Required<D>;
+export const ofGather = windowsOf(gatherNames);
+export const ofScatter = windowsOf(scatterNames);
+export const toGather = numbersOf(gatherNames);
+export const toScatter = numbersOf(scatterNames);
 
 // ---- shapes ----
 
 /** Operand axes that a window keeps, in order: axis i of the list stands at `window[i]` of the windows. */
 export const keptAxes = (rank: number, w: Windows): number[] =>
-  range(rank).filter((i) => !w.dropped.includes(i) && !w.operandBatch.includes(i));
+  otherAxes(rank, [...w.dropped, ...w.operandBatch]);
 /** Axes of the windows that are batch axes of the index array, in order. */
 export const batchAxes = (windowsRank: number, w: Windows): number[] =>
-  range(windowsRank).filter((i) => !w.window.includes(i));
+  otherAxes(windowsRank, w.window);
 
 /** Size of a window on each operand axis, from the shape of the windows. */
 export function windowSizes(rank: number, windows: Shape, w: Windows): number[] {
@@ -130,7 +115,7 @@ export function checkWindows(
   indices: Aval,
   w: Windows,
 ): void {
-  const name = names[kind];
+  const name: { readonly [F in Field]: string } = kind === "gather" ? gatherNames : scatterNames;
   if (!isInteger(indices.dtype))
     fail(DTypeError, op, "indices must be integers", String(indices), "convert them to int32");
   if (indices.rank === 0)
@@ -141,7 +126,7 @@ export function checkWindows(
       String(indices),
       "add an axis of size 1",
     );
-  const bad = (requirement: string, field: keyof Windows): never =>
+  const bad = (requirement: string, field: Field): never =>
     fail(
       ShapeError,
       op,
@@ -149,7 +134,7 @@ export function checkWindows(
       `${showShape(w[field])} for operand ${operand} and indices ${indices}`,
       "check the dimension numbers",
     );
-  const axes = (field: keyof Windows, rank: number, sorted: boolean): void => {
+  const axes = (field: Field, rank: number, sorted: boolean): void => {
     const list = w[field];
     if (list.some((d) => !Number.isInteger(d) || d < 0 || d >= rank))
       bad(`name axes between 0 and ${rank - 1}`, field);
@@ -183,10 +168,14 @@ export function checkWindows(
 // ---- start positions ----
 
 /** An index of any integer dtype as an int32; values above the range stay above it. */
-export const toInt32 = (e: Expr): Expr =>
+const toInt32 = (e: Expr): Expr =>
   e.dtype === "uint32"
     ? K.cast(K.min(e, K.lit(2 ** 31 - 1, "uint32")), "int32")
     : K.cast(e, "int32");
+
+/** The nearest start from 0 to `last`. */
+export const clampStart = (start: () => Expr, last: number): Expr =>
+  last <= 0 ? K.int(0) : K.max(K.int(0), K.min(toInt32(start()), K.int(last)));
 
 export interface Start {
   /** first position of the window on each operand axis */
@@ -210,7 +199,7 @@ export function startOf(
     const k = w.map.indexOf(axis);
     if (k < 0) return K.int(0);
     const last = n - (sizes[axis] as number);
-    if (clip) return last <= 0 ? K.int(0) : K.max(K.int(0), K.min(toInt32(entry(k)), K.int(last)));
+    if (clip) return clampStart(() => entry(k), last);
     const start = toInt32(entry(k));
     inside = K.and(
       inside,
@@ -223,29 +212,17 @@ export function startOf(
 
 // ---- batching ----
 
-const up = (axes: readonly number[]): number[] => axes.map((a) => a + 1);
+const up = (axes: readonly number[]): number[] => allShifted(axes, 0);
 
-/** Dimension numbers with a new first axis on the operand and the windows: part of each window. */
-export const batchOperand = (w: Windows): Windows => ({
-  window: [0, ...up(w.window)],
-  dropped: up(w.dropped),
-  map: up(w.map),
-  operandBatch: up(w.operandBatch),
-  indexBatch: w.indexBatch,
-});
-/** … on the indices and the windows. */
-export const batchIndices = (w: Windows): Windows => ({
-  window: up(w.window),
-  dropped: w.dropped,
-  map: w.map,
-  operandBatch: w.operandBatch,
-  indexBatch: up(w.indexBatch),
-});
-/** … on all three. */
-export const batchBoth = (w: Windows): Windows => ({
-  window: up(w.window),
-  dropped: up(w.dropped),
-  map: up(w.map),
-  operandBatch: [0, ...up(w.operandBatch)],
-  indexBatch: [0, ...up(w.indexBatch)],
-});
+/** Dimension numbers with a new first axis on the windows and on the operand, on the indices or on both: part of each
+ *  window, one more batch axis, or an axis that runs together. */
+export const batchWindows = (w: Windows, operand: boolean, indices: boolean): Windows => {
+  const both = operand && indices;
+  return {
+    window: indices ? up(w.window) : [0, ...up(w.window)],
+    dropped: operand ? up(w.dropped) : w.dropped,
+    map: operand ? up(w.map) : w.map,
+    operandBatch: both ? [0, ...up(w.operandBatch)] : operand ? up(w.operandBatch) : w.operandBatch,
+    indexBatch: both ? [0, ...up(w.indexBatch)] : indices ? up(w.indexBatch) : w.indexBatch,
+  };
+};

@@ -2,7 +2,7 @@
  *  that an index array holds. Also what all scatters share: their shape, batch and lowering rules. */
 import type { Aval } from "../aval.ts";
 import { castNumber, type DType, dtypes, isFloat } from "../dtype.ts";
-import { DTypeError, fail, ShapeError } from "../errors.ts";
+import { fail, ShapeError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import type { Expr } from "../kernel/expr.ts";
 import { type Buf, loop, type Lowering, set, type Stmt, when } from "../kernel/kernel.ts";
@@ -10,7 +10,6 @@ import type { NDArray } from "../ndarray.ts";
 import {
   type BatchRule,
   definePrimitive,
-  LinearInput,
   type LowerRule,
   type Primitive,
   type ShapeRule,
@@ -21,9 +20,7 @@ import { range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import {
   batchAxes,
-  batchBoth,
-  batchIndices,
-  batchOperand,
+  batchWindows,
   checkWindows,
   type GatherDimensionNumbers,
   type GatherMode,
@@ -37,8 +34,10 @@ import {
   windowSizes,
   windowsShape,
 } from "./addressing.ts";
+import { pick } from "./axes.ts";
+import { checkClass, checkOneDType } from "./checks.ts";
 import { full, instantiate, moveAxis, moveBatch, zerosOf } from "./linear.ts";
-import { checkClass } from "./checks.ts";
+import { dual, transposed } from "./linearity.ts";
 
 export type { GatherDimensionNumbers, GatherMode, ScatterDimensionNumbers } from "./addressing.ts";
 
@@ -82,32 +81,20 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
       bad("axes in operandBatchingDims must have slice size 1 (or 0)", "use size 1");
     return [a.with({ shape: windowsShape(i.shape, sliceSizes, w) })];
   },
-  jvp: ([x, indices], [t], p) => {
-    const out = bind1(gatherP, [x as NDArray, indices as NDArray], p);
-    const zero = t instanceof Zero;
-    const fillValue = p.fillValue === null ? null : 0;
-    return {
-      outs: [out],
-      tangents: [
-        zero
-          ? new Zero(out.aval)
-          : bind1(gatherP, [t as NDArray, indices as NDArray], { ...p, fillValue }),
-      ],
-    };
-  },
-  transpose: ([ct], [x, indices], { dimensionNumbers, mode, uniqueIndices, indicesAreSorted }) => {
-    const { aval } = x as LinearInput;
-    if (ct instanceof Zero) return [new Zero(aval), null];
-    return [
-      bind1(scatterAddP, [zerosOf(aval), indices as NDArray, ct as NDArray], {
-        dimensionNumbers: toScatter(ofGather(dimensionNumbers)),
-        mode,
-        uniqueIndices,
-        indicesAreSorted,
+  jvp: ([x, indices], [t], p) =>
+    dual(
+      bind1(gatherP, [x as NDArray, indices as NDArray], p),
+      bind1(gatherP, [t as NDArray, indices as NDArray], {
+        ...p,
+        fillValue: p.fillValue === null ? null : 0,
       }),
-      null,
-    ];
-  },
+    ),
+  transpose: transposed((ct, x, { dimensionNumbers, sliceSizes, fillValue, ...p }, [, indices]) =>
+    bind1(scatterAddP, [zerosOf(x), indices as NDArray, ct], {
+      ...p,
+      dimensionNumbers: toScatter(ofGather(dimensionNumbers)),
+    }),
+  ),
   batch: (...args) => gatherBatch(...args),
   lower: ([x], [out], { dimensionNumbers, sliceSizes, mode, fillValue }) => {
     const w = ofGather(dimensionNumbers);
@@ -133,31 +120,19 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
 });
 
 /** Batch rule: batched operands gain a window axis, batched indices a batch axis, both an axis that runs together. */
-export const gatherBatch: BatchRule<GatherParams> = (size, inputs, dims, p) => {
-  const [x, indices] = inputs as [NDArray, NDArray];
-  const [dx, di] = dims as [number | null, number | null];
-  const w = ofGather(p.dimensionNumbers);
-  const go = (u: NDArray, v: NDArray, change: Partial<GatherParams>) => ({
-    outs: [bind1(gatherP, [u, v], { ...p, ...change })],
-    dims: [0],
+export const gatherBatch: BatchRule<GatherParams> = (size, [x, indices], [dx, di], p) => {
+  const [operand, index] = [typeof dx === "number", typeof di === "number"];
+  const front = (v: NDArray | undefined, d: number | null | undefined): NDArray =>
+    moveAxis(v as NDArray, d ?? 0, 0);
+  const out = bind1(gatherP, [front(x, dx), front(indices, di)], {
+    ...p,
+    dimensionNumbers: toGather(batchWindows(ofGather(p.dimensionNumbers), operand, index)),
+    sliceSizes: operand ? [index ? Math.min(1, size) : size, ...p.sliceSizes] : p.sliceSizes,
+    // windows of several index arrays in one operand may overlap
+    uniqueIndices: operand && p.uniqueIndices,
+    indicesAreSorted: operand && p.indicesAreSorted,
   });
-  if (di === null)
-    return go(moveAxis(x, dx as number, 0), indices, {
-      dimensionNumbers: toGather(batchOperand(w)),
-      sliceSizes: [size, ...p.sliceSizes],
-    });
-  const i = moveAxis(indices, di, 0);
-  // windows of several index arrays in one operand may overlap
-  if (dx === null)
-    return go(x, i, {
-      dimensionNumbers: toGather(batchIndices(w)),
-      uniqueIndices: false,
-      indicesAreSorted: false,
-    });
-  return go(moveAxis(x, dx, 0), i, {
-    dimensionNumbers: toGather(batchBoth(w)),
-    sliceSizes: [Math.min(1, size), ...p.sliceSizes],
-  });
+  return { outs: [out], dims: [0] };
 };
 
 export interface GatherOptions {
@@ -233,14 +208,7 @@ export function scatterShape(name: string, accepts: "any" | "number"): ShapeRule
   return ([x, indices, updates], { dimensionNumbers }) => {
     const [a, i, u] = [x as Aval, indices as Aval, updates as Aval];
     checkClass(name, accepts, a);
-    if (a.dtype !== u.dtype)
-      fail(
-        DTypeError,
-        name,
-        "operand and updates must have one dtype",
-        `${a} and ${u}`,
-        "convert the updates",
-      );
+    checkOneDType(name, [a, u], "convert the updates", "operand and updates");
     const w = ofScatter(dimensionNumbers);
     checkWindows(name, "scatter", a, i, w);
     const batch = batchAxes(u.rank, w);
@@ -268,24 +236,23 @@ export function scatterShape(name: string, accepts: "any" | "number"): ShapeRule
 
 export function scatterBatch(get: () => Primitive<ScatterParams>): BatchRule<ScatterParams> {
   return (size, inputs, dims, p) => {
-    const [x, indices, updates] = inputs as [NDArray, NDArray, NDArray];
-    const [dx, di, du] = dims as [number | null, number | null, number | null];
-    const w = ofScatter(p.dimensionNumbers);
+    const isBatched = typeof dims[1] === "number";
     const out = bind1(
       get(),
-      [
-        moveBatch(x, dx, 0, size),
-        di === null ? indices : moveAxis(indices, di, 0),
-        moveBatch(updates, du, 0, size),
-      ],
-      { ...p, dimensionNumbers: toScatter(di === null ? batchOperand(w) : batchBoth(w)) },
+      inputs.map((x, i) =>
+        i === 1 && !isBatched ? x : moveBatch(x, dims[i] as number | null, 0, size),
+      ),
+      {
+        ...p,
+        dimensionNumbers: toScatter(batchWindows(ofScatter(p.dimensionNumbers), true, isBatched)),
+      },
     );
     return { outs: [out], dims: [0] };
   };
 }
 
 /** `body` inside one loop for each axis of a box, given the loop variables. */
-function box(
+export function box(
   extents: Shape,
   name: string,
   body: (index: readonly Expr[]) => readonly Stmt[],
@@ -314,8 +281,6 @@ export function scatterLower(combine: (old: Expr, update: Expr) => Expr): LowerR
     ];
     const kept = keptAxes(x.rank, w);
     const batched = batchAxes(updates.rank, w);
-    const pick = (list: readonly number[], at: readonly number[]): number[] =>
-      at.map((i) => list[i] as number);
     return {
       kind: "routine",
       build: (inputs, outputs) => {
@@ -357,12 +322,10 @@ export function gatherUpdates(
   if (x.size === 0) return full(updates, fillValue, x.dtype);
   const w = ofScatter(p.dimensionNumbers);
   return gather(x, indices, {
+    ...p,
     dimensionNumbers: toGather(w),
     sliceSizes: windowSizes(x.ndim, updates, w),
-    mode: p.mode,
     fillValue,
-    uniqueIndices: p.uniqueIndices,
-    indicesAreSorted: p.indicesAreSorted,
   });
 }
 
@@ -374,7 +337,7 @@ export interface ScatterOptions {
   readonly uniqueIndices?: boolean;
   readonly indicesAreSorted?: boolean;
 }
-export const scatterParams = ({
+const scatterParams = ({
   dimensionNumbers,
   mode = "fill",
   uniqueIndices = false,
@@ -398,24 +361,17 @@ export function linearScatter(
     name,
     shape: scatterShape(name, "number"),
     jvp: (inputs, [dx, , du], p) => {
-      const out = bind1(primitive, inputs, p);
-      if (du instanceof Zero) return { outs: [out], tangents: [dx as Tangent] };
-      const t = bind1(
-        primitive,
-        [instantiate(dx as Tangent), inputs[1] as NDArray, du as NDArray],
-        p,
+      const [, indices] = inputs as [NDArray, NDArray, NDArray];
+      return dual(
+        bind1(primitive, inputs, p),
+        du instanceof Zero
+          ? dx
+          : bind1(primitive, [instantiate(dx as Tangent), indices, du as NDArray], p),
       );
-      return { outs: [out], tangents: [t] };
     },
-    transpose: ([ct], [x, indices, updates], p) => {
-      const linear = (v: unknown): v is LinearInput => v instanceof LinearInput;
-      const u = (updates as NDArray | LinearInput).aval;
-      if (ct instanceof Zero)
-        return [linear(x) ? new Zero(x.aval) : null, null, linear(updates) ? new Zero(u) : null];
-      const back = (): NDArray =>
-        ofUpdates(gatherUpdates(ct as NDArray, indices as NDArray, u.shape, p, 0));
-      return [linear(x) ? (ct as NDArray) : null, null, linear(updates) ? back() : null];
-    },
+    transpose: transposed((ct, u, p, [, indices], i) =>
+      i === 0 ? ct : ofUpdates(gatherUpdates(ct, indices as NDArray, u.shape, p, 0)),
+    ),
     batch: scatterBatch(() => primitive),
     lower: scatterLower(combine),
   });
@@ -429,14 +385,14 @@ export const scatterAddP: Primitive<ScatterParams> = linearScatter(
   (ct) => ct,
 );
 
+/** The function that applies a scatter. */
+export const scattering =
+  (p: Primitive<ScatterParams>) =>
+  (x: NDArray, indices: NDArray, updates: NDArray, options: ScatterOptions): NDArray =>
+    bind1(p, [x, indices, updates], scatterParams(options));
 /** `x` with `updates` added at the windows that `indices` name; updates of one element add up.
  *  @param indices  integers `[…batch, n]`: vectors of n start positions
  *  @param updates  batch axes and window axes, placed by `updateWindowDims`; dtype of `x`
  *  @throws         ShapeError where the dimension numbers do not fit, DTypeError where dtypes do not
  *  @source         XLA's Scatter */
-export const scatterAdd = (
-  x: NDArray,
-  indices: NDArray,
-  updates: NDArray,
-  options: ScatterOptions,
-): NDArray => bind1(scatterAddP, [x, indices, updates], scatterParams(options));
+export const scatterAdd = scattering(scatterAddP);

@@ -4,21 +4,17 @@ import { isInteger } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import type { Expr } from "../kernel/expr.ts";
-import { loop, set, type Stmt } from "../kernel/kernel.ts";
+import { type Buf, loop, set } from "../kernel/kernel.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
-import {
-  type BatchRule,
-  definePrimitive,
-  LinearInput,
-  type Primitive,
-  type Tangent,
-  Zero,
-} from "../primitive.ts";
+import { type BatchRule, definePrimitive, type Primitive } from "../primitive.ts";
 import { range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { toInt32 } from "./addressing.ts";
-import { gatherBatch, scatterBatch } from "./gather.ts";
-import { broadcastInDim, full, instantiate, moveAxis, moveBatch, zerosOf } from "./linear.ts";
+import { clampStart, toGather, toScatter, type Windows } from "./addressing.ts";
+import { moving } from "./axes.ts";
+import { checkOneDType } from "./checks.ts";
+import { box, gatherBatch, scatterBatch } from "./gather.ts";
+import { broadcastInDim, full, jointJvp, moveAxis, moveBatch, zerosOf } from "./linear.ts";
+import { linearJvp, transposed } from "./linearity.ts";
 import { scatterP } from "./scatter.ts";
 import { concatenate } from "./structural.ts";
 
@@ -50,11 +46,6 @@ function checkStarts(op: string, x: Aval, starts: readonly Aval[]): void {
       );
   }
 }
-/** The start on an axis of size n, moved so that `size` elements follow. */
-function clampStart(start: Expr, n: number, size: number): Expr {
-  if (n === size) return K.int(0);
-  return K.max(K.int(0), K.min(toInt32(start), K.int(n - size)));
-}
 /** Start scalars, of which some are batched, as vectors: `[n]`, or `[size, n]` batched at 0. */
 function startVectors(
   size: number,
@@ -64,6 +55,14 @@ function startVectors(
   const columns = starts.map((s, i) => broadcastInDim(s, [size, 1], dims[i] === null ? [] : [0]));
   return concatenate(columns, 1);
 }
+/** One window, which keeps all axes. */
+const boxes = (axes: readonly number[]): Windows => ({
+  window: axes,
+  dropped: [],
+  map: axes,
+  operandBatch: [],
+  indexBatch: [],
+});
 type Starts = readonly (NDArray | number)[];
 /** Numbers among the starts as literals of the others' dtype (int32 when all are numbers). */
 function startOperands(starts: Starts): NDArray[] {
@@ -95,19 +94,10 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
       );
     return [a.with({ shape: sliceSizes })];
   },
-  jvp: ([x, ...starts], [t], p) => {
-    const out = bind1(dynamicSliceP, [x as NDArray, ...starts], p);
-    const tangent =
-      t instanceof Zero ? new Zero(out.aval) : bind1(dynamicSliceP, [t as NDArray, ...starts], p);
-    return { outs: [out], tangents: [tangent] };
-  },
-  transpose: ([ct], [x, ...starts]) => {
-    const { aval } = x as LinearInput;
-    const none = starts.map(() => null);
-    if (ct instanceof Zero) return [new Zero(aval), ...none];
-    const inputs = [zerosOf(aval), ct as NDArray, ...(starts as NDArray[])];
-    return [bind1(dynamicUpdateSliceP, inputs, {}), ...none];
-  },
+  jvp: linearJvp(() => dynamicSliceP),
+  transpose: transposed((ct, x, _params, [, ...starts]) =>
+    dynamicUpdateSlice(zerosOf(x), ct, starts),
+  ),
   batch: (size, [x, ...starts], [d, ...startDims], { sliceSizes }) => {
     const operand = x as NDArray;
     const at = d as number | null;
@@ -118,13 +108,7 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
     }
     const axes = range(sliceSizes.length);
     return gatherBatch(size, [operand, startVectors(size, starts, startDims)], [at, 0], {
-      dimensionNumbers: {
-        offsetDims: axes,
-        collapsedSliceDims: [],
-        startIndexMap: axes,
-        operandBatchingDims: [],
-        startIndicesBatchingDims: [],
-      },
+      dimensionNumbers: toGather(boxes(axes)),
       sliceSizes,
       mode: "clip",
       fillValue: null,
@@ -132,22 +116,15 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
       indicesAreSorted: true,
     });
   },
-  lower: ([x], _outs, { sliceSizes }) => ({
-    kind: "map",
-    at: (index, read) => [
-      read(
-        0,
-        (x as Aval).shape.map((n, axis) =>
-          K.add(
-            n === sliceSizes[axis]
-              ? K.int(0)
-              : clampStart(read(axis + 1, []), n, sliceSizes[axis] as number),
-            index[axis] as Expr,
-          ),
+  lower: ([x], _outs, { sliceSizes }) =>
+    moving((index, read) =>
+      (x as Aval).shape.map((n, axis) =>
+        K.add(
+          clampStart(() => read(axis + 1, []), n - (sliceSizes[axis] as number)),
+          index[axis] as Expr,
         ),
       ),
-    ],
-  }),
+    ),
 });
 /** The box of `sliceSizes` elements at `starts`, which are clamped so that it lies inside.
  *  @param starts  one integer scalar for each axis
@@ -171,13 +148,7 @@ const updateBatch: BatchRule<object> = (size, inputs, dims) => {
     [x, startVectors(size, starts, startDims), update],
     [dx, 0, du],
     {
-      dimensionNumbers: {
-        updateWindowDims: axes,
-        insertedWindowDims: [],
-        scatterDimsToOperandDims: axes,
-        operandBatchingDims: [],
-        scatterIndicesBatchingDims: [],
-      },
+      dimensionNumbers: toScatter(boxes(axes)),
       mode: "clip",
       uniqueIndices: true,
       indicesAreSorted: true,
@@ -191,14 +162,7 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
   shape: ([x, update, ...starts]) => {
     const [a, u] = [x as Aval, update as Aval];
     checkStarts("dynamicUpdateSlice", a, starts);
-    if (a.dtype !== u.dtype)
-      fail(
-        DTypeError,
-        "dynamicUpdateSlice",
-        "operand and update must have one dtype",
-        `${a} and ${u}`,
-        "convert the update",
-      );
+    checkOneDType("dynamicUpdateSlice", [a, u], "convert the update", "operand and update");
     if (a.rank !== u.rank || u.shape.some((s, i) => s > (a.shape[i] as number)))
       fail(
         ShapeError,
@@ -209,29 +173,12 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
       );
     return [a.with({ weakType: a.weakType && u.weakType })];
   },
-  jvp: ([x, update, ...starts], [dx, du]) => {
-    const out = bind1(dynamicUpdateSliceP, [x as NDArray, update as NDArray, ...starts], {});
-    if (dx instanceof Zero && du instanceof Zero)
-      return { outs: [out], tangents: [new Zero(out.aval)] };
-    const [s, t] = [instantiate(dx as Tangent), instantiate(du as Tangent)];
-    return { outs: [out], tangents: [bind1(dynamicUpdateSliceP, [s, t, ...starts], {})] };
-  },
-  transpose: ([ct], [x, update, ...starts]) => {
-    const none = starts.map(() => null);
-    const u = (update as NDArray | LinearInput).aval;
-    const linear = [x, update].map((v) => v instanceof LinearInput);
-    if (ct instanceof Zero)
-      return [
-        linear[0] ? new Zero((x as LinearInput).aval) : null,
-        linear[1] ? new Zero(u) : null,
-        ...none,
-      ];
-    const c = ct as NDArray;
-    const at = starts as NDArray[];
-    const erased = (): NDArray =>
-      bind1(dynamicUpdateSliceP, [c, full(u.shape, 0, c.dtype), ...at], {});
-    return [linear[0] ? erased() : null, linear[1] ? dynamicSlice(c, at, u.shape) : null, ...none];
-  },
+  jvp: jointJvp(() => dynamicUpdateSliceP),
+  transpose: transposed((ct, x, _params, [, update, ...starts], i) =>
+    i === 1
+      ? dynamicSlice(ct, starts, x.shape)
+      : dynamicUpdateSlice(ct, full((update as NDArray).aval.shape, 0, ct.dtype), starts),
+  ),
   batch: updateBatch,
   lower: ([x, update]) => {
     const [a, u] = [x as Aval, update as Aval];
@@ -239,32 +186,25 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
     const from = stridesOf(u.shape);
     return {
       kind: "routine",
-      build: ([operand, block, ...starts], [out]) => {
-        if (operand === undefined || block === undefined || out === undefined) return [];
+      build: (inputs, outputs) => {
+        const [operand, block, ...starts] = inputs as [Buf, Buf, ...Buf[]];
+        const out = outputs[0] as Buf;
         const copy = loop(a.size, (p) => [out.store(p, operand.at(p))], "p");
         if (u.size === 0) return [copy];
         const base = new K.KVar("int32", "base");
-        const first = a.shape.map((n, axis) =>
-          n === u.shape[axis]
-            ? K.int(0)
-            : clampStart(starts[axis]?.at(K.int(0)) as Expr, n, u.shape[axis] as number),
+        const first = starts.map((start, axis) =>
+          clampStart(
+            () => start.at(K.int(0)),
+            (a.shape[axis] as number) - (u.shape[axis] as number),
+          ),
         );
-        const nest = (index: readonly Expr[]): readonly Stmt[] =>
-          index.length === u.rank
-            ? [
-                out.store(
-                  K.add(base, K.linearIndex(index, strides)),
-                  block.at(K.linearIndex(index, from)),
-                ),
-              ]
-            : [
-                loop(
-                  u.shape[index.length] as number,
-                  (v) => nest([...index, v]),
-                  `u${index.length}`,
-                ),
-              ];
-        return [copy, set(base, K.linearIndex(first, strides)), ...nest([])];
+        const write = box(u.shape, "u", (index) => [
+          out.store(
+            K.add(base, K.linearIndex(index, strides)),
+            block.at(K.linearIndex(index, from)),
+          ),
+        ]);
+        return [copy, set(base, K.linearIndex(first, strides)), ...write];
       },
     };
   },

@@ -1,35 +1,27 @@
 /** Scatters other than scatter-add: windows of an operand replaced by, or combined with, updates at positions
  *  that an index array holds. Updates of one element take effect in row-major order of the index array. */
-import { isFloat } from "../dtype.ts";
 import { fail, RuleError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import type { Expr } from "../kernel/expr.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
-import {
-  definePrimitive,
-  LinearInput,
-  noRule,
-  type Primitive,
-  type Tangent,
-  Zero,
-} from "../primitive.ts";
+import { definePrimitive, type Primitive, type Tangent, Zero } from "../primitive.ts";
 import { range, sizeOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { ofScatter } from "./addressing.ts";
-import { add, div, mul, neg } from "./arithmetic.ts";
 import { eq } from "./compare.ts";
+import { add, div, mul, neg } from "./field.ts";
 import {
   gatherUpdates,
   linearScatter,
   scatterAddP,
   scatterBatch,
+  scattering,
   scatterLower,
-  type ScatterOptions,
   type ScatterParams,
-  scatterParams,
   scatterShape,
 } from "./gather.ts";
-import { addTangents, broadcastInDim, full, instantiate, reshape } from "./linear.ts";
+import { addTangents, broadcastInDim, full, instantiate, jointJvp, reshape } from "./linear.ts";
+import { dual, nonlinear, transposed } from "./linearity.ts";
 import { iota, selectN } from "./structural.ts";
 
 export {
@@ -43,24 +35,6 @@ const zerosLike = (x: NDArray): NDArray => full(x.shape, 0, x.dtype);
 /** `x` where the mask holds, else 0. */
 const masked = (mask: NDArray, x: NDArray): NDArray => selectN(mask, [zerosLike(x), x]);
 
-/** Cotangents of operand and updates, or zeros, for the inputs that are linear. */
-function cotangents(
-  [ct]: readonly Tangent[],
-  [x, , updates]: readonly (NDArray | LinearInput)[],
-  ofOperand: (ct: NDArray) => NDArray,
-  ofUpdates: (ct: NDArray, updates: LinearInput) => NDArray,
-): (Tangent | null)[] {
-  const zero = ct instanceof Zero;
-  return [
-    x instanceof LinearInput ? (zero ? new Zero(x.aval) : ofOperand(ct as NDArray)) : null,
-    null,
-    updates instanceof LinearInput
-      ? zero
-        ? new Zero(updates.aval)
-        : ofUpdates(ct as NDArray, updates)
-      : null,
-  ];
-}
 const needUnique = (op: string, what: string, p: ScatterParams): void => {
   if (!p.uniqueIndices)
     fail(
@@ -87,36 +61,26 @@ function windowIds(updates: NDArray, p: ScatterParams): NDArray {
 export const scatterP: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
   name: "scatter",
   shape: scatterShape("scatter", "any"),
-  jvp: ([x, indices, updates], [dx, , du], p) => {
-    const [operand, i, u] = [x as NDArray, indices as NDArray, updates as NDArray];
-    const out = bind1(scatterP, [operand, i, u], p);
-    if (dx instanceof Zero && du instanceof Zero)
-      return { outs: [out], tangents: [new Zero(out.aval)] };
-    if (p.uniqueIndices) {
-      const t = bind1(scatterP, [instantiate(dx as Tangent), i, instantiate(du as Tangent)], p);
-      return { outs: [out], tangents: [t] };
-    }
+  jvp: (inputs, tangents, p) => {
+    const [, i, u] = inputs as [NDArray, NDArray, NDArray];
+    const [dx, , du] = tangents as [Tangent, Tangent, Tangent];
+    if (p.uniqueIndices) return jointJvp(() => scatterP)(inputs, tangents, p);
+    const out = bind1(scatterP, inputs, p);
     // which update has stayed at each element, 0 for none
     const ids = windowIds(u, p);
     const stayed = bind1(scatterP, [full(out.shape, 0, "int32"), i, ids], p);
     const kept = (): Tangent =>
-      dx instanceof Zero ? dx : masked(eq(stayed, new Literal(0, "int32")), dx as NDArray);
-    if (du instanceof Zero) return { outs: [out], tangents: [kept()] };
+      dx instanceof Zero ? dx : masked(eq(stayed, new Literal(0, "int32")), dx);
+    if (du instanceof Zero) return dual(out, kept());
     const won = eq(ids, gatherUpdates(stayed, i, u.shape, p, 0));
-    const t = bind1(scatterAddP, [instantiate(kept()), i, masked(won, du as NDArray)], p);
-    return { outs: [out], tangents: [t] };
+    return dual(out, bind1(scatterAddP, [instantiate(kept()), i, masked(won, du)], p));
   },
-  transpose: (cts, inputs, p) => {
+  transpose: transposed((ct, x, p, [, indices, updates], i) => {
     needUnique("scatter", "the transpose", p);
-    const indices = inputs[1] as NDArray;
-    const u = (inputs[2] as NDArray | LinearInput).aval;
-    return cotangents(
-      cts,
-      inputs,
-      (ct) => bind1(scatterP, [ct, indices, full(u.shape, 0, ct.dtype)], p),
-      (ct, { aval }) => gatherUpdates(ct, indices, aval.shape, p, 0),
-    );
-  },
+    if (i === 2) return gatherUpdates(ct, indices as NDArray, x.shape, p, 0);
+    const u = (updates as NDArray).aval;
+    return bind1(scatterP, [ct, indices as NDArray, full(u.shape, 0, ct.dtype)], p);
+  }),
   batch: scatterBatch(() => scatterP),
   lower: scatterLower((_old, update) => update),
 });
@@ -125,12 +89,7 @@ export const scatterP: Primitive<ScatterParams> = definePrimitive<ScatterParams>
  *  @param updates  batch axes and window axes, placed by `updateWindowDims`; dtype of `x`
  *  @throws         ShapeError where the dimension numbers do not fit, DTypeError where dtypes do not
  *  @source         XLA's Scatter */
-export const scatter = (
-  x: NDArray,
-  indices: NDArray,
-  updates: NDArray,
-  options: ScatterOptions,
-): NDArray => bind1(scatterP, [x, indices, updates], scatterParams(options));
+export const scatter = scattering(scatterP);
 
 // ---- scatter-sub, scatter-mul ----
 
@@ -139,12 +98,7 @@ export const scatterSubP: Primitive<ScatterParams> = linearScatter("scatter-sub"
   neg(ct),
 );
 /** `x` with `updates` subtracted; see `scatterAdd`. */
-export const scatterSub = (
-  x: NDArray,
-  indices: NDArray,
-  updates: NDArray,
-  options: ScatterOptions,
-): NDArray => bind1(scatterSubP, [x, indices, updates], scatterParams(options));
+export const scatterSub = scattering(scatterSubP);
 
 /** out = x, then out[start(batch) + offset] ·= updates[…batch, …offset] */
 export const scatterMulP: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
@@ -153,37 +107,24 @@ export const scatterMulP: Primitive<ScatterParams> = definePrimitive<ScatterPara
   jvp: ([x, indices, updates], [dx, , du], p) => {
     const [operand, i, u] = [x as NDArray, indices as NDArray, updates as NDArray];
     const out = bind1(scatterMulP, [operand, i, u], p);
-    const parts: Tangent[] = [new Zero(out.aval)];
-    if (!(dx instanceof Zero)) parts.push(bind1(scatterMulP, [dx as NDArray, i, u], p));
-    if (!(du instanceof Zero)) {
-      needUnique("scatter-mul", "the derivative by the updates", p);
-      parts.push(mul(bind1(scatterAddP, [zerosLike(operand), i, du as NDArray], p), operand));
-    }
-    return { outs: [out], tangents: [parts.reduce(addTangents)] };
+    const ofOperand = dx instanceof Zero ? dx : bind1(scatterMulP, [dx as NDArray, i, u], p);
+    if (du instanceof Zero) return dual(out, ofOperand);
+    needUnique("scatter-mul", "the derivative by the updates", p);
+    const added = bind1(scatterAddP, [zerosLike(operand), i, du as NDArray], p);
+    return dual(out, addTangents(ofOperand, mul(added, operand)));
   },
-  transpose: (cts, inputs, p) => {
-    const [x, indices, updates] = inputs as readonly NDArray[] as [NDArray, NDArray, NDArray];
-    return cotangents(
-      cts,
-      inputs,
-      (ct) => bind1(scatterMulP, [ct, indices, updates], p),
-      (ct, { aval }) => {
-        needUnique("scatter-mul", "the transpose", p);
-        return gatherUpdates(mul(ct, x), indices, aval.shape, p, 0);
-      },
-    );
-  },
+  transpose: transposed((ct, u, p, inputs, i) => {
+    const [x, indices, updates] = inputs as [NDArray, NDArray, NDArray];
+    if (i === 0) return bind1(scatterMulP, [ct, indices, updates], p);
+    needUnique("scatter-mul", "the transpose", p);
+    return gatherUpdates(mul(ct, x), indices, u.shape, p, 0);
+  }),
   batch: scatterBatch(() => scatterMulP),
   lower: scatterLower(K.mul),
 });
 /** `x` multiplied by `updates`; see `scatterAdd`.
  *  @throws RuleError for its derivative by the updates, unless `uniqueIndices` is promised */
-export const scatterMul = (
-  x: NDArray,
-  indices: NDArray,
-  updates: NDArray,
-  options: ScatterOptions,
-): NDArray => bind1(scatterMulP, [x, indices, updates], scatterParams(options));
+export const scatterMul = scattering(scatterMulP);
 
 // ---- scatter-min, scatter-max ----
 
@@ -199,8 +140,6 @@ function extremalScatter(
     jvp: ([x, indices, updates], [dx, , du], p) => {
       const [operand, i, u] = [x as NDArray, indices as NDArray, updates as NDArray];
       const out = bind1(primitive, [operand, i, u], p);
-      if ((dx instanceof Zero && du instanceof Zero) || !isFloat(out.dtype))
-        return { outs: [out], tangents: [new Zero(out.aval)] };
       const one = new Literal(1, out.dtype);
       const zeros = zerosLike(out);
       const ones = full(out.shape, 1, out.dtype);
@@ -214,13 +153,12 @@ function extremalScatter(
       const untouched = eq(touched, new Literal(0, out.dtype));
       const ofOperand = selectN(untouched, [masked(retained, shared), ones]);
       const kept = dx instanceof Zero ? zeros : mul(dx as NDArray, ofOperand);
-      if (du instanceof Zero) return { outs: [out], tangents: [kept] };
+      if (du instanceof Zero) return dual(out, kept);
       const alone = div(one, selectN(eq(winners, new Literal(0, out.dtype)), [winners, ones]));
       const share = gatherUpdates(selectN(retained, [alone, shared]), i, u.shape, p, 0);
-      const t = bind1(scatterAddP, [kept, i, mul(du as NDArray, masked(won, share))], p);
-      return { outs: [out], tangents: [t] };
+      return dual(out, bind1(scatterAddP, [kept, i, mul(du as NDArray, masked(won, share))], p));
     },
-    transpose: noRule("it is not linear"),
+    transpose: nonlinear,
     batch: scatterBatch(() => primitive),
     lower: scatterLower(combine),
   });
@@ -236,16 +174,6 @@ export const scatterMaxP = extremalScatter("scatter-max", (x, y) =>
   x.dtype === "bool" ? K.or(x, y) : K.max(x, y),
 );
 /** The smaller of `x` and `updates`; see `scatterAdd`. */
-export const scatterMin = (
-  x: NDArray,
-  indices: NDArray,
-  updates: NDArray,
-  options: ScatterOptions,
-): NDArray => bind1(scatterMinP, [x, indices, updates], scatterParams(options));
+export const scatterMin = scattering(scatterMinP);
 /** The larger of `x` and `updates`; see `scatterAdd`. */
-export const scatterMax = (
-  x: NDArray,
-  indices: NDArray,
-  updates: NDArray,
-  options: ScatterOptions,
-): NDArray => bind1(scatterMaxP, [x, indices, updates], scatterParams(options));
+export const scatterMax = scattering(scatterMaxP);
