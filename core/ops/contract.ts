@@ -7,16 +7,17 @@ import type { NDArray } from "../ndarray.ts";
 import {
   definePrimitive,
   type JvpRule,
-  LinearInput,
   type Params,
   type Primitive,
   type Tangent,
-  type TransposeRule,
   Zero,
 } from "../primitive.ts";
-import { inversePermutation, range, type Shape, showShape, stridesOf } from "../shape.ts";
+import { inversePermutation, range, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
+import { allShifted, otherAxes, pick } from "./axes.ts";
+import { checkOneDType } from "./checks.ts";
 import { addTangents, convert, transpose } from "./linear.ts";
+import { dual, transposed } from "./linearity.ts";
 
 /** Axes of the left and the right operand that belong together. */
 export type AxisPairs = readonly [lhs: readonly number[], rhs: readonly number[]];
@@ -35,20 +36,11 @@ export interface DotParams {
 
 /** Axes of an operand that are neither contracted nor batch axes. */
 const freeAxes = (rank: number, contract: readonly number[], batch: readonly number[]): number[] =>
-  range(rank).filter((i) => !contract.includes(i) && !batch.includes(i));
-const pick = (shape: Shape, axes: readonly number[]): number[] =>
-  axes.map((a) => shape[a] as number);
+  otherAxes(rank, [...contract, ...batch]);
 
 /** Checks the dtypes of a sum of products and gives that of the result. */
 export function productDType(op: string, lhs: Aval, rhs: Aval, preferred: DType | null): DType {
-  if (lhs.dtype !== rhs.dtype)
-    fail(
-      DTypeError,
-      op,
-      "operands must have one dtype",
-      `${lhs} and ${rhs}`,
-      "convert one of them, or use the np function, which promotes",
-    );
+  checkOneDType(op, [lhs, rhs]);
   if (preferred === null || preferred === lhs.dtype) return lhs.dtype;
   const narrower = dtypes[preferred].bytes < dtypes[lhs.dtype].bytes;
   if (preferred === "bool" || (isFloat(lhs.dtype) ? !isFloat(preferred) : narrower))
@@ -73,12 +65,12 @@ export function inOneDType(x: NDArray, y: NDArray): [NDArray, NDArray] {
 export const bilinearJvp =
   <P extends Params>(get: () => Primitive<P>): JvpRule<P> =>
   ([x, y], [dx, dy], p) => {
-    const product = (u: NDArray, v: NDArray): NDArray => bind1(get(), [u, v], p);
-    const out = product(x as NDArray, y as NDArray);
-    const zero = new Zero(out.aval);
-    const left = dx instanceof Zero ? zero : product(dx as NDArray, y as NDArray);
-    const right = dy instanceof Zero ? zero : product(x as NDArray, dy as NDArray);
-    return { outs: [out], tangents: [addTangents(left, right)] };
+    const product = (u: Tangent | undefined, v: Tangent | undefined): Tangent =>
+      u instanceof Zero || v instanceof Zero
+        ? new Zero(out.aval)
+        : bind1(get(), [u as NDArray, v as NDArray], p);
+    const out = bind1(get(), [x as NDArray, y as NDArray], p);
+    return dual(out, addTangents(product(dx, y), product(x, dy)));
   };
 
 /** Throws unless the axis lists of both operands fit. */
@@ -127,6 +119,7 @@ function checkPairs(
   }
 }
 
+const exchanged = ([l, r]: AxisPairs): AxisPairs => [r, l];
 /** Cotangent of x in x·y (or in y·x, where `swapped`). */
 function cotangentOf(
   ct: NDArray,
@@ -149,28 +142,6 @@ function cotangentOf(
   return convert(transpose(product, inversePermutation(order)), x.dtype);
 }
 
-const dotTranspose: TransposeRule<DotParams> = ([ct], [x, y], { dimensionNumbers: d }) => {
-  const cotangent = (
-    v: NDArray | LinearInput,
-    other: NDArray | LinearInput,
-    swapped: boolean,
-  ): Tangent | null => {
-    if (!(v instanceof LinearInput)) return null;
-    if (ct instanceof Zero) return new Zero(v.aval);
-    const { contract, batch } = d;
-    const numbers: Required<DotDimensionNumbers> = swapped
-      ? { contract: [contract[1], contract[0]], batch: [batch[1], batch[0]] }
-      : d;
-    return cotangentOf(ct as NDArray, v.aval, other as NDArray, numbers, swapped);
-  };
-  const [p, q] = [x, y] as [NDArray | LinearInput, NDArray | LinearInput];
-  return [cotangent(p, q, false), cotangent(q, p, true)];
-};
-
-/** Axes of an operand without its vmapped axis, as axes of the operand with it. */
-const bump = (axes: readonly number[], at: number): number[] =>
-  axes.map((a) => (a >= at ? a + 1 : a));
-
 /** out[batch…, m…, n…] = Σ_k lhs[batch, m, k]·rhs[batch, n, k]. Sums of floats are accumulated at least in float32. */
 export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
   name: "dot_general",
@@ -187,7 +158,12 @@ export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
     return [Aval.of(shape, dtype, a.weakType && b.weakType)];
   },
   jvp: bilinearJvp(() => dotGeneralP),
-  transpose: dotTranspose,
+  transpose: transposed((ct, x, { dimensionNumbers: { contract, batch } }, inputs, i) => {
+    const other = inputs[1 - i] as NDArray;
+    if (i === 0) return cotangentOf(ct, x, other, { contract, batch }, false);
+    const swapped = { contract: exchanged(contract), batch: exchanged(batch) };
+    return cotangentOf(ct, x, other, swapped, true);
+  }),
   batch: (_size, [x, y], [dx, dy], p) => {
     const [lhs, rhs] = [x as NDArray, y as NDArray];
     const { contract, batch } = p.dimensionNumbers;
@@ -197,15 +173,15 @@ export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
     if (typeof dx === "number" && typeof dy === "number") {
       // the mapped axis is one more batch axis
       at = 0;
-      [lc, lb] = [bump(lc, dx), [dx, ...bump(lb, dx)]];
-      [rc, rb] = [bump(rc, dy), [dy, ...bump(rb, dy)]];
+      [lc, lb] = [allShifted(lc, dx), [dx, ...allShifted(lb, dx)]];
+      [rc, rb] = [allShifted(rc, dy), [dy, ...allShifted(rb, dy)]];
     } else if (typeof dx === "number") {
       // … one more free axis of the lhs
-      [lc, lb] = [bump(lc, dx), bump(lb, dx)];
+      [lc, lb] = [allShifted(lc, dx), allShifted(lb, dx)];
       at = lb.length + freeAxes(lhs.ndim, lc, lb).indexOf(dx);
     } else {
       const d = dy as number;
-      [rc, rb] = [bump(rc, d), bump(rb, d)];
+      [rc, rb] = [allShifted(rc, d), allShifted(rb, d)];
       at = lhs.ndim - lc.length + freeAxes(rhs.ndim, rc, rb).indexOf(d);
     }
     const dimensionNumbers = { contract: [lc, rc], batch: [lb, rb] } as const;

@@ -4,14 +4,10 @@ import { fail, ShapeError } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
 import { range } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import {
-  type ConvDimensionNumbers,
-  convGeneralDilatedP,
-  dilated,
-  type Padding,
-} from "./convolution.ts";
+import { type ConvDimensionNumbers, convGeneralDilatedP, type Padding } from "./convolution.ts";
 import { transpose } from "./linear.ts";
 import { rev } from "./structural.ts";
+import { dilate, type PaddingKind, paddingOf } from "./window-geometry.ts";
 
 export {
   type ConvDimensionNumbers,
@@ -19,9 +15,8 @@ export {
   type ConvParams,
   type Padding,
 } from "./convolution.ts";
+export type { PaddingKind } from "./window-geometry.ts";
 
-/** "VALID" adds nothing; "SAME" gives ⌈input/stride⌉ positions, an odd element going behind ("SAME_LOWER": before). */
-export type PaddingKind = "SAME" | "VALID" | "SAME_LOWER";
 /** Layouts of lhs, rhs and result: `N` batch, `C` feature, `O` and `I` output and input feature, other letters spatial. */
 export type ConvLayouts = readonly [lhs: string, rhs: string, out: string];
 
@@ -66,33 +61,6 @@ function dimensionNumbersOf(
   return "lhsSpec" in given ? given : fromLayouts(op, given, rank);
 }
 
-// ---- padding ----
-
-function paddingOf(
-  op: string,
-  padding: PaddingKind | readonly Padding[],
-  input: readonly number[],
-  window: readonly number[],
-  strides: readonly number[],
-): readonly Padding[] {
-  if (typeof padding !== "string") return padding;
-  if (padding !== "VALID" && padding !== "SAME" && padding !== "SAME_LOWER")
-    return fail(
-      ShapeError,
-      op,
-      'padding must be "SAME", "SAME_LOWER", "VALID" or a list of pairs',
-      `"${String(padding)}"`,
-      "choose one of them",
-    );
-  return input.map((n, i): Padding => {
-    if (padding === "VALID") return [0, 0];
-    const stride = strides[i] ?? 1;
-    const total = Math.max(0, (Math.ceil(n / stride) - 1) * stride + (window[i] as number) - n);
-    const half = Math.floor(total / 2);
-    return padding === "SAME" ? [half, total - half] : [total - half, half];
-  });
-}
-
 // ---- functions ----
 
 export interface ConvOptions {
@@ -125,39 +93,53 @@ export function convGeneralDilated(
   options: ConvOptions = {},
 ): NDArray {
   const op = "convGeneralDilated";
-  if (lhs.ndim < 2 || lhs.ndim !== rhs.ndim)
-    fail(
-      ShapeError,
-      op,
-      "lhs and rhs must have the same rank, at least 2",
-      `${lhs.aval} and ${rhs.aval}`,
-      "give both a batch, a feature and the same spatial axes",
-    );
   const ones = range(lhs.ndim - 2).map(() => 1);
-  const lhsDilation = options.lhsDilation ?? ones;
-  const rhsDilation = options.rhsDilation ?? ones;
+  const {
+    lhsDilation = ones,
+    rhsDilation = ones,
+    featureGroupCount = 1,
+    batchGroupCount = 1,
+    preferredElementType = null,
+  } = options;
   const dimensionNumbers = dimensionNumbersOf(op, options.dimensionNumbers, lhs.ndim);
-  if (typeof padding === "string" && lhsDilation.some((d) => d !== 1))
-    fail(
-      ShapeError,
-      op,
-      "padding must be given as pairs where the lhs is dilated",
-      `"${padding}" with lhsDilation [${lhsDilation.join(",")}]`,
-      "give the pairs, or use convTranspose",
-    );
-  const sizes = (x: NDArray, spec: readonly number[]): number[] =>
-    spec.slice(2).map((a) => x.shape[a] as number);
-  const reach = sizes(rhs, dimensionNumbers.rhsSpec).map((n, i) => dilated(n, rhsDilation[i] ?? 1));
-  const input = sizes(lhs, dimensionNumbers.lhsSpec);
+  if (typeof padding === "string") {
+    if (!["SAME", "SAME_LOWER", "VALID"].includes(padding))
+      fail(
+        ShapeError,
+        op,
+        'padding must be "SAME", "SAME_LOWER", "VALID" or a list of pairs',
+        `"${padding}"`,
+        "choose one of them",
+      );
+    if (lhsDilation.some((d) => d !== 1))
+      fail(
+        ShapeError,
+        op,
+        "padding must be given as pairs where the lhs is dilated",
+        `"${padding}" with lhsDilation [${lhsDilation.join(",")}]`,
+        "give the pairs, or use convTranspose",
+      );
+  }
+  const { lhsSpec, rhsSpec } = dimensionNumbers;
   return bind1(convGeneralDilatedP, [lhs, rhs], {
     windowStrides,
-    padding: paddingOf(op, padding, input, reach, windowStrides),
+    padding:
+      typeof padding === "string"
+        ? ones.map((_, i) =>
+            paddingOf(
+              padding,
+              lhs.shape[lhsSpec[i + 2] as number] as number,
+              dilate(rhs.shape[rhsSpec[i + 2] as number] as number, rhsDilation[i] as number),
+              windowStrides[i] ?? 1,
+            ),
+          )
+        : padding,
     lhsDilation,
     rhsDilation,
     dimensionNumbers,
-    featureGroupCount: options.featureGroupCount ?? 1,
-    batchGroupCount: options.batchGroupCount ?? 1,
-    preferredElementType: options.preferredElementType ?? null,
+    featureGroupCount,
+    batchGroupCount,
+    preferredElementType,
   });
 }
 
@@ -246,7 +228,7 @@ export function convTranspose(
   const { rhsSpec } = numbers;
   const window = rhsSpec
     .slice(2)
-    .map((a, i) => dilated(rhs.shape[a] as number, rhsDilation?.[i] ?? 1));
+    .map((a, i) => dilate(rhs.shape[a] as number, rhsDilation?.[i] ?? 1));
   const kinds =
     padding === "SAME" || padding === "VALID"
       ? window.map(() => padding)

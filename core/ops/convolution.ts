@@ -4,18 +4,15 @@ import { Aval } from "../aval.ts";
 import type { DType } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
-import {
-  type BatchRule,
-  definePrimitive,
-  LinearInput,
-  type Primitive,
-  Zero,
-} from "../primitive.ts";
+import { type BatchRule, definePrimitive, type Primitive } from "../primitive.ts";
 import { range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
+import { otherAxes, pick } from "./axes.ts";
 import { bilinearJvp, inOneDType, productDType } from "./contract.ts";
-import { convert, full, reshape, transpose } from "./linear.ts";
+import { convert, full, moveAxis, reshape } from "./linear.ts";
+import { transposed } from "./linearity.ts";
 import { rev } from "./structural.ts";
+import { dilate } from "./window-geometry.ts";
 
 /** Axes of the operands and of the result by their role. */
 export interface ConvDimensionNumbers {
@@ -41,8 +38,6 @@ export interface ConvParams {
 }
 
 const op = "convGeneralDilated";
-const take = (list: readonly number[], at: readonly number[]): number[] =>
-  at.map((i) => list[i] as number);
 const spatial = (spec: readonly number[]): readonly number[] => spec.slice(2);
 /** Batch and feature axis (or output and input feature axis) exchanged. */
 const exchanged = ([a, b, ...rest]: readonly number[]): number[] => [
@@ -50,9 +45,6 @@ const exchanged = ([a, b, ...rest]: readonly number[]): number[] => [
   a as number,
   ...rest,
 ];
-/** Size of an axis with `by − 1` holes between its elements. */
-export const dilated = (size: number, by: number): number => (size === 0 ? 0 : 1 + by * (size - 1));
-
 // ---- shape ----
 
 function checkParams(lhs: Aval, rhs: Aval, p: ConvParams): void {
@@ -103,8 +95,8 @@ function checkParams(lhs: Aval, rhs: Aval, p: ConvParams): void {
       `${fg} and ${bg}`,
       "set one of them to 1",
     );
-  const [batch, features] = take(lhs.shape, d.lhsSpec) as [number, number];
-  const [outputs, inputs] = take(rhs.shape, d.rhsSpec) as [number, number];
+  const [batch, features] = pick(lhs.shape, d.lhsSpec) as [number, number];
+  const [outputs, inputs] = pick(rhs.shape, d.rhsSpec) as [number, number];
   if (features % fg !== 0 || features / fg !== inputs)
     bad(
       "the lhs features of a group must match the rhs input features",
@@ -129,11 +121,11 @@ function checkParams(lhs: Aval, rhs: Aval, p: ConvParams): void {
 function convShape(lhs: Aval, rhs: Aval, p: ConvParams): number[] {
   checkParams(lhs, rhs, p);
   const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
-  const [batch, , ...input] = take(lhs.shape, lhsSpec) as [number, number, ...number[]];
-  const [features, , ...window] = take(rhs.shape, rhsSpec) as [number, number, ...number[]];
+  const [batch, , ...input] = pick(lhs.shape, lhsSpec) as [number, number, ...number[]];
+  const [features, , ...window] = pick(rhs.shape, rhsSpec) as [number, number, ...number[]];
   const out = input.map((n, i) => {
     const [low, high] = p.padding[i] as Padding;
-    const size = dilated(n, p.lhsDilation[i] as number) + low + high;
+    const size = dilate(n, p.lhsDilation[i] as number) + low + high;
     if (size < 0)
       fail(
         ShapeError,
@@ -142,7 +134,7 @@ function convShape(lhs: Aval, rhs: Aval, p: ConvParams): number[] {
         `[${low},${high}] for lhs ${lhs} axis ${lhsSpec[i + 2]} = ${n}`,
         "cut off less",
       );
-    const reach = dilated(window[i] as number, p.rhsDilation[i] as number);
+    const reach = dilate(window[i] as number, p.rhsDilation[i] as number);
     return Math.max(0, Math.floor((size - reach) / (p.windowStrides[i] as number)) + 1);
   });
   const canonical = [batch / p.batchGroupCount, features, ...out];
@@ -157,11 +149,9 @@ function convShape(lhs: Aval, rhs: Aval, p: ConvParams): number[] {
 
 /** `x` with axis `from` merged, as the slower part, into axis `into` of the array without it. */
 function foldAxis(x: NDArray, from: number, into: number): NDArray {
-  const rest = range(x.ndim).filter((i) => i !== from);
-  const moved = transpose(x, [...rest.slice(0, into), from, ...rest.slice(into)]);
-  const shape = take(x.shape, rest);
+  const shape = pick(x.shape, otherAxes(x.ndim, [from]));
   shape[into] = (shape[into] as number) * (x.shape[from] as number);
-  return reshape(moved, shape);
+  return reshape(moveAxis(x, from, into), shape);
 }
 /** `x` with axis `at` split into `outer` and the rest. */
 function splitAxis(x: NDArray, at: number, outer: number): NDArray {
@@ -183,10 +173,15 @@ function splitAxis(x: NDArray, at: number, outer: number): NDArray {
 //   rhs                [j,gm] [m,gk] -> [j,gk]: feature groups
 
 /** Spatial sizes with holes: of lhs, rhs and result. */
-function dilatedSizes(lhs: Shape, rhs: Shape, out: Shape, p: ConvParams): number[][] {
+function dilatedSizes(
+  lhs: Shape,
+  rhs: Shape,
+  out: Shape,
+  p: ConvParams,
+): readonly [number[], number[], number[]] {
   const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
   const sizes = (shape: Shape, spec: readonly number[], by: readonly number[]): number[] =>
-    take(shape, spatial(spec)).map((n, i) => dilated(n, by[i] as number));
+    pick(shape, spatial(spec)).map((n, i) => dilate(n, by[i] as number));
   return [
     sizes(lhs, lhsSpec, p.lhsDilation),
     sizes(rhs, rhsSpec, p.rhsDilation),
@@ -201,11 +196,7 @@ function cotangentOfLhs(ct: NDArray, lhs: Aval, rhs: NDArray, p: ConvParams): ND
   let w = rhs;
   // `inputs` names the axis of the array without the axis of groups
   if (groups > 1) w = foldAxis(splitAxis(w, outputs, groups), outputs, inputs);
-  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p) as [
-    number[],
-    number[],
-    number[],
-  ];
+  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p);
   const [g, v] = inOneDType(ct, rev(w, spatial(rhsSpec)));
   const out = bind1(convGeneralDilatedP, [g, v], {
     windowStrides: p.lhsDilation,
@@ -230,11 +221,7 @@ function cotangentOfRhs(ct: NDArray, lhs: NDArray, rhs: Aval, p: ConvParams): ND
   const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
   // a result without elements could need a window of size 0, and there is nothing to sum
   if (ct.size === 0) return full(rhs.shape, 0, rhs.dtype);
-  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p) as [
-    number[],
-    number[],
-    number[],
-  ];
+  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p);
   const [x, g] = inOneDType(lhs, ct);
   const out = bind1(convGeneralDilatedP, [x, g], {
     windowStrides: p.rhsDilation,
@@ -322,25 +309,19 @@ export const convGeneralDilatedP: Primitive<ConvParams> = definePrimitive<ConvPa
     return [Aval.of(convShape(a, b, p), dtype, a.weakType && b.weakType)];
   },
   jvp: bilinearJvp(() => convGeneralDilatedP),
-  transpose: ([ct], [x, y], p) => {
-    if (ct instanceof Zero)
-      return [x, y].map((v) => (v instanceof LinearInput ? new Zero(v.aval) : null));
-    const g = ct as NDArray;
-    return [
-      x instanceof LinearInput ? cotangentOfLhs(g, x.aval, y as NDArray, p) : null,
-      y instanceof LinearInput ? cotangentOfRhs(g, x as NDArray, y.aval, p) : null,
-    ];
-  },
+  transpose: transposed((ct, v, p, [x, y], i) =>
+    i === 0 ? cotangentOfLhs(ct, v, y as NDArray, p) : cotangentOfRhs(ct, x as NDArray, v, p),
+  ),
   batch: convBatch,
   lower: ([lhs, rhs], [out], p) => {
     const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
     const [a, b, c] = [lhs, rhs, out] as [Aval, Aval, Aval];
-    const xs = take(stridesOf(a.shape), lhsSpec);
-    const ws = take(stridesOf(b.shape), rhsSpec);
-    const os = take(stridesOf(c.shape), outSpec);
-    const [batch, , ...input] = take(a.shape, lhsSpec) as [number, number, ...number[]];
-    const [outputs, inputs, ...window] = take(b.shape, rhsSpec) as [number, number, ...number[]];
-    const [, , ...output] = take(c.shape, outSpec);
+    const xs = pick(stridesOf(a.shape), lhsSpec);
+    const ws = pick(stridesOf(b.shape), rhsSpec);
+    const os = pick(stridesOf(c.shape), outSpec);
+    const [batch, , ...input] = pick(a.shape, lhsSpec) as [number, number, ...number[]];
+    const [outputs, inputs, ...window] = pick(b.shape, rhsSpec) as [number, number, ...number[]];
+    const [, , ...output] = pick(c.shape, outSpec);
     const at = (list: readonly number[], i: number): number => list[i] as number;
     return {
       kind: "conv",

@@ -128,7 +128,7 @@ function interleave(a: NDArray, b: NDArray, axis: number): NDArray {
     return pad(
       z,
       new Literal(0, z.dtype),
-      z.shape.map((_, i) => (i === axis ? ([from, high, 1] as const) : ([0, 0, 0] as const))),
+      z.shape.map((_, i) => (i === axis ? [from, high, 1] : [0, 0, 0])),
     );
   };
   return add(spread(a, 0), spread(b, 1));

@@ -15,10 +15,15 @@ import {
   when,
   whileLoop,
 } from "../kernel/kernel.ts";
+import { sizeOf } from "../shape.ts";
+
+const local = (name: string, dtype: DType = "int32"): KVar => new KVar(dtype, name);
+const lt = (a: Expr, b: Expr): Expr => K.compare("lt", a, b);
+const not = (x: Expr): Expr => K.unary("not", x);
 
 /** a before b in increasing order: NaN after all numbers. */
 function before(a: Expr, b: Expr): Expr {
-  const less = K.compare("lt", a, b);
+  const less = lt(a, b);
   if (!isFloat(a.dtype)) return less;
   return K.or(less, K.and(K.compare("ne", b, b), K.compare("eq", a, a)));
 }
@@ -34,11 +39,10 @@ interface Slices {
   readonly inner: number;
 }
 function slicesOf(shape: readonly number[], axis: number): Slices {
-  const size = (part: readonly number[]): number => part.reduce((p, s) => p * s, 1);
   return {
     n: shape[axis] as number,
-    outer: size(shape.slice(0, axis)),
-    inner: size(shape.slice(axis + 1)),
+    outer: sizeOf(shape.slice(0, axis)),
+    inner: sizeOf(shape.slice(axis + 1)),
   };
 }
 /** Statements for every slice, given where an element of it lies in an array whose slices have `size` elements. */
@@ -80,12 +84,10 @@ function mergeSort(
   spare: Buf,
   goesBefore: (p: Expr, q: Expr) => Expr,
 ): Stmt[] {
-  const v = (name: string): KVar => new KVar("int32", name);
-  const [width, low, middle, high] = [v("width"), v("low"), v("middle"), v("high")];
-  const [i, j, p, q] = [v("i"), v("j"), v("p"), v("q")];
-  const takeLeft = new KVar("bool", "takeLeft");
+  const [width, low, middle, high] = [local("width"), local("low"), local("middle"), local("high")];
+  const [i, j, p, q] = [local("i"), local("j"), local("p"), local("q")];
+  const takeLeft = local("takeLeft", "bool");
   const end = K.int(n);
-  const lt = (a: Expr, b: Expr): Expr => K.compare("lt", a, b);
   const merge: Stmt[] = [
     set(middle, K.min(K.add(low, width), end)),
     set(high, K.min(K.add(middle, width), end)),
@@ -97,13 +99,10 @@ function mergeSort(
         set(p, order.at(K.min(i, K.int(n - 1)))),
         set(q, order.at(K.min(j, K.int(n - 1)))),
         // the right one goes first only if it is strictly before: equal keys keep their order
-        set(
-          takeLeft,
-          K.and(lt(i, middle), K.or(K.compare("ge", j, high), K.unary("not", goesBefore(q, p)))),
-        ),
+        set(takeLeft, K.and(lt(i, middle), K.or(K.compare("ge", j, high), not(goesBefore(q, p))))),
         spare.store(at, K.select(takeLeft, p, q)),
         set(i, K.add(i, K.cast(takeLeft, "int32"))),
-        set(j, K.add(j, K.cast(K.unary("not", takeLeft), "int32"))),
+        set(j, K.add(j, K.cast(not(takeLeft), "int32"))),
       ],
       "at",
       low,
@@ -126,7 +125,7 @@ function lexicographic(keys: readonly SortKey[], at: At, p: Expr, q: Expr): Expr
   const [a, b] = [at(first.input, p), at(first.input, q)];
   const order = first.descending === true ? beforeDown : before;
   if (others.length === 0) return order(a, b);
-  return K.or(order(a, b), K.and(K.unary("not", order(b, a)), lexicographic(others, at, p, q)));
+  return K.or(order(a, b), K.and(not(order(b, a)), lexicographic(others, at, p, q)));
 }
 
 /** Bits of x as an unsigned number that increases with x. */
@@ -146,7 +145,7 @@ function rankOf(x: Expr, descending: boolean): Expr {
     const shifted = K.sub(K.cast(x, "int32"), K.lit(least | 0, "int32"));
     rank = x.dtype === "uint32" ? x : K.bitcast(shifted, "uint32");
   }
-  return descending ? K.unary("not", rank) : rank;
+  return descending ? not(rank) : rank;
 }
 /** Bits of a rank that differ between elements, where radix sort can take them. */
 const rankBits = ({ dtype, descending }: SortKey): number =>
@@ -173,7 +172,6 @@ function radixSort(
   const size = 2 ** bits;
   let now: 0 | 1 = 0;
   const body: Stmt[] = [loop(n, (i) => [orders[0].store(i, i)])];
-  const v = (name: string, dtype: DType = "int32"): KVar => new KVar(dtype, name);
   for (const key of [...keys].reverse()) {
     const passes = Math.ceil(rankBits(key) / bits);
     const slot = (rank: Expr, pass: number): Expr => {
@@ -182,8 +180,8 @@ function radixSort(
       return K.add(K.bitcast(low, "int32"), K.int(pass * size));
     };
     const increment = (where: KVar): Stmt => counts.store(where, K.add(counts.at(where), K.int(1)));
-    const [rank, from] = [v("rank", "uint32"), v("from")];
-    const slots = Array.from({ length: passes }, (_, pass) => v(`slot${pass}`));
+    const [rank, from] = [local("rank", "uint32"), local("from")];
+    const slots = Array.from({ length: passes }, (_, pass) => local(`slot${pass}`));
     const first = now;
     body.push(
       loop(passes * size, (i) => [counts.store(i, K.int(0))]),
@@ -196,7 +194,7 @@ function radixSort(
     for (let pass = 0; pass < passes; pass++) {
       const source: 0 | 1 = now;
       const target: 0 | 1 = source === 0 ? 1 : 0;
-      const [sum, count, to] = [v("sum"), v("count"), v("to")];
+      const [sum, count, to] = [local("sum"), local("count"), local("to")];
       body.push(
         set(sum, K.int(0)),
         loop(
@@ -259,7 +257,7 @@ export function sortSlices(
         const { body, order } = radix
           ? radixSort(n, keys, at, { orders: [a, b], ranks: [rankA, rankB], counts: counters })
           : { body: mergeSort(n, a, b, (p, q) => lexicographic(keys, at, p, q)), order: a };
-        const from = new KVar("int32", "from");
+        const from = local("from");
         return [
           ...body,
           loop(count, (k) => [
@@ -295,10 +293,9 @@ function siftDown(
   x: KVar,
   position: KVar,
 ): Stmt[] {
-  const [child, right] = [new KVar("int32", "child"), new KVar("int32", "right")];
-  const lt = (a: Expr, b: Expr): Expr => K.compare("lt", a, b);
+  const [child, right] = [local("child"), local("right")];
   const worse = (v: Expr, p: Expr, w: Expr, q: Expr): Expr =>
-    K.or(before(v, w), K.and(K.unary("not", before(w, v)), lt(q, p)));
+    K.or(before(v, w), K.and(not(before(w, v)), lt(q, p)));
   const [value, from] = [
     (k: Expr): Expr => values.at(place(k)),
     (k: Expr): Expr => positions.at(place(k)),
@@ -358,8 +355,8 @@ export function largest(
           positions: positions as Buf,
           place: (k) => place(k, count),
         };
-        const [x, from] = [new KVar(dtype, "x"), new KVar("int32", "from")];
-        const [hole, last] = [new KVar("int32", "hole"), new KVar("int32", "last")];
+        const [x, from] = [local("x", dtype), local("from")];
+        const [hole, last] = [local("hole"), local("last")];
         const read = (position: Expr): Stmt[] => [
           set(from, position),
           set(x, (input as Buf).at(place(position, n))),

@@ -87,8 +87,11 @@ function productTree(x: NDArray, t: NDArray): NDArray {
   const back = (z: NDArray, fill: number): NDArray => {
     const rest = sliceInDim(z, half, n, 1, 0);
     if (n % 2 === 0) return rest;
-    const config = z.shape.map((_, i) => [0, i === 0 ? 1 : 0, 0] as const);
-    return pad(rest, new Literal(fill, z.dtype), config);
+    return pad(
+      rest,
+      new Literal(fill, z.dtype),
+      z.shape.map((_, i) => [0, i === 0 ? 1 : 0, 0]),
+    );
   };
   const [a, b, da, db] = [front(x), back(x, 1), front(t), back(t, 0)];
   return productTree(mul(a, b), add(mul(da, b), mul(a, db)));
