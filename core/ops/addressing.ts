@@ -212,17 +212,16 @@ export function startOf(
 
 // ---- batching ----
 
-const up = (axes: readonly number[]): number[] => allShifted(axes, 0);
-
 /** Dimension numbers with a new first axis on the windows and on the operand, on the indices or on both: part of each
  *  window, one more batch axis, or an axis that runs together. */
-export const batchWindows = (w: Windows, operand: boolean, indices: boolean): Windows => {
-  const both = operand && indices;
+export function batchWindows(w: Windows, operand: boolean, indices: boolean): Windows {
+  const [forOperand, forIndices] = [operand ? 0 : null, indices ? 0 : null];
+  const together = operand && indices ? [0] : [];
   return {
-    window: indices ? up(w.window) : [0, ...up(w.window)],
-    dropped: operand ? up(w.dropped) : w.dropped,
-    map: operand ? up(w.map) : w.map,
-    operandBatch: both ? [0, ...up(w.operandBatch)] : operand ? up(w.operandBatch) : w.operandBatch,
-    indexBatch: both ? [0, ...up(w.indexBatch)] : indices ? up(w.indexBatch) : w.indexBatch,
+    window: [...(indices ? [] : [0]), ...allShifted(w.window, 0)],
+    dropped: allShifted(w.dropped, forOperand),
+    map: allShifted(w.map, forOperand),
+    operandBatch: [...together, ...allShifted(w.operandBatch, forOperand)],
+    indexBatch: [...together, ...allShifted(w.indexBatch, forIndices)],
   };
-};
+}

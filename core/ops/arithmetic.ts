@@ -7,10 +7,11 @@ import type { Expr, UnaryOp } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
 import { bind1 } from "../trace.ts";
+import { eachElement } from "./axes.ts";
 import { checkClass, type DTypeClass } from "./checks.ts";
 import { eq, ge } from "./compare.ts";
 import { div, mul, neg, sub } from "./field.ts";
-import { convert, full } from "./linear.ts";
+import { convert, fullLike as like } from "./linear.ts";
 import { nonlinear } from "./linearity.ts";
 import {
   applied,
@@ -46,8 +47,6 @@ export {
   sub,
   subP,
 } from "./field.ts";
-
-const like = (x: NDArray, value: number): NDArray => full(x.shape, value, x.dtype);
 
 // ---- sign and rounding ----
 
@@ -158,8 +157,8 @@ const replaceZero = (x: NDArray): NDArray => selectN(eq(x, 0), [x, like(x, 1)]);
  *  taken as 0. */
 export const powP: Primitive<Plain> = definePrimitive<Plain>({
   name: "pow",
-  shape: ([x, y]) => {
-    const [a, b] = [x as Aval, y as Aval];
+  shape: (inputs) => {
+    const [a, b] = inputs as [Aval, Aval];
     checkClass("pow", "float", a);
     if (b.dtype !== a.dtype && !isInteger(b.dtype))
       fail(
@@ -174,8 +173,8 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
   jvp: jvpTerms(
     () => powP,
     [
-      (t, [x, y], out) => {
-        const [base, exponent] = [x as NDArray, y as NDArray];
+      (t, x, out) => {
+        const [base, exponent] = x as [NDArray, NDArray];
         if (isFloat(exponent.dtype))
           return mul(t, mul(exponent, pow(base, sub(exponent, like(exponent, 1)))));
         const n = broadcastTo(exponent, out.shape);
@@ -188,13 +187,11 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
   ),
   transpose: nonlinear,
   batch: elementwiseBatch(() => powP),
-  lower: (ins, [out]) => ({
-    kind: "map",
-    at: (index, read) => {
+  lower: (ins, [out]) =>
+    eachElement((index, read) => {
       const [x, y] = elementsOf(ins, (out as Aval).shape, index, read) as [Expr, Expr];
-      return [K.binary("pow", x, K.cast(y, x.dtype))];
-    },
-  }),
+      return K.binary("pow", x, K.cast(y, x.dtype));
+    }),
 });
 /** xʸ. A number as exponent is a float.
  *  @throws DTypeError unless x is a float and y of its dtype or an integer

@@ -22,14 +22,23 @@ export const inserted = <T>(list: readonly T[], at: number, value: T): T[] => [
 export const replaced = <T>(list: readonly T[], at: number, value: T): T[] =>
   list.map((v, i) => (i === at ? value : v));
 
-/** The number of an axis once a batch axis has come in at `at`. */
-export const shifted = (axis: number, at: number): number => (axis >= at ? axis + 1 : axis);
-export const allShifted = (axes: readonly number[], at: number): number[] =>
+/** The number of an axis once a batch axis, if there is one, has come in at `at`. */
+export const shifted = (axis: number, at: number | null): number =>
+  at !== null && axis >= at ? axis + 1 : axis;
+export const allShifted = (axes: readonly number[], at: number | null): number[] =>
   axes.map((a) => shifted(a, at));
 /** The batch axis of the first operand that has one. */
 export const firstOf = (dims: readonly (number | null)[]): number =>
   dims.find((d) => d !== null) as number;
 
+/** What a batch rule gives for results that all have the batch axis at `at`. */
+export const batched = (
+  outs: readonly NDArray[],
+  at: number,
+): { readonly outs: readonly NDArray[]; readonly dims: readonly number[] } => ({
+  outs,
+  dims: outs.map(() => at),
+});
 /** Batch rule of an operation on one array: `change` gives its params for the array with a batch axis at `at`, and where
  *  that axis is in the results, if not at `at` too. */
 export const batchOne =
@@ -39,8 +48,7 @@ export const batchOne =
   ): BatchRule<P> =>
   (size, [x], [d], params) => {
     const [changed, at = d as number] = change(params, d as number, size);
-    const outs = bind(get(), [x as NDArray], changed);
-    return { outs, dims: outs.map(() => at) };
+    return batched(bind(get(), [x as NDArray], changed), at);
   };
 /** Batch rule of an operation on one array to which one axis is like another. */
 export const batchSame = <P extends Params>(get: () => Primitive<P>): BatchRule<P> =>
@@ -54,10 +62,24 @@ export function dropped(
   return [list, at - list.filter((a) => a < at).length];
 }
 
+/** Lowering of an operation with one result to the expression of an element. */
+export const eachElement = (at: (index: readonly Expr[], read: Read) => Expr): MapLowering => ({
+  kind: "map",
+  at: (index, read) => [at(index, read)],
+});
 /** Lowering of an operation whose elements are those of its operand at other places. */
 export const moving = (
   from: (index: readonly Expr[], read: Read) => readonly Expr[],
-): MapLowering => ({
-  kind: "map",
-  at: (index, read) => [read(0, from(index, read))],
-});
+): MapLowering => eachElement((index, read) => read(0, from(index, read)));
+/** One of `count` values, found in log₂ of their number: `choose` gives one below `middle` or one from there on. */
+export function halving(
+  count: number,
+  value: (i: number) => Expr,
+  choose: (middle: number, below: Expr, above: Expr) => Expr,
+): Expr {
+  const go = (from: number, to: number): Expr => {
+    const middle = (from + to) >> 1;
+    return to - from === 1 ? value(from) : choose(middle, go(from, middle), go(middle, to));
+  };
+  return go(0, count);
+}

@@ -13,8 +13,8 @@ import {
   Zero,
 } from "../primitive.ts";
 import { inversePermutation, range, showShape, stridesOf } from "../shape.ts";
-import { bind1 } from "../trace.ts";
-import { allShifted, otherAxes, pick } from "./axes.ts";
+import { bind, bind1 } from "../trace.ts";
+import { allShifted, batched, otherAxes, pick } from "./axes.ts";
 import { checkOneDType } from "./checks.ts";
 import { addTangents, convert, transpose } from "./linear.ts";
 import { dual, transposed } from "./linearity.ts";
@@ -64,12 +64,12 @@ export function inOneDType(x: NDArray, y: NDArray): [NDArray, NDArray] {
 /** (x·y)′ = x′·y + x·y′, for products of any kind. */
 export const bilinearJvp =
   <P extends Params>(get: () => Primitive<P>): JvpRule<P> =>
-  ([x, y], [dx, dy], p) => {
-    const product = (u: Tangent | undefined, v: Tangent | undefined): Tangent =>
-      u instanceof Zero || v instanceof Zero
-        ? new Zero(out.aval)
-        : bind1(get(), [u as NDArray, v as NDArray], p);
-    const out = bind1(get(), [x as NDArray, y as NDArray], p);
+  (xs, ts, p) => {
+    const [x, y] = xs as [NDArray, NDArray];
+    const [dx, dy] = ts as [Tangent, Tangent];
+    const out = bind1(get(), xs, p);
+    const product = (u: Tangent, v: Tangent): Tangent =>
+      u instanceof Zero || v instanceof Zero ? new Zero(out.aval) : bind1(get(), [u, v], p);
     return dual(out, addTangents(product(dx, y), product(x, dy)));
   };
 
@@ -145,8 +145,8 @@ function cotangentOf(
 /** out[batch…, m…, n…] = Σ_k lhs[batch, m, k]·rhs[batch, n, k]. Sums of floats are accumulated at least in float32. */
 export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
   name: "dot_general",
-  shape: ([lhs, rhs], { dimensionNumbers, preferredElementType }) => {
-    const [a, b] = [lhs as Aval, rhs as Aval];
+  shape: (inputs, { dimensionNumbers, preferredElementType }) => {
+    const [a, b] = inputs as [Aval, Aval];
     const dtype = productDType("dot", a, b, preferredElementType);
     checkPairs(a, b, dimensionNumbers);
     const { contract, batch } = dimensionNumbers;
@@ -164,31 +164,32 @@ export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
     const swapped = { contract: exchanged(contract), batch: exchanged(batch) };
     return cotangentOf(ct, x, other, swapped, true);
   }),
-  batch: (_size, [x, y], [dx, dy], p) => {
-    const [lhs, rhs] = [x as NDArray, y as NDArray];
+  batch: (_size, xs, dims, p) => {
+    const [lhs, rhs] = xs as [NDArray, NDArray];
+    const [dx, dy] = dims as [number | null, number | null];
     const { contract, batch } = p.dimensionNumbers;
-    let [lc, lb] = [contract[0], batch[0]];
-    let [rc, rb] = [contract[1], batch[1]];
-    let at: number;
-    if (typeof dx === "number" && typeof dy === "number") {
-      // the mapped axis is one more batch axis
-      at = 0;
-      [lc, lb] = [allShifted(lc, dx), [dx, ...allShifted(lb, dx)]];
-      [rc, rb] = [allShifted(rc, dy), [dy, ...allShifted(rb, dy)]];
-    } else if (typeof dx === "number") {
-      // … one more free axis of the lhs
-      [lc, lb] = [allShifted(lc, dx), allShifted(lb, dx)];
-      at = lb.length + freeAxes(lhs.ndim, lc, lb).indexOf(dx);
-    } else {
-      const d = dy as number;
-      [rc, rb] = [allShifted(rc, d), allShifted(rb, d)];
-      at = lhs.ndim - lc.length + freeAxes(rhs.ndim, rc, rb).indexOf(d);
-    }
-    const dimensionNumbers = { contract: [lc, rc], batch: [lb, rb] } as const;
-    return { outs: [bind1(dotGeneralP, [lhs, rhs], { ...p, dimensionNumbers })], dims: [at] };
+    const [lc, lb] = [allShifted(contract[0], dx), allShifted(batch[0], dx)];
+    const [rc, rb] = [allShifted(contract[1], dy), allShifted(batch[1], dy)];
+    const go = (pairs: AxisPairs, at: number) =>
+      batched(
+        bind(dotGeneralP, xs, { ...p, dimensionNumbers: { contract: [lc, rc], batch: pairs } }),
+        at,
+      );
+    // the mapped axis is one more free axis of the rhs, or of the lhs, or one more batch axis
+    if (dx === null)
+      return go([lb, rb], lhs.ndim - lc.length + freeAxes(rhs.ndim, rc, rb).indexOf(dy as number));
+    return dy === null
+      ? go([lb, rb], lb.length + freeAxes(lhs.ndim, lc, lb).indexOf(dx))
+      : go(
+          [
+            [dx, ...lb],
+            [dy, ...rb],
+          ],
+          0,
+        );
   },
-  lower: ([lhs, rhs], [out], { dimensionNumbers: { contract, batch } }) => {
-    const [a, b, c] = [lhs as Aval, rhs as Aval, out as Aval];
+  lower: (inputs, outputs, { dimensionNumbers: { contract, batch } }) => {
+    const [a, b, c] = [...inputs, ...outputs] as [Aval, Aval, Aval];
     const [ls, rs, os] = [stridesOf(a.shape), stridesOf(b.shape), stridesOf(c.shape)];
     const m = freeAxes(a.rank, contract[0], batch[0]);
     const n = freeAxes(b.rank, contract[1], batch[1]);

@@ -15,8 +15,8 @@ import {
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, type Primitive } from "../primitive.ts";
 import { range } from "../shape.ts";
-import { bind1 } from "../trace.ts";
-import { batchSame } from "./axes.ts";
+import { bind, bind1 } from "../trace.ts";
+import { batched, batchSame, eachElement } from "./axes.ts";
 import { checkClass } from "./checks.ts";
 import { moveAxis } from "./linear.ts";
 import { linearJvp, nonlinear, transposed, zeroJvp } from "./linearity.ts";
@@ -83,24 +83,18 @@ export const bitcastConvertTypeP: Primitive<BitcastParams> = definePrimitive<Bit
     // the last axis of a widening bitcast belongs to the element
     const last = d === a.ndim - 1 && dtypes[a.dtype].bytes < dtypes[newDtype].bytes;
     const at = last ? 0 : (d as number);
-    return {
-      outs: [bind1(bitcastConvertTypeP, [moveAxis(a, d as number, at)], { newDtype })],
-      dims: [at],
-    };
+    return batched(bind(bitcastConvertTypeP, [moveAxis(a, d as number, at)], { newDtype }), at);
   },
   lower: ([x], _outs, { newDtype }) => {
     const { dtype } = x as Aval;
     const [from, to] = [dtypes[dtype].bytes, dtypes[newDtype].bytes];
-    return {
-      kind: "map",
-      at: (index, read) => {
-        if (dtype === newDtype) return [read(0, index)];
-        if (from === to) return [fromWords(toWords(read(0, index)), newDtype)];
-        if (from > to) return [part(read(0, index.slice(0, -1)), index.at(-1) as Expr, newDtype)];
-        const parts = range(to / from).map((k) => read(0, [...index, int(k)]));
-        return [joined(parts, newDtype)];
-      },
-    };
+    return eachElement((index, read) => {
+      if (dtype === newDtype) return read(0, index);
+      if (from === to) return fromWords(toWords(read(0, index)), newDtype);
+      if (from > to) return part(read(0, index.slice(0, -1)), index.at(-1) as Expr, newDtype);
+      const parts = range(to / from).map((k) => read(0, [...index, int(k)]));
+      return joined(parts, newDtype);
+    });
   },
 });
 /** The bits of `x` as another dtype. From a wider to a narrower one the result has one axis more, the parts of each
@@ -144,10 +138,8 @@ export const reducePrecisionP: Primitive<ReducePrecisionParams> =
     jvp: linearJvp(() => reducePrecisionP),
     transpose: transposed((ct, _x, p) => bind1(reducePrecisionP, [ct], p)),
     batch: batchSame(() => reducePrecisionP),
-    lower: (_ins, _outs, { exponentBits, mantissaBits }) => ({
-      kind: "map",
-      at: (index, read) => [reduced(read(0, index), exponentBits, mantissaBits)],
-    }),
+    lower: (_ins, _outs, { exponentBits, mantissaBits }) =>
+      eachElement((index, read) => reduced(read(0, index), exponentBits, mantissaBits)),
   });
 /** `x` rounded to the nearest value with the given numbers of exponent and explicit significand bits, ties to even. Too large
  *  values go to ±∞, those that would be subnormal to ±0.

@@ -7,9 +7,9 @@ import type { NDArray } from "../ndarray.ts";
 import { type BatchRule, definePrimitive, type Primitive } from "../primitive.ts";
 import { range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { otherAxes, pick } from "./axes.ts";
+import { batched, otherAxes, pick } from "./axes.ts";
 import { bilinearJvp, inOneDType, productDType } from "./contract.ts";
-import { convert, full, moveAxis, reshape } from "./linear.ts";
+import { convert, full, fullLike, moveAxis, reshape } from "./linear.ts";
 import { transposed } from "./linearity.ts";
 import { rev } from "./structural.ts";
 import { dilate } from "./window-geometry.ts";
@@ -220,7 +220,7 @@ function cotangentOfLhs(ct: NDArray, lhs: Aval, rhs: NDArray, p: ConvParams): ND
 function cotangentOfRhs(ct: NDArray, lhs: NDArray, rhs: Aval, p: ConvParams): NDArray {
   const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
   // a result without elements could need a window of size 0, and there is nothing to sum
-  if (ct.size === 0) return full(rhs.shape, 0, rhs.dtype);
+  if (ct.size === 0) return fullLike(rhs, 0);
   const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p);
   const [x, g] = inOneDType(lhs, ct);
   const out = bind1(convGeneralDilatedP, [x, g], {
@@ -247,8 +247,8 @@ function cotangentOfRhs(ct: NDArray, lhs: NDArray, rhs: Aval, p: ConvParams): ND
 
 // ---- batching ----
 
-const convBatch: BatchRule<ConvParams> = (size, [x, y], [dx, dy], p) => {
-  const [lhs, rhs] = [x as NDArray, y as NDArray];
+const convBatch: BatchRule<ConvParams> = (size, xs, [dx, dy], p) => {
+  const [lhs, rhs] = xs as [NDArray, NDArray];
   const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
   const [batch, features] = lhsSpec as [number, number];
   const outputs = rhsSpec[0] as number;
@@ -259,13 +259,12 @@ const convBatch: BatchRule<ConvParams> = (size, [x, y], [dx, dy], p) => {
     v.aval.with({ shape: v.shape.filter((_, i) => i !== d) });
   if (size === 0) {
     const [a, b] = [unbatched(lhs, dx), unbatched(rhs, dy)];
-    return {
-      outs: [full([0, ...convShape(a, b, p)], 0, productDType(op, a, b, p.preferredElementType))],
-      dims: [0],
-    };
+    const dtype = productDType(op, a, b, p.preferredElementType);
+    return batched([full([0, ...convShape(a, b, p)], 0, dtype)], 0);
   }
   /** `v` with its axis `at` in the form [groups, mapped axis, rest], the mapped axis coming from `from`. */
   const foldInside = (v: NDArray, from: number, at: number, groups: number): NDArray => {
+    if (groups === 1) return foldAxis(v, from, at);
     const split = splitAxis(v, at + (from <= at ? 1 : 0), groups);
     // the axes are now groups and rest in the place of one, beside the mapped axis
     const inner = foldAxis(split, from + (at < from ? 1 : 0), at + 1);
@@ -278,23 +277,17 @@ const convBatch: BatchRule<ConvParams> = (size, [x, y], [dx, dy], p) => {
       p.batchGroupCount > 1
         ? conv(foldAxis(lhs, dx, batch), w, { batchGroupCount: p.batchGroupCount * size })
         : conv(foldAxis(lhs, dx, features), w, { featureGroupCount: p.featureGroupCount * size });
-    return { outs: [splitAxis(out, outFeatures, size)], dims: [outFeatures] };
+    return batched([splitAxis(out, outFeatures, size)], outFeatures);
   }
   if (typeof dx === "number") {
-    const u =
-      p.batchGroupCount === 1
-        ? foldAxis(lhs, dx, batch)
-        : foldInside(lhs, dx, batch, p.batchGroupCount);
-    return { outs: [splitAxis(conv(u, rhs), outBatch, size)], dims: [outBatch] };
+    const out = conv(foldInside(lhs, dx, batch, p.batchGroupCount), rhs);
+    return batched([splitAxis(out, outBatch, size)], outBatch);
   }
   const groups = p.featureGroupCount * p.batchGroupCount;
-  if (groups === 1) {
-    const out = conv(lhs, foldAxis(rhs, dy as number, outputs));
-    return { outs: [splitAxis(out, outFeatures, size)], dims: [outFeatures] };
-  }
   const out = conv(lhs, foldInside(rhs, dy as number, outputs, groups));
+  if (groups === 1) return batched([splitAxis(out, outFeatures, size)], outFeatures);
   const split = splitAxis(splitAxis(out, outFeatures, groups), outFeatures + 1, size);
-  return { outs: [foldAxis(split, outFeatures, outFeatures + 1)], dims: [outFeatures] };
+  return batched([foldAxis(split, outFeatures, outFeatures + 1)], outFeatures);
 };
 
 // ---- the primitive ----
@@ -303,8 +296,8 @@ const convBatch: BatchRule<ConvParams> = (size, [x, y], [dx, dy], p) => {
  *  group of o; positions outside the lhs or between its dilated elements count as zero. */
 export const convGeneralDilatedP: Primitive<ConvParams> = definePrimitive<ConvParams>({
   name: "conv_general_dilated",
-  shape: ([lhs, rhs], p) => {
-    const [a, b] = [lhs as Aval, rhs as Aval];
+  shape: (inputs, p) => {
+    const [a, b] = inputs as [Aval, Aval];
     const dtype = productDType(op, a, b, p.preferredElementType);
     return [Aval.of(convShape(a, b, p), dtype, a.weakType && b.weakType)];
   },
@@ -313,9 +306,9 @@ export const convGeneralDilatedP: Primitive<ConvParams> = definePrimitive<ConvPa
     i === 0 ? cotangentOfLhs(ct, v, y as NDArray, p) : cotangentOfRhs(ct, x as NDArray, v, p),
   ),
   batch: convBatch,
-  lower: ([lhs, rhs], [out], p) => {
+  lower: (operands, results, p) => {
     const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
-    const [a, b, c] = [lhs, rhs, out] as [Aval, Aval, Aval];
+    const [a, b, c] = [...operands, ...results] as [Aval, Aval, Aval];
     const xs = pick(stridesOf(a.shape), lhsSpec);
     const ws = pick(stridesOf(b.shape), rhsSpec);
     const os = pick(stridesOf(c.shape), outSpec);

@@ -19,7 +19,7 @@ import { checkAxis, checkClass } from "./checks.ts";
 import { eq, lt } from "./compare.ts";
 import { add, div, mul, neg, sub } from "./field.ts";
 import { type Fold, largest, product, smallest, sum } from "./fold.ts";
-import { convert, full } from "./linear.ts";
+import { convert, fullLike } from "./linear.ts";
 import { dual, linearJvp, nonlinear, transposed } from "./linearity.ts";
 import { concatenate, pad, rev, selectN, sliceInDim } from "./structural.ts";
 import { exp, log1p } from "./transcendental.ts";
@@ -93,31 +93,30 @@ function cumulative(
   return primitive;
 }
 
-/** Values and tangents that are combined together. */
-interface Pair {
-  readonly x: NDArray;
-  readonly t: NDArray;
-}
+/** A value and its tangent, which are combined together. */
+type Pair = readonly [x: NDArray, t: NDArray];
+const both = ([x, t]: Pair, f: (z: NDArray) => NDArray): Pair => [f(x), f(t)];
+const zip = (a: Pair, b: Pair, f: (p: NDArray, q: NDArray) => NDArray): Pair => [
+  f(a[0], b[0]),
+  f(a[1], b[1]),
+];
 /** Inclusive scan of pairs along an axis with an associative combination: neighbours are combined, the half
  *  that is left is scanned, and the other half filled in. O(n) combinations in O(log n) steps.
  *  @source Blelloch 1990, "Prefix sums and their applications" */
 function associativeScan(combine: (a: Pair, b: Pair) => Pair, all: Pair, axis: number): Pair {
-  const n = all.x.shape[axis] as number;
+  const n = all[0].shape[axis] as number;
   if (n < 2) return all;
-  const part = ({ x, t }: Pair, from: number, to: number, stride: number): Pair => {
-    const cut = (z: NDArray): NDArray => sliceInDim(z, from, to, stride, axis);
-    return { x: cut(x), t: cut(t) };
-  };
+  const part = (pair: Pair, from: number, to: number, stride: number): Pair =>
+    both(pair, (z) => sliceInDim(z, from, to, stride, axis));
   const odd = associativeScan(combine, combine(part(all, 0, n - 1, 2), part(all, 1, n, 2)), axis);
-  const half = odd.x.shape[axis] as number;
+  const half = Math.floor(n / 2);
   const before = n % 2 === 0 ? part(odd, 0, half - 1, 1) : odd;
   const first = part(all, 0, 1, 1);
-  const rest = (before.x.shape[axis] as number) === 0 ? null : combine(before, part(all, 2, n, 2));
-  const even: Pair =
-    rest === null
+  const even =
+    n === 2
       ? first
-      : { x: concatenate([first.x, rest.x], axis), t: concatenate([first.t, rest.t], axis) };
-  return { x: interleave(even.x, odd.x, axis), t: interleave(even.t, odd.t, axis) };
+      : zip(first, combine(before, part(all, 2, n, 2)), (p, q) => concatenate([p, q], axis));
+  return zip(even, odd, (p, q) => interleave(p, q, axis));
 }
 /** a₀ b₀ a₁ b₁ … */
 function interleave(a: NDArray, b: NDArray, axis: number): NDArray {
@@ -145,8 +144,8 @@ const scanJvp =
     const out = bind1(get(), [v], params);
     const { axis, reverse } = params;
     const turn = (z: NDArray): NDArray => (reverse ? rev(z, [axis]) : z);
-    const scanned = associativeScan(combine, { x: turn(v), t: turn(t as NDArray) }, axis);
-    return dual(out, turn(scanned.t));
+    const [, scanned] = associativeScan(combine, both([v, t as NDArray], turn), axis);
+    return dual(out, turn(scanned));
   };
 
 /** out[i] = Σ_{j ≤ i} x[j] */
@@ -162,18 +161,18 @@ export const cumprodP: Primitive<CumulativeParams> = cumulative(
   product,
   scanJvp(
     () => cumprodP,
-    (a, b) => ({ x: mul(a.x, b.x), t: add(mul(a.t, b.x), mul(a.x, b.t)) }),
+    ([x, dx], [y, dy]) => [mul(x, y), add(mul(dx, y), mul(x, dy))],
   ),
 );
 
 /** The tangent of max(a, b) or min(a, b): ties take half of each, and NaN stops it. */
 const extremum =
   (pick: (a: NDArray, b: NDArray) => NDArray) =>
-  (a: Pair, b: Pair): Pair => {
-    const x = pick(a.x, b.x);
+  ([a, da]: Pair, [b, db]: Pair): Pair => {
+    const x = pick(a, b);
     const hit = (z: NDArray): NDArray => convert(eq(z, x), x.dtype);
-    const [p, q] = [hit(a.x), hit(b.x)];
-    return { x, t: add(mul(a.t, div(p, add(q, 1))), mul(b.t, div(q, add(p, 1)))) };
+    const [p, q] = [hit(a), hit(b)];
+    return [x, add(mul(da, div(p, add(q, 1))), mul(db, div(q, add(p, 1))))];
   };
 /** out[i] = max_{j ≤ i} x[j] */
 export const cummaxP: Primitive<CumulativeParams> = cumulative(
@@ -214,13 +213,13 @@ export const cumlogsumexpP: Primitive<CumulativeParams> = cumulative(
   },
   scanJvp(
     () => cumlogsumexpP,
-    (a, b) => {
-      const x = logaddexp(a.x, b.x);
+    ([a, da], [b, db]) => {
+      const x = logaddexp(a, b);
       // weights are softmax over the two, with 0 in place of ∞ as in JAX's logaddexp
       const finite = (z: NDArray): NDArray =>
-        selectN(eq(z, Number.POSITIVE_INFINITY), [z, full(z.shape, 0, z.dtype)]);
+        selectN(eq(z, Number.POSITIVE_INFINITY), [z, fullLike(z, 0)]);
       const weight = (z: NDArray): NDArray => exp(sub(finite(z), finite(x)));
-      return { x, t: add(mul(a.t, weight(a.x)), mul(b.t, weight(b.x))) };
+      return [x, add(mul(da, weight(a)), mul(db, weight(b)))];
     },
   ),
 );

@@ -7,7 +7,7 @@ import type { Expr } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, type Primitive } from "../primitive.ts";
 import { bind1 } from "../trace.ts";
-import { batchSame } from "./axes.ts";
+import { batchSame, eachElement } from "./axes.ts";
 import { checkClass } from "./checks.ts";
 import { dual, nonlinear } from "./linearity.ts";
 import {
@@ -130,10 +130,7 @@ export const integerPowP: Primitive<IntegerPowParams> = definePrimitive<IntegerP
   },
   transpose: nonlinear,
   batch: batchSame(() => integerPowP),
-  lower: (_ins, _outs, { y }) => ({
-    kind: "map",
-    at: (index, read) => [chain(read(0, index), y)],
-  }),
+  lower: (_ins, _outs, { y }) => eachElement((index, read) => chain(read(0, index), y)),
 });
 /** xʸ for a whole number y, exactly the chain of products.
  *  @throws DTypeError for a negative power of integers

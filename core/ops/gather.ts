@@ -34,7 +34,7 @@ import {
   windowSizes,
   windowsShape,
 } from "./addressing.ts";
-import { pick } from "./axes.ts";
+import { batched, eachElement, pick } from "./axes.ts";
 import { checkClass, checkOneDType } from "./checks.ts";
 import { full, instantiate, moveAxis, moveBatch, zerosOf } from "./linear.ts";
 import { dual, transposed } from "./linearity.ts";
@@ -56,8 +56,8 @@ export interface GatherParams {
 /** out[…batch, …offset] = x[start(batch) + offset], start being clamped or checked as `mode` says */
 export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
   name: "gather",
-  shape: ([x, indices], { dimensionNumbers, sliceSizes }) => {
-    const [a, i] = [x as Aval, indices as Aval];
+  shape: (inputs, { dimensionNumbers, sliceSizes }) => {
+    const [a, i] = inputs as [Aval, Aval];
     const w = ofGather(dimensionNumbers);
     checkWindows("gather", "gather", a, i, w);
     const bad = (requirement: string, remedy: string): never =>
@@ -101,21 +101,18 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
     const { shape, dtype, rank } = x as Aval;
     const kept = keptAxes(rank, w);
     const batched = batchAxes((out as Aval).rank, w);
-    return {
-      kind: "map",
-      at: (index, read) => {
-        const batch = batched.map((a) => index[a] as Expr);
-        const entry = (k: number): Expr => read(1, [...batch, K.int(k)]);
-        const { at, inside } = startOf(shape, sliceSizes, w, batch, entry, mode !== "fill");
-        const position = at.map((start, axis) => {
-          const k = kept.indexOf(axis);
-          return k < 0 ? start : K.add(start, index[w.window[k] as number] as Expr);
-        });
-        // an empty operand has no windows inside
-        if ((x as Aval).size === 0) return [K.lit(fillValue ?? 0, dtype)];
-        return [K.cond(inside, read(0, position), K.lit(fillValue ?? 0, dtype))];
-      },
-    };
+    return eachElement((index, read) => {
+      const batch = batched.map((a) => index[a] as Expr);
+      const entry = (k: number): Expr => read(1, [...batch, K.int(k)]);
+      const { at, inside } = startOf(shape, sliceSizes, w, batch, entry, mode !== "fill");
+      const position = at.map((start, axis) => {
+        const k = kept.indexOf(axis);
+        return k < 0 ? start : K.add(start, index[w.window[k] as number] as Expr);
+      });
+      // an empty operand has no windows inside
+      const fill = K.lit(fillValue ?? 0, dtype);
+      return (x as Aval).size === 0 ? fill : K.cond(inside, read(0, position), fill);
+    });
   },
 });
 
@@ -132,7 +129,7 @@ export const gatherBatch: BatchRule<GatherParams> = (size, [x, indices], [dx, di
     uniqueIndices: operand && p.uniqueIndices,
     indicesAreSorted: operand && p.indicesAreSorted,
   });
-  return { outs: [out], dims: [0] };
+  return batched([out], 0);
 };
 
 export interface GatherOptions {
@@ -205,8 +202,8 @@ export interface ScatterParams {
 }
 
 export function scatterShape(name: string, accepts: "any" | "number"): ShapeRule<ScatterParams> {
-  return ([x, indices, updates], { dimensionNumbers }) => {
-    const [a, i, u] = [x as Aval, indices as Aval, updates as Aval];
+  return (inputs, { dimensionNumbers }) => {
+    const [a, i, u] = inputs as [Aval, Aval, Aval];
     checkClass(name, accepts, a);
     checkOneDType(name, [a, u], "convert the updates", "operand and updates");
     const w = ofScatter(dimensionNumbers);
@@ -247,7 +244,7 @@ export function scatterBatch(get: () => Primitive<ScatterParams>): BatchRule<Sca
         dimensionNumbers: toScatter(batchWindows(ofScatter(p.dimensionNumbers), true, isBatched)),
       },
     );
-    return { outs: [out], dims: [0] };
+    return batched([out], 0);
   };
 }
 

@@ -10,7 +10,7 @@ import { type BatchRule, definePrimitive, type Primitive } from "../primitive.ts
 import { range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { clampStart, toGather, toScatter, type Windows } from "./addressing.ts";
-import { moving } from "./axes.ts";
+import { batched, moving } from "./axes.ts";
 import { checkOneDType } from "./checks.ts";
 import { box, gatherBatch, scatterBatch } from "./gather.ts";
 import { broadcastInDim, full, jointJvp, moveAxis, moveBatch, zerosOf } from "./linear.ts";
@@ -104,7 +104,7 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
     if (startDims.every((s) => s === null)) {
       const front = moveAxis(operand, at as number, 0);
       const out = dynamicSlice(front, [0, ...starts], [size, ...sliceSizes]);
-      return { outs: [out], dims: [0] };
+      return batched([out], 0);
     }
     const axes = range(sliceSizes.length);
     return gatherBatch(size, [operand, startVectors(size, starts, startDims)], [at, 0], {
@@ -140,7 +140,7 @@ const updateBatch: BatchRule<object> = (size, inputs, dims) => {
   const [dx, du, ...startDims] = dims as [number | null, number | null, ...(number | null)[]];
   if (startDims.every((s) => s === null)) {
     const [operand, block] = [moveBatch(x, dx, 0, size), moveBatch(update, du, 0, size)];
-    return { outs: [dynamicUpdateSlice(operand, block, [0, ...starts])], dims: [0] };
+    return batched([dynamicUpdateSlice(operand, block, [0, ...starts])], 0);
   }
   const axes = range(starts.length);
   return scatterBatch(() => scatterP)(
@@ -159,8 +159,8 @@ const updateBatch: BatchRule<object> = (size, inputs, dims) => {
 /** out = x, but out[clamp(start) + i…] = update[i…] */
 export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
   name: "dynamic_update_slice",
-  shape: ([x, update, ...starts]) => {
-    const [a, u] = [x as Aval, update as Aval];
+  shape: (inputs) => {
+    const [a, u, ...starts] = inputs as [Aval, Aval, ...Aval[]];
     checkStarts("dynamicUpdateSlice", a, starts);
     checkOneDType("dynamicUpdateSlice", [a, u], "convert the update", "operand and update");
     if (a.rank !== u.rank || u.shape.some((s, i) => s > (a.shape[i] as number)))
@@ -180,8 +180,8 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
       : dynamicUpdateSlice(ct, full((update as NDArray).aval.shape, 0, ct.dtype), starts),
   ),
   batch: updateBatch,
-  lower: ([x, update]) => {
-    const [a, u] = [x as Aval, update as Aval];
+  lower: (avals) => {
+    const [a, u] = avals as [Aval, Aval, ...Aval[]];
     const strides = stridesOf(a.shape);
     const from = stridesOf(u.shape);
     return {

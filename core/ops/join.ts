@@ -2,12 +2,12 @@
 import type { Aval } from "../aval.ts";
 import { fail, ShapeError } from "../errors.ts";
 import { add, compare, cond, type Expr, int, mul, rem, sub } from "../kernel/expr.ts";
-import { type Buf, loop, type Stmt } from "../kernel/kernel.ts";
+import { type Buf, loop } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, LinearInput, type Primitive } from "../primitive.ts";
 import { normalizeAxis, range, showShape, sizeOf } from "../shape.ts";
 import { bind, bind1 } from "../trace.ts";
-import { batchOne, inserted, moving, replaced, shifted } from "./axes.ts";
+import { batchOne, eachElement, halving, inserted, moving, replaced, shifted } from "./axes.ts";
 import { checkAxis, checkOneDType, checkWhole } from "./checks.ts";
 import { batchAligned, expandDims, instantiate, jointJvp, reduceSum, reshape } from "./linear.ts";
 import { linearJvp, transposed } from "./linearity.ts";
@@ -77,23 +77,20 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
       return { input, start, end };
     });
     const filled = parts.filter((p) => p.end > p.start);
-    return {
-      kind: "map",
-      at: (index, read) => {
-        const position = index[dimension] as Expr;
-        const list = filled.length === 0 ? parts.slice(0, 1) : filled;
-        // halving keeps the comparisons for one element at log₂ of the number of operands
-        const pick = (from: number, to: number): Expr => {
-          const { input, start } = list[from] as (typeof list)[number];
-          if (to - from === 1)
-            return read(input, replaced(index, dimension, sub(position, int(start))));
-          const middle = (from + to) >> 1;
-          const bound = (list[middle] as (typeof list)[number]).start;
-          return cond(compare("lt", position, int(bound)), pick(from, middle), pick(middle, to));
-        };
-        return [pick(0, list.length)];
-      },
-    };
+    const list = filled.length === 0 ? parts.slice(0, 1) : filled;
+    return eachElement((index, read) => {
+      const position = index[dimension] as Expr;
+      const startOf = (i: number): Expr => int((list[i] as (typeof list)[number]).start);
+      return halving(
+        list.length,
+        (i) =>
+          read(
+            (list[i] as (typeof list)[number]).input,
+            replaced(index, dimension, sub(position, startOf(i))),
+          ),
+        (middle, below, above) => cond(compare("lt", position, startOf(middle)), below, above),
+      );
+    });
   },
 });
 /** The arrays one after the other along an axis; a single one comes back as it is.
@@ -118,28 +115,6 @@ export function unstack(x: NDArray, axis = 0): NDArray[] {
 export interface SplitParams {
   readonly sizes: readonly number[];
   readonly axis: number;
-}
-/** Copies a box of rows: to[o, j] = from[o, offset + j] for o < outer, j < width. */
-function copyRows(
-  from: Buf,
-  to: Buf,
-  outer: number,
-  rowLength: number,
-  offset: number,
-  width: number,
-): Stmt {
-  return loop(outer, (o) => [
-    loop(
-      width,
-      (j) => [
-        to.store(
-          add(mul(o, int(width)), j),
-          from.at(add(add(mul(o, int(rowLength)), int(offset)), j)),
-        ),
-      ],
-      "j",
-    ),
-  ]);
 }
 /** Consecutive parts of the given sizes along one axis */
 export const splitP: Primitive<SplitParams> = definePrimitive<SplitParams>({
@@ -166,17 +141,27 @@ export const splitP: Primitive<SplitParams> = definePrimitive<SplitParams>({
   ),
   lower: ([x], _outs, { sizes, axis }) => {
     const { shape } = x as Aval;
-    const outer = sizeOf(shape.slice(0, axis));
     const inner = sizeOf(shape.slice(axis + 1));
+    const length = int((shape[axis] as number) * inner);
     return {
       kind: "routine",
       build: ([from], to) => {
         let offset = 0;
         return sizes.map((size, i) => {
-          const start = offset;
-          offset += size * inner;
-          const rowLength = (shape[axis] as number) * inner;
-          return copyRows(from as Buf, to[i] as Buf, outer, rowLength, start, size * inner);
+          const [start, width] = [int(offset), size * inner];
+          offset += width;
+          return loop(sizeOf(shape.slice(0, axis)), (o) => [
+            loop(
+              width,
+              (j) => [
+                (to[i] as Buf).store(
+                  add(mul(o, int(width)), j),
+                  (from as Buf).at(add(add(mul(o, length), start), j)),
+                ),
+              ],
+              "j",
+            ),
+          ]);
         });
       },
     };

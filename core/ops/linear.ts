@@ -18,9 +18,11 @@ import { inversePermutation, range, type Shape, shapesEqual, showShape, sizeOf }
 import { bind, bind1 } from "../trace.ts";
 import {
   allShifted,
+  batched,
   batchOne,
   batchSame,
   dropped,
+  eachElement,
   firstOf,
   inserted,
   moving,
@@ -35,8 +37,8 @@ import { dual, linearJvp, transposed } from "./linearity.ts";
 /** x + y of two (co)tangents of one type. */
 export const addAnyP: Primitive<Record<never, never>> = definePrimitive({
   name: "add_any",
-  shape: ([x, y]) => {
-    const [a, b] = [x as Aval, y as Aval];
+  shape: (inputs) => {
+    const [a, b] = inputs as [Aval, Aval];
     if (!shapesEqual(a.shape, b.shape) || a.dtype !== b.dtype)
       fail(ShapeError, "add_any", "operands must have one type", `${a} and ${b}`, "report this");
     return [a.with({ weakType: a.weakType && b.weakType })];
@@ -48,10 +50,7 @@ export const addAnyP: Primitive<Record<never, never>> = definePrimitive({
     () => addAnyP,
     (params) => params,
   ),
-  lower: () => ({
-    kind: "map",
-    at: (index, read) => [add(read(0, index), read(1, index))],
-  }),
+  lower: () => eachElement((index, read) => add(read(0, index), read(1, index))),
 });
 export const addAny = (x: NDArray, y: NDArray): NDArray => bind1(addAnyP, [x, y], {});
 
@@ -128,6 +127,8 @@ export function broadcastInDim(x: NDArray, shape: Shape, dims: readonly number[]
 /** An array of one value. */
 export const full = (shape: Shape, value: number | boolean, dtype: DType, weak = false): NDArray =>
   broadcastInDim(new Literal(value, dtype, weak), shape, []);
+export const fullLike = (x: NDArray | Aval, value: number): NDArray =>
+  full(x.shape, value, x.dtype);
 export const zerosOf = (aval: Aval): NDArray => full(aval.shape, 0, aval.dtype, aval.weakType);
 /** The value of a tangent, with zeros written out. */
 export const instantiate = (t: Tangent): NDArray => (t instanceof Zero ? zerosOf(t.aval) : t);
@@ -163,8 +164,7 @@ export function batchAligned<P extends Params>(
   return (size, xs, dims, params) => {
     const at = firstOf(dims);
     const aligned = xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size));
-    const outs = bind(get(), aligned, change(params, at));
-    return { outs, dims: outs.map(() => at) };
+    return batched(bind(get(), aligned, change(params, at)), at);
   };
 }
 /** Batch rule of an operation on one array that keeps its batch axis in front. */
@@ -172,10 +172,8 @@ export function batchFront<P extends Params>(
   get: () => Primitive<P>,
   change: (params: P, size: number) => P,
 ): BatchRule<P> {
-  return (size, [x], [d], params) => {
-    const outs = bind(get(), [moveAxis(x as NDArray, d as number, 0)], change(params, size));
-    return { outs, dims: outs.map(() => 0) };
-  };
+  return (size, [x], [d], params) =>
+    batched(bind(get(), [moveAxis(x as NDArray, d as number, 0)], change(params, size)), 0);
 }
 
 // ---- reduce_sum ----
@@ -322,10 +320,8 @@ export const convertElementTypeP: Primitive<ConvertParams> = definePrimitive<Con
   },
   transpose: transposed((ct, x) => convert(ct, x.dtype, x.weakType)),
   batch: batchSame(() => convertElementTypeP),
-  lower: (_ins, _outs, { newDtype }) => ({
-    kind: "map",
-    at: (index, read) => [cast(read(0, index), newDtype)],
-  }),
+  lower: (_ins, _outs, { newDtype }) =>
+    eachElement((index, read) => cast(read(0, index), newDtype)),
 });
 /** `x` in dtype `dtype`; the same object when nothing changes. Literals convert in place. */
 export function convert(x: NDArray, dtype: DType, weakType = false): NDArray {

@@ -67,11 +67,10 @@ function eachSlice(
 
 // ---- sorting ----
 
-/** A key of the order: operand `input`, of dtype `dtype`. */
-export interface SortKey {
-  readonly input: number;
-  readonly dtype: DType;
-  readonly descending?: boolean;
+/** The order of slices: by the first operands, which have these dtypes, one after the other. */
+export interface Order {
+  readonly keys: readonly DType[];
+  readonly descending: boolean;
 }
 type At = (input: number, position: Expr) => Expr;
 
@@ -119,13 +118,14 @@ function mergeSort(
     ]),
   ];
 }
-/** Lexicographic order: the first key that differs decides. */
-function lexicographic(keys: readonly SortKey[], at: At, p: Expr, q: Expr): Expr {
-  const [first, ...others] = keys as [SortKey, ...SortKey[]];
-  const [a, b] = [at(first.input, p), at(first.input, q)];
-  const order = first.descending === true ? beforeDown : before;
-  if (others.length === 0) return order(a, b);
-  return K.or(order(a, b), K.and(not(order(b, a)), lexicographic(others, at, p, q)));
+/** Lexicographic order, from key number `key` on: the first one that differs decides. */
+function lexicographic(order: Order, at: At, p: Expr, q: Expr, key = 0): Expr {
+  const [a, b] = [at(key, p), at(key, q)];
+  const [less, more] = order.descending
+    ? [before(b, a), before(a, b)]
+    : [before(a, b), before(b, a)];
+  if (key === order.keys.length - 1) return less;
+  return K.or(less, K.and(not(more), lexicographic(order, at, p, q, key + 1)));
 }
 
 /** Bits of x as an unsigned number that increases with x. */
@@ -148,8 +148,8 @@ function rankOf(x: Expr, descending: boolean): Expr {
   return descending ? not(rank) : rank;
 }
 /** Bits of a rank that differ between elements, where radix sort can take them. */
-const rankBits = ({ dtype, descending }: SortKey): number =>
-  isFloat(dtype) || descending === true ? 32 : dtype === "bool" ? 1 : 8 * dtypes[dtype].bytes;
+const rankBits = (dtype: DType, descending: boolean): number =>
+  isFloat(dtype) || descending ? 32 : dtype === "bool" ? 1 : 8 * dtypes[dtype].bytes;
 /** Slices shorter than this are merged. */
 const leastRadix = 64;
 /** bits of a digit: the counters of all digits stay in the first-level cache, and are few for short slices */
@@ -164,16 +164,16 @@ interface RadixRoom {
  *  @source Knuth, The Art of Computer Programming 3, 5.2.5 */
 function radixSort(
   n: number,
-  keys: readonly SortKey[],
+  { keys, descending }: Order,
   at: At,
   { orders, ranks, counts }: RadixRoom,
-): { readonly body: Stmt[]; readonly order: Buf } {
+): { readonly body: Stmt[]; readonly sorted: Buf } {
   const bits = digitBits(n);
   const size = 2 ** bits;
   let now: 0 | 1 = 0;
   const body: Stmt[] = [loop(n, (i) => [orders[0].store(i, i)])];
-  for (const key of [...keys].reverse()) {
-    const passes = Math.ceil(rankBits(key) / bits);
+  for (let key = keys.length - 1; key >= 0; key--) {
+    const passes = Math.ceil(rankBits(keys[key] as DType, descending) / bits);
     const slot = (rank: Expr, pass: number): Expr => {
       const digit = K.binary("shrl", rank, K.lit(pass * bits, "uint32"));
       const low = K.binary("and", digit, K.lit(size - 1, "uint32"));
@@ -186,7 +186,7 @@ function radixSort(
     body.push(
       loop(passes * size, (i) => [counts.store(i, K.int(0))]),
       loop(n, (i) => [
-        set(rank, rankOf(at(key.input, orders[first].at(i)), key.descending === true)),
+        set(rank, rankOf(at(key, orders[first].at(i)), descending)),
         ranks[first].store(i, rank),
         ...slots.flatMap((s, pass) => [set(s, slot(rank, pass)), increment(s)]),
       ]),
@@ -216,7 +216,7 @@ function radixSort(
       now = target;
     }
   }
-  return { body, order: orders[now] };
+  return { body, sorted: orders[now] };
 }
 
 /** A routine that sorts the slices along an axis and then writes, for each of the first `count` places, what stands at the
@@ -224,7 +224,7 @@ function radixSort(
 export function sortSlices(
   shape: readonly number[],
   axis: number,
-  keys: readonly SortKey[],
+  order: Order,
   count: number,
   write: (
     inputs: readonly Buf[],
@@ -236,11 +236,12 @@ export function sortSlices(
 ): RoutineLowering {
   const slices = slicesOf(shape, axis);
   const { n, outer, inner } = slices;
+  const { keys, descending } = order;
   const length = Math.max(1, n);
-  const radix = n >= leastRadix && keys.every((k) => k.dtype !== "float64");
+  const radix = n >= leastRadix && !keys.includes("float64");
   const positions = { dtype: "int32", length } as const;
   const ranks = { dtype: "uint32", length } as const;
-  const digits = Math.ceil(Math.max(...keys.map(rankBits)) / digitBits(n));
+  const digits = Math.ceil(Math.max(...keys.map((d) => rankBits(d, descending))) / digitBits(n));
   const counts = { dtype: "int32", length: digits * 2 ** digitBits(n) } as const;
   const room: readonly Temp[] = [positions, positions, ...(radix ? [ranks, ranks, counts] : [])];
   // slices are independent where each thread has room for one
@@ -254,14 +255,14 @@ export function sortSlices(
       const [a, b, rankA, rankB, counters] = temps as [Buf, Buf, Buf, Buf, Buf];
       return eachSlice(slices, apart, (place) => {
         const at: At = (input, position) => (inputs[input] as Buf).at(place(position, n));
-        const { body, order } = radix
-          ? radixSort(n, keys, at, { orders: [a, b], ranks: [rankA, rankB], counts: counters })
-          : { body: mergeSort(n, a, b, (p, q) => lexicographic(keys, at, p, q)), order: a };
+        const { body, sorted } = radix
+          ? radixSort(n, order, at, { orders: [a, b], ranks: [rankA, rankB], counts: counters })
+          : { body: mergeSort(n, a, b, (p, q) => lexicographic(order, at, p, q)), sorted: a };
         const from = local("from");
         return [
           ...body,
           loop(count, (k) => [
-            set(from, order.at(k)),
+            set(from, sorted.at(k)),
             ...write(inputs, outputs, place(from, n), from, place(k, count)),
           ]),
         ];
@@ -338,7 +339,7 @@ export function largest(
     return sortSlices(
       shape,
       axis,
-      [{ input: 0, dtype, descending: true }],
+      { keys: [dtype], descending: true },
       count,
       ([input], [values, positions], from, position, to) => [
         (values as Buf).store(to, (input as Buf).at(from)),

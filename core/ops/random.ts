@@ -7,10 +7,12 @@ import { Aval } from "../aval.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { add, binary, cast, type Expr, int, linearIndex, lit, or, select } from "../kernel/expr.ts";
 import { compare } from "../kernel/expr.ts";
+import type { MapLowering, Read } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
 import { type Shape, shapesEqual, showShape, sizeOf, stridesOf } from "../shape.ts";
 import { bind } from "../trace.ts";
+import { batched, eachElement } from "./axes.ts";
 import { batchFront, moveBatch } from "./linear.ts";
 import { zeroJvp } from "./linearity.ts";
 import { elementsOf, elementwiseBatch, elementwiseShape } from "./rules.ts";
@@ -97,15 +99,16 @@ function keysShape(op: string, keys: Aval): Shape {
     );
   return keys.shape.slice(0, -1);
 }
-/** The two words of the key for an output index that begins with the key's batch index. */
-const keyWords = (
-  batchRank: number,
+/** The cipher of a counter under the key to which an output index that begins with the key's batch index belongs. */
+function cipher(
+  { rank }: Aval,
   index: readonly Expr[],
-  read: (input: number, index: readonly Expr[]) => Expr,
-): readonly [Expr, Expr] => {
-  const at = index.slice(0, batchRank);
-  return [read(0, [...at, int(0)]), read(0, [...at, int(1)])];
-};
+  read: Read,
+  counter: Expr,
+): readonly [Expr, Expr] {
+  const word = (k: number): Expr => read(0, [...index.slice(0, rank - 1), int(k)]);
+  return threefry(word(0), word(1), lit(0, "uint32"), counter);
+}
 /** Row-major position of `index` in `shape`, as a uint32. */
 const position = (index: readonly Expr[], shape: Shape): Expr =>
   cast(linearIndex(index, stridesOf(shape)), "uint32");
@@ -133,20 +136,17 @@ export const randomBitsP: Primitive<RandomBitsParams> = definePrimitive<RandomBi
     () => randomBitsP,
     (params) => params,
   ),
-  lower: ([keys], _outs, { bitWidth, shape }) => {
-    const batchRank = (keys as Aval).rank - 1;
-    return {
-      kind: "map",
-      at: (index, read) => {
-        const [k0, k1] = keyWords(batchRank, index, read);
-        const words = threefry(k0, k1, word(0), position(index.slice(batchRank), shape));
-        if (bitWidth === 64) return words;
-        const bits = binary("xor", words[0], words[1]);
-        if (bitWidth === 32) return [bits];
-        return [bitWidth === 8 ? cast(bits, "uint8") : binary("and", bits, word(0xffff))];
-      },
-    };
-  },
+  lower: ([keys], _outs, { bitWidth, shape }) => ({
+    kind: "map",
+    at: (index, read) => {
+      const a = keys as Aval;
+      const words = cipher(a, index, read, position(index.slice(a.rank - 1), shape));
+      if (bitWidth === 64) return words;
+      const bits = binary("xor", words[0], words[1]);
+      if (bitWidth === 32) return [bits];
+      return [bitWidth === 8 ? cast(bits, "uint8") : binary("and", bits, word(0xffff))];
+    },
+  }),
 });
 /** Uniform bits in arrays of the given shape under one key, or a batch of keys. See `randomBitsP` for the dtypes. */
 export const randomBits = (
@@ -157,12 +157,15 @@ export const randomBits = (
 
 // ---- keys from keys ----
 
-/** The word that the last axis of `index` names of the key number `counter` under a key. */
-function newKey(k0: Expr, k1: Expr, counter: Expr, index: readonly Expr[]): Expr {
-  const [first, second] = threefry(k0, k1, word(0), counter);
-  return select(compare("eq", index.at(-1) as Expr, int(0)), first, second);
-}
-
+/** Lowering of new keys: the ciphers of counters, of which the last axis of the result names a word. */
+const newKeys = (
+  keys: Aval | undefined,
+  counter: (index: readonly Expr[], read: Read) => Expr,
+): MapLowering =>
+  eachElement((index, read) => {
+    const [first, second] = cipher(keys as Aval, index, read, counter(index, read));
+    return select(compare("eq", index.at(-1) as Expr, int(0)), first, second);
+  });
 export interface RandomSplitParams {
   readonly shape: Shape;
 }
@@ -178,16 +181,8 @@ export const randomSplitP: Primitive<RandomSplitParams> = definePrimitive<Random
     () => randomSplitP,
     (params) => params,
   ),
-  lower: ([keys], _outs, { shape }) => {
-    const batchRank = (keys as Aval).rank - 1;
-    return {
-      kind: "map",
-      at: (index, read) => {
-        const [k0, k1] = keyWords(batchRank, index, read);
-        return [newKey(k0, k1, position(index.slice(batchRank, -1), shape), index)];
-      },
-    };
-  },
+  lower: ([keys], _outs, { shape }) =>
+    newKeys(keys, (index) => position(index.slice((keys as Aval).rank - 1, -1), shape)),
 });
 export const randomSplit = (keys: NDArray, shape: Shape): NDArray =>
   bind(randomSplitP, [keys], { shape })[0] as NDArray;
@@ -211,24 +206,16 @@ export const randomFoldInP: Primitive<Record<never, never>> = definePrimitive({
   },
   jvp: zeroJvp(() => randomFoldInP),
   transpose: notLinear,
-  batch: (size, inputs, dims) => ({
-    outs: bind(
-      randomFoldInP,
-      inputs.map((x, i) => moveBatch(x, dims[i] as number | null, 0, size)),
-      {},
+  batch: (size, inputs, dims) =>
+    batched(
+      bind(
+        randomFoldInP,
+        inputs.map((x, i) => moveBatch(x, dims[i] as number | null, 0, size)),
+        {},
+      ),
+      0,
     ),
-    dims: [0],
-  }),
-  lower: ([keys]) => {
-    const batchRank = (keys as Aval).rank - 1;
-    return {
-      kind: "map",
-      at: (index, read) => {
-        const [k0, k1] = keyWords(batchRank, index, read);
-        return [newKey(k0, k1, read(1, index.slice(0, batchRank)), index)];
-      },
-    };
-  },
+  lower: ([keys]) => newKeys(keys, (index, read) => read(1, index.slice(0, -1))),
 });
 export const randomFoldIn = (keys: NDArray, data: NDArray): NDArray =>
   bind(randomFoldInP, [keys, data], {})[0] as NDArray;

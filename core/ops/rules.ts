@@ -19,7 +19,7 @@ import {
 } from "../primitive.ts";
 import { range, type Shape, shapesEqual } from "../shape.ts";
 import { bind, bind1 } from "../trace.ts";
-import { firstOf } from "./axes.ts";
+import { batched, eachElement, firstOf } from "./axes.ts";
 import { checkClass, checkOneDType, type DTypeClass } from "./checks.ts";
 import { dual, nonlinear, transposed } from "./linearity.ts";
 import { addTangents, broadcastInDim, expandDims, moveAxis, reduceSum, reshape } from "./linear.ts";
@@ -100,7 +100,7 @@ export function unbroadcast(ct: NDArray, to: Aval): NDArray {
 }
 /** Repeats a tangent to the shape of the result that it belongs to. */
 export function broadcastTo(t: NDArray, shape: Shape): NDArray {
-  return broadcastInDim(t, shape, t.ndim === 0 ? [] : range(t.ndim));
+  return broadcastInDim(t, shape, range(t.ndim));
 }
 
 /** Batch rule of elementwise operations: batch axes go to the front, unbatched operands gain an axis of size 1. */
@@ -119,7 +119,7 @@ export function elementwiseBatch<P extends Params>(get: () => Primitive<P>): Bat
       return front.ndim === rank + 1 ? front : expandDims(front, range(rank, 1));
     };
     const outs = bind(get(), simple ? inputs : inputs.map(aligned), params);
-    return { outs, dims: outs.map(() => (simple ? first : 0)) };
+    return batched(outs, simple ? first : 0);
   };
 }
 /** The elements of operands that belong to the element `index` of a result of `shape`. */
@@ -221,10 +221,8 @@ export function elementwise<P extends Params = Plain>({
             ? flat
             : onIntegers,
     batch: elementwiseBatch(get),
-    lower: (ins, [out], params) => ({
-      kind: "map",
-      at: (index, read) => [at(elementsOf(ins, (out as Aval).shape, index, read), params)],
-    }),
+    lower: (ins, [out], params) =>
+      eachElement((index, read) => at(elementsOf(ins, (out as Aval).shape, index, read), params)),
   });
   return primitive;
 }

@@ -20,7 +20,15 @@ import {
   type ScatterParams,
   scatterShape,
 } from "./gather.ts";
-import { addTangents, broadcastInDim, full, instantiate, jointJvp, reshape } from "./linear.ts";
+import {
+  addTangents,
+  broadcastInDim,
+  full,
+  fullLike,
+  instantiate,
+  jointJvp,
+  reshape,
+} from "./linear.ts";
 import { dual, nonlinear, transposed } from "./linearity.ts";
 import { iota, selectN } from "./structural.ts";
 
@@ -31,9 +39,8 @@ export {
   type ScatterOptions,
 } from "./gather.ts";
 
-const zerosLike = (x: NDArray): NDArray => full(x.shape, 0, x.dtype);
 /** `x` where the mask holds, else 0. */
-const masked = (mask: NDArray, x: NDArray): NDArray => selectN(mask, [zerosLike(x), x]);
+const masked = (mask: NDArray, x: NDArray): NDArray => selectN(mask, [fullLike(x, 0), x]);
 
 const needUnique = (op: string, what: string, p: ScatterParams): void => {
   if (!p.uniqueIndices)
@@ -104,13 +111,13 @@ export const scatterSub = scattering(scatterSubP);
 export const scatterMulP: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
   name: "scatter-mul",
   shape: scatterShape("scatter-mul", "number"),
-  jvp: ([x, indices, updates], [dx, , du], p) => {
-    const [operand, i, u] = [x as NDArray, indices as NDArray, updates as NDArray];
+  jvp: (inputs, [dx, , du], p) => {
+    const [operand, i, u] = inputs as [NDArray, NDArray, NDArray];
     const out = bind1(scatterMulP, [operand, i, u], p);
     const ofOperand = dx instanceof Zero ? dx : bind1(scatterMulP, [dx as NDArray, i, u], p);
     if (du instanceof Zero) return dual(out, ofOperand);
     needUnique("scatter-mul", "the derivative by the updates", p);
-    const added = bind1(scatterAddP, [zerosLike(operand), i, du as NDArray], p);
+    const added = bind1(scatterAddP, [fullLike(operand, 0), i, du as NDArray], p);
     return dual(out, addTangents(ofOperand, mul(added, operand)));
   },
   transpose: transposed((ct, u, p, inputs, i) => {
@@ -137,17 +144,17 @@ function extremalScatter(
   const primitive: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
     name,
     shape: scatterShape(name, "any"),
-    jvp: ([x, indices, updates], [dx, , du], p) => {
-      const [operand, i, u] = [x as NDArray, indices as NDArray, updates as NDArray];
+    jvp: (inputs, [dx, , du], p) => {
+      const [operand, i, u] = inputs as [NDArray, NDArray, NDArray];
       const out = bind1(primitive, [operand, i, u], p);
       const one = new Literal(1, out.dtype);
-      const zeros = zerosLike(out);
-      const ones = full(out.shape, 1, out.dtype);
+      const zeros = fullLike(out, 0);
+      const ones = fullLike(out, 1);
       const count = (v: NDArray): NDArray => bind1(scatterAddP, [zeros, i, v], p);
       // updates outside the operand are dropped in the end; NaN keeps them from matching
       const won = eq(u, gatherUpdates(out, i, u.shape, p, Number.NaN));
-      const winners = count(masked(won, full(u.shape, 1, u.dtype)));
-      const touched = count(full(u.shape, 1, u.dtype));
+      const winners = count(masked(won, fullLike(u, 1)));
+      const touched = count(fullLike(u, 1));
       const retained = eq(operand, out);
       const shared = div(one, add(winners, one));
       const untouched = eq(touched, new Literal(0, out.dtype));
@@ -166,13 +173,9 @@ function extremalScatter(
 }
 
 /** out = x, then out[start(batch) + offset] = min(out[…], updates[…batch, …offset]) */
-export const scatterMinP = extremalScatter("scatter-min", (x, y) =>
-  x.dtype === "bool" ? K.and(x, y) : K.min(x, y),
-);
+export const scatterMinP = extremalScatter("scatter-min", K.min);
 /** out = x, then out[start(batch) + offset] = max(out[…], updates[…batch, …offset]) */
-export const scatterMaxP = extremalScatter("scatter-max", (x, y) =>
-  x.dtype === "bool" ? K.or(x, y) : K.max(x, y),
-);
+export const scatterMaxP = extremalScatter("scatter-max", K.max);
 /** The smaller of `x` and `updates`; see `scatterAdd`. */
 export const scatterMin = scattering(scatterMinP);
 /** The larger of `x` and `updates`; see `scatterAdd`. */

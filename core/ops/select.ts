@@ -6,7 +6,8 @@ import { compare, type Expr, lit, max, min, select as choose } from "../kernel/e
 import type { NDArray } from "../ndarray.ts";
 import { type BatchRule, definePrimitive, type Primitive } from "../primitive.ts";
 import { shapesEqual } from "../shape.ts";
-import { bind1 } from "../trace.ts";
+import { bind, bind1 } from "../trace.ts";
+import { batched, eachElement, halving } from "./axes.ts";
 import { checkOneDType } from "./checks.ts";
 import { and, gt, lt } from "./compare.ts";
 import { broadcastInDim, full, jointJvp, moveBatch, zerosOf } from "./linear.ts";
@@ -27,7 +28,7 @@ function batchBeside(get: () => Primitive<Plain>): BatchRule<Plain> {
       if (rankOf(x, i) === rank) return i === 1 ? whole : moveBatch(x, d, at, size);
       return d === null ? x : broadcastInDim(x, whole.shape, [at]);
     });
-    return { outs: [bind1(get(), aligned, params)], dims: [at] };
+    return batched(bind(get(), aligned, params), at);
   };
 }
 
@@ -85,22 +86,19 @@ export const selectNP: Primitive<Plain> = definePrimitive({
     );
   }),
   batch: batchBeside(() => selectNP),
-  lower: ([which, ...cases]) => ({
-    kind: "map",
-    at: (index, read) => {
+  lower: ([which, ...cases]) =>
+    eachElement((index, read) => {
       const w = read(0, (which as Aval).rank === 0 ? [] : index);
       const values = cases.map((_, i) => read(i + 1, index));
-      if (values.length === 1) return [values[0] as Expr];
-      if (w.dtype === "bool") return [choose(w, values[1] as Expr, values[0] as Expr)];
-      // halving; an index below 0 takes the first case and one past the end the last
-      const pick = (from: number, to: number): Expr => {
-        if (to - from === 1) return values[from] as Expr;
-        const middle = (from + to) >> 1;
-        return choose(compare("lt", w, lit(middle, w.dtype)), pick(from, middle), pick(middle, to));
-      };
-      return [pick(0, values.length)];
-    },
-  }),
+      if (w.dtype === "bool" && values.length > 1)
+        return choose(w, values[1] as Expr, values[0] as Expr);
+      // an index below 0 takes the first case and one past the end the last
+      return halving(
+        values.length,
+        (i) => values[i] as Expr,
+        (middle, below, above) => choose(compare("lt", w, lit(middle, w.dtype)), below, above),
+      );
+    }),
 });
 /** cases[which], elementwise: for bool, the second case where `which` holds.
  *  @param which bool or integer, of the shape of the cases or a scalar; an index out of range takes the nearest case
@@ -149,15 +147,13 @@ export const clampP: Primitive<Plain> = definePrimitive<Plain>({
   ),
   transpose: nonlinear,
   batch: batchBeside(() => clampP),
-  lower: ([low, , high]) => ({
-    kind: "map",
-    at: (index, read) => [
+  lower: ([low, , high]) =>
+    eachElement((index, read) =>
       min(
         max(read(1, index), read(0, (low as Aval).rank === 0 ? [] : index)),
         read(2, (high as Aval).rank === 0 ? [] : index),
       ),
-    ],
-  }),
+    ),
 });
 /** min(max(x, low), high). NaN stays NaN; the derivative at a bound is 0.
  *  @throws ShapeError unless the bounds are scalars or have the shape of x

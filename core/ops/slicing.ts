@@ -1,5 +1,5 @@
 /** Reversing, slicing and padding. */
-import { Aval } from "../aval.ts";
+import type { Aval } from "../aval.ts";
 import { fail, ShapeError } from "../errors.ts";
 import {
   add,
@@ -18,7 +18,7 @@ import { Literal, type NDArray } from "../ndarray.ts";
 import { definePrimitive, type Primitive } from "../primitive.ts";
 import { normalizeAxis, range, type Shape, showShape } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { allShifted, batchOne, inserted, moving, replaced } from "./axes.ts";
+import { allShifted, batched, batchOne, eachElement, inserted, moving, replaced } from "./axes.ts";
 import { checkAxes, checkOneDType, checkWhole } from "./checks.ts";
 import {
   broadcastInDim,
@@ -202,8 +202,8 @@ const inside = (shape: Shape, config: readonly PadAxis[]): NDArray =>
 /** `x` with copies of a scalar before, after and between its elements; negative counts take elements away */
 export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
   name: "pad",
-  shape: ([x, value], { paddingConfig: config }) => {
-    const [a, v] = [x as Aval, value as Aval];
+  shape: (inputs, { paddingConfig: config }) => {
+    const [a, v] = inputs as [Aval, Aval];
     if (v.rank !== 0)
       fail(ShapeError, "pad", "the padding value must be a scalar", String(v), "index it first");
     checkOneDType("pad", [a, v], "convert the value", "the operand and the padding value");
@@ -231,7 +231,7 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
         );
       return out;
     });
-    return [Aval.of(shape, a.dtype, a.weakType && v.weakType)];
+    return [a.with({ shape, weakType: a.weakType && v.weakType })];
   },
   jvp: jointJvp(() => padP),
   transpose: transposed((ct, _x, { paddingConfig: config }, inputs, i) => {
@@ -254,22 +254,20 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
           config.map(([, , interior]) => interior + 1),
         );
   }),
-  batch: (size, [x, value], [dx, dvalue], { paddingConfig: config }) => {
-    const [a, v] = [x as NDArray, value as NDArray];
+  batch: (size, inputs, [dx, dvalue], { paddingConfig: config }) => {
+    const [a, v] = inputs as [NDArray, NDArray];
     const at = dx ?? 0;
-    const whole = dx === null ? config : inserted<PadAxis>(config, at as number, [0, 0, 0]);
-    if (dvalue === null) return { outs: [pad(a, v, whole)], dims: [at as number] };
+    const whole = dx === null ? config : inserted<PadAxis>(config, at, [0, 0, 0]);
+    if (dvalue === null) return batched([pad(a, v, whole)], at);
     // each example has a padding value of its own: the mask says where it goes
     const parts = [pad(a, zeroLike(a), whole), inside(a.shape, whole)].map((p) =>
       dx === null ? moveBatch(p, null, 0, size) : p,
     );
     const [padded, mask] = parts as [NDArray, NDArray];
-    const fill = broadcastInDim(v, padded.shape, [at as number]);
-    return { outs: [selectN(mask, [fill, padded])], dims: [at as number] };
+    return batched([selectN(mask, [broadcastInDim(v, padded.shape, [at]), padded])], at);
   },
-  lower: ([x], _outs, { paddingConfig: config }) => ({
-    kind: "map",
-    at: (index, read) => {
+  lower: ([x], _outs, { paddingConfig: config }) =>
+    eachElement((index, read) => {
       let test: Expr = lit(true, "bool");
       const from = index.map((e, i) => {
         const [low, high, interior] = config[i] as PadAxis;
@@ -282,9 +280,8 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
         test = and(test, compare("eq", rem(position, int(interior + 1)), int(0)));
         return div(position, int(interior + 1));
       });
-      return [cond(test, read(0, from), read(1, []))];
-    },
-  }),
+      return cond(test, read(0, from), read(1, []));
+    }),
 });
 /** `x` with copies of a scalar around and between its elements: [low, high, interior] for each axis, where negative low
  *  and high take elements away.

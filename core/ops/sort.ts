@@ -66,7 +66,7 @@ export const sortP: Primitive<SortParams> = definePrimitive<SortParams>({
     sortSlices(
       (xs[0] as Aval).shape,
       dimension,
-      xs.slice(0, numKeys).map(({ dtype }, input) => ({ input, dtype })),
+      { keys: xs.slice(0, numKeys).map((x) => x.dtype), descending: false },
       (xs[0] as Aval).shape[dimension] as number,
       (inputs, outputs, from, _position, to) =>
         outputs.map((out, i) => out.store(to, (inputs[i] as Buf).at(from))),

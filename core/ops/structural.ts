@@ -8,7 +8,7 @@ import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
 import { type Shape, showShape } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { batchSame } from "./axes.ts";
+import { batchSame, eachElement } from "./axes.ts";
 import { checkAxis } from "./checks.ts";
 import { linearJvp, transposed, zeroJvp } from "./linearity.ts";
 import type { Plain } from "./rules.ts";
@@ -59,10 +59,8 @@ export const iotaP: Primitive<IotaParams> = definePrimitive<IotaParams>({
   jvp: zeroJvp(() => iotaP),
   transpose: noRule("it has no operands"),
   batch: (_size, _none, _dims, params) => ({ outs: [iota(params)], dims: [null] }),
-  lower: (_none, _outs, { dtype, dimension }) => ({
-    kind: "map",
-    at: (index) => [cast(index[dimension] as Expr, dtype)],
-  }),
+  lower: (_none, _outs, { dtype, dimension }) =>
+    eachElement((index) => cast(index[dimension] as Expr, dtype)),
 });
 /** The index along `dimension`, for every element of an array.
  *  @example iota({ dtype: "int32", shape: [3], dimension: 0 }) // => [0, 1, 2] */

@@ -65,8 +65,8 @@ function checkSource(op: string, source: Aval, shape: Shape, what: string): void
 export const selectAndGatherAddP: Primitive<SelectParams> = selecting(
   "select_and_gather_add",
   () => selectAndScatterAddP,
-  ([t, operand], p) => {
-    const [a, x] = [t as Aval, operand as Aval];
+  (inputs, p) => {
+    const [a, x] = inputs as [Aval, Aval];
     checkSource("selectAndGatherAdd", a, x.shape, "the tangent");
     return [a.with({ shape: windowShape("selectAndGatherAdd", x.shape, p) })];
   },
@@ -102,8 +102,8 @@ export const selectAndGatherAddP: Primitive<SelectParams> = selecting(
 export const selectAndScatterAddP: Primitive<SelectParams> = selecting(
   "select_and_scatter_add",
   () => selectAndGatherAddP,
-  ([source, operand], p) => {
-    const [s, x] = [source as Aval, operand as Aval];
+  (inputs, p) => {
+    const [s, x] = inputs as [Aval, Aval];
     checkClass("selectAndScatterAdd", "number", s);
     checkSource(
       "selectAndScatterAdd",
@@ -113,8 +113,8 @@ export const selectAndScatterAddP: Primitive<SelectParams> = selecting(
     );
     return [s.with({ shape: x.shape })];
   },
-  ([source, operand], _outs, p) => {
-    const [s, x] = [source as Aval, operand as Aval];
+  (inputs, _outs, p) => {
+    const [s, x] = inputs as [Aval, Aval];
     return {
       kind: "routine",
       build: ([from, values], [out]) =>
