@@ -52,14 +52,14 @@ export interface Windows {
 type Field = keyof Windows;
 /** What users call the fields of `Windows`. */
 type Names<D> = { readonly [F in Field]: keyof D };
-const gatherNames: Names<GatherDimensionNumbers> = {
+export const gatherNames: Names<GatherDimensionNumbers> = {
   window: "offsetDims",
   dropped: "collapsedSliceDims",
   map: "startIndexMap",
   operandBatch: "operandBatchingDims",
   indexBatch: "startIndicesBatchingDims",
 };
-const scatterNames: Names<ScatterDimensionNumbers> = {
+export const scatterNames: Names<ScatterDimensionNumbers> = {
   window: "updateWindowDims",
   dropped: "insertedWindowDims",
   map: "scatterDimsToOperandDims",
@@ -110,12 +110,11 @@ export function windowsShape(indices: Shape, sizes: Shape, w: Windows): number[]
 /** Throws unless the dimension numbers fit an operand and an index array. */
 export function checkWindows(
   op: string,
-  kind: "gather" | "scatter",
+  name: { readonly [F in Field]: string },
   operand: Aval,
   indices: Aval,
   w: Windows,
 ): void {
-  const name: { readonly [F in Field]: string } = kind === "gather" ? gatherNames : scatterNames;
   if (!isInteger(indices.dtype))
     fail(DTypeError, op, "indices must be integers", String(indices), "convert them to int32");
   if (indices.rank === 0)

@@ -4,20 +4,14 @@ import { type DType, dtypes, isFloat } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import type { ContractDim } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
-import {
-  definePrimitive,
-  type JvpRule,
-  type Params,
-  type Primitive,
-  type Tangent,
-  Zero,
-} from "../primitive.ts";
+import { definePrimitive, type JvpRule, type Params, type Primitive } from "../primitive.ts";
 import { inversePermutation, range, showShape, stridesOf } from "../shape.ts";
 import { bind, bind1 } from "../trace.ts";
-import { allShifted, batched, otherAxes, pick } from "./axes.ts";
+import { allShifted, batched, otherAxes, pick, replaced } from "./axes.ts";
 import { checkOneDType } from "./checks.ts";
-import { addTangents, convert, transpose } from "./linear.ts";
-import { dual, transposed } from "./linearity.ts";
+import { convert, transpose } from "./linear.ts";
+import { transposed } from "./linearity.ts";
+import { type JvpTerm, jvpTerms } from "./rules.ts";
 
 /** Axes of the left and the right operand that belong together. */
 export type AxisPairs = readonly [lhs: readonly number[], rhs: readonly number[]];
@@ -62,16 +56,13 @@ export function inOneDType(x: NDArray, y: NDArray): [NDArray, NDArray] {
 }
 
 /** (x·y)′ = x′·y + x·y′, for products of any kind. */
-export const bilinearJvp =
-  <P extends Params>(get: () => Primitive<P>): JvpRule<P> =>
-  (xs, ts, p) => {
-    const [x, y] = xs as [NDArray, NDArray];
-    const [dx, dy] = ts as [Tangent, Tangent];
-    const out = bind1(get(), xs, p);
-    const product = (u: Tangent, v: Tangent): Tangent =>
-      u instanceof Zero || v instanceof Zero ? new Zero(out.aval) : bind1(get(), [u, v], p);
-    return dual(out, addTangents(product(dx, y), product(x, dy)));
-  };
+export function bilinearJvp<P extends Params>(get: () => Primitive<P>): JvpRule<P> {
+  const term =
+    (i: number): JvpTerm<P> =>
+    (t, x, _out, params) =>
+      bind1(get(), replaced(x, i, t), params);
+  return jvpTerms(get, [term(0), term(1)]);
+}
 
 /** Throws unless the axis lists of both operands fit. */
 function checkPairs(

@@ -24,10 +24,12 @@ import {
   checkWindows,
   type GatherDimensionNumbers,
   type GatherMode,
+  gatherNames,
   keptAxes,
   ofGather,
   ofScatter,
   type ScatterDimensionNumbers,
+  scatterNames,
   startOf,
   toGather,
   toScatter,
@@ -59,7 +61,7 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
   shape: (inputs, { dimensionNumbers, sliceSizes }) => {
     const [a, i] = inputs as [Aval, Aval];
     const w = ofGather(dimensionNumbers);
-    checkWindows("gather", "gather", a, i, w);
+    checkWindows("gather", gatherNames, a, i, w);
     const bad = (requirement: string, remedy: string): never =>
       fail(
         ShapeError,
@@ -207,7 +209,7 @@ export function scatterShape(name: string, accepts: "any" | "number"): ShapeRule
     checkClass(name, accepts, a);
     checkOneDType(name, [a, u], "convert the updates", "operand and updates");
     const w = ofScatter(dimensionNumbers);
-    checkWindows(name, "scatter", a, i, w);
+    checkWindows(name, scatterNames, a, i, w);
     const batch = batchAxes(u.rank, w);
     if (u.rank !== i.rank - 1 + w.window.length || batch.some((d, k) => u.shape[d] !== i.shape[k]))
       fail(

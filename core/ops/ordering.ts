@@ -15,7 +15,7 @@ import {
   when,
   whileLoop,
 } from "../kernel/kernel.ts";
-import { sizeOf } from "../shape.ts";
+import { range, sizeOf } from "../shape.ts";
 
 const local = (name: string, dtype: DType = "int32"): KVar => new KVar(dtype, name);
 const lt = (a: Expr, b: Expr): Expr => K.compare("lt", a, b);
@@ -155,45 +155,41 @@ const leastRadix = 64;
 /** bits of a digit: the counters of all digits stay in the first-level cache, and are few for short slices */
 const digitBits = (n: number): number => (n >= 2 ** 14 ? 11 : 8);
 
-interface RadixRoom {
-  readonly orders: readonly [Buf, Buf];
-  readonly ranks: readonly [Buf, Buf];
-  readonly counts: Buf;
-}
-/** Radix sort of a permutation, least significant digit of the last key first. Gives the buffer with the sorted one.
+/** Room for a permutation and for the ranks of the elements at its positions. */
+type Places = readonly [order: Buf, ranks: Buf];
+/** Radix sort of a permutation, least significant digit of the last key first, from `now` to `next` and back. Gives the
+ *  buffer with the sorted one.
  *  @source Knuth, The Art of Computer Programming 3, 5.2.5 */
 function radixSort(
   n: number,
   { keys, descending }: Order,
   at: At,
-  { orders, ranks, counts }: RadixRoom,
+  now: Places,
+  next: Places,
+  counts: Buf,
 ): { readonly body: Stmt[]; readonly sorted: Buf } {
   const bits = digitBits(n);
   const size = 2 ** bits;
-  let now: 0 | 1 = 0;
-  const body: Stmt[] = [loop(n, (i) => [orders[0].store(i, i)])];
+  const body: Stmt[] = [loop(n, (i) => [now[0].store(i, i)])];
   for (let key = keys.length - 1; key >= 0; key--) {
     const passes = Math.ceil(rankBits(keys[key] as DType, descending) / bits);
-    const slot = (rank: Expr, pass: number): Expr => {
+    const slotOf = (rank: Expr, pass: number): Expr => {
       const digit = K.binary("shrl", rank, K.lit(pass * bits, "uint32"));
       const low = K.binary("and", digit, K.lit(size - 1, "uint32"));
       return K.add(K.bitcast(low, "int32"), K.int(pass * size));
     };
     const increment = (where: KVar): Stmt => counts.store(where, K.add(counts.at(where), K.int(1)));
     const [rank, from] = [local("rank", "uint32"), local("from")];
-    const slots = Array.from({ length: passes }, (_, pass) => local(`slot${pass}`));
-    const first = now;
+    const slots = range(passes).map((pass) => local(`slot${pass}`));
     body.push(
       loop(passes * size, (i) => [counts.store(i, K.int(0))]),
       loop(n, (i) => [
-        set(rank, rankOf(at(key, orders[first].at(i)), descending)),
-        ranks[first].store(i, rank),
-        ...slots.flatMap((s, pass) => [set(s, slot(rank, pass)), increment(s)]),
+        set(rank, rankOf(at(key, now[0].at(i)), descending)),
+        now[1].store(i, rank),
+        ...slots.flatMap((slot, pass) => [set(slot, slotOf(rank, pass)), increment(slot)]),
       ]),
     );
-    for (let pass = 0; pass < passes; pass++) {
-      const source: 0 | 1 = now;
-      const target: 0 | 1 = source === 0 ? 1 : 0;
+    slots.forEach((slot, pass) => {
       const [sum, count, to] = [local("sum"), local("count"), local("to")];
       body.push(
         set(sum, K.int(0)),
@@ -204,19 +200,19 @@ function radixSort(
           pass * size,
         ),
         loop(n, (i) => [
-          set(rank, ranks[source].at(i)),
-          set(from, orders[source].at(i)),
-          set(slots[pass] as KVar, slot(rank, pass)),
-          set(to, counts.at(slots[pass] as KVar)),
-          increment(slots[pass] as KVar),
-          orders[target].store(to, from),
-          ranks[target].store(to, rank),
+          set(rank, now[1].at(i)),
+          set(from, now[0].at(i)),
+          set(slot, slotOf(rank, pass)),
+          set(to, counts.at(slot)),
+          increment(slot),
+          next[0].store(to, from),
+          next[1].store(to, rank),
         ]),
       );
-      now = target;
-    }
+      [now, next] = [next, now];
+    });
   }
-  return { body, sorted: orders[now] };
+  return { body, sorted: now[0] };
 }
 
 /** A routine that sorts the slices along an axis and then writes, for each of the first `count` places, what stands at the
@@ -256,7 +252,7 @@ export function sortSlices(
       return eachSlice(slices, apart, (place) => {
         const at: At = (input, position) => (inputs[input] as Buf).at(place(position, n));
         const { body, sorted } = radix
-          ? radixSort(n, order, at, { orders: [a, b], ranks: [rankA, rankB], counts: counters })
+          ? radixSort(n, order, at, [a, rankA], [b, rankB], counters)
           : { body: mergeSort(n, a, b, (p, q) => lexicographic(order, at, p, q)), sorted: a };
         const from = local("from");
         return [

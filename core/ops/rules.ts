@@ -96,7 +96,7 @@ export function elementwiseShape(op: string, avals: readonly Aval[]): Shape {
 export function unbroadcast(ct: NDArray, to: Aval): NDArray {
   if (ct.ndim !== to.rank) return reduceSum(ct, range(ct.ndim)); // the operand was a scalar
   const axes = range(ct.ndim).filter((i) => to.shape[i] === 1 && ct.shape[i] !== 1);
-  return axes.length === 0 ? ct : reshape(reduceSum(ct, axes), to.shape);
+  return reshape(reduceSum(ct, axes), to.shape);
 }
 /** Repeats a tangent to the shape of the result that it belongs to. */
 export function broadcastTo(t: NDArray, shape: Shape): NDArray {
@@ -141,19 +141,25 @@ export const elementsOf = (
 /** ∂f/∂xᵢ · t in an operand in which f is linear, given the operands; it is its own transpose. */
 export type LinearTerm = (t: NDArray, x: readonly NDArray[]) => NDArray;
 /** ∂f/∂xᵢ · t, given the operands and the result. Write constants as literals: `mul(t, cos(x))`. */
-export type JvpTerm = (t: NDArray, x: readonly NDArray[], out: NDArray) => NDArray;
+export type JvpTerm<P = unknown> = (
+  t: NDArray,
+  x: readonly NDArray[],
+  out: NDArray,
+  params: P,
+) => NDArray;
 
-/** jvp from one term per operand. */
+/** jvp from one term per operand, null where the derivative is zero. */
 export function jvpTerms<P extends Params>(
   get: () => Primitive<P>,
-  terms: readonly JvpTerm[],
+  terms: readonly (JvpTerm<P> | null)[],
 ): JvpRule<P> {
   return (x, tangents, params) => {
     const out = bind1(get(), x, params);
     const parts = tangents.map((t, i): Tangent => {
       const term = terms[i];
-      if (t instanceof Zero || term === undefined) return new Zero(out.aval);
-      return broadcastTo(term(t as NDArray, x, out), out.shape);
+      return t instanceof Zero || !term
+        ? new Zero(out.aval)
+        : broadcastTo(term(t as NDArray, x, out, params), out.shape);
     });
     return dual(out, parts.reduce(addTangents));
   };

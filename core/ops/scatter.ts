@@ -20,16 +20,9 @@ import {
   type ScatterParams,
   scatterShape,
 } from "./gather.ts";
-import {
-  addTangents,
-  broadcastInDim,
-  full,
-  fullLike,
-  instantiate,
-  jointJvp,
-  reshape,
-} from "./linear.ts";
+import { broadcastInDim, full, fullLike, instantiate, jointJvp, reshape } from "./linear.ts";
 import { dual, nonlinear, transposed } from "./linearity.ts";
+import { jvpTerms } from "./rules.ts";
 import { iota, selectN } from "./structural.ts";
 
 export {
@@ -111,15 +104,18 @@ export const scatterSub = scattering(scatterSubP);
 export const scatterMulP: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
   name: "scatter-mul",
   shape: scatterShape("scatter-mul", "number"),
-  jvp: (inputs, [dx, , du], p) => {
-    const [operand, i, u] = inputs as [NDArray, NDArray, NDArray];
-    const out = bind1(scatterMulP, [operand, i, u], p);
-    const ofOperand = dx instanceof Zero ? dx : bind1(scatterMulP, [dx as NDArray, i, u], p);
-    if (du instanceof Zero) return dual(out, ofOperand);
-    needUnique("scatter-mul", "the derivative by the updates", p);
-    const added = bind1(scatterAddP, [fullLike(operand, 0), i, du as NDArray], p);
-    return dual(out, addTangents(ofOperand, mul(added, operand)));
-  },
+  jvp: jvpTerms(
+    () => scatterMulP,
+    [
+      (t, [, i, u], _out, p) => bind1(scatterMulP, [t, i as NDArray, u as NDArray], p),
+      null,
+      (t, inputs, _out, p) => {
+        const [x, i] = inputs as [NDArray, NDArray, NDArray];
+        needUnique("scatter-mul", "the derivative by the updates", p);
+        return mul(bind1(scatterAddP, [fullLike(x, 0), i, t], p), x);
+      },
+    ],
+  ),
   transpose: transposed((ct, u, p, inputs, i) => {
     const [x, indices, updates] = inputs as [NDArray, NDArray, NDArray];
     if (i === 0) return bind1(scatterMulP, [ct, indices, updates], p);
