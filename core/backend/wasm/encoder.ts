@@ -118,6 +118,10 @@ export class Code {
     this.locals.push(type);
     return this.signature.params.length + this.locals.length - 1;
   }
+  typeOf(local: number): ValType {
+    const { params } = this.signature;
+    return (params[local] ?? this.locals[local - params.length]) as ValType;
+  }
   op(first: number, ...more: number[]): this {
     this.bytes.byte(first);
     for (let i = 0; i < more.length; i++) this.bytes.byte(more[i] as number);

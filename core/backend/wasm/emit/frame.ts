@@ -40,8 +40,7 @@ export class Frame {
     return this.#free[type].pop() ?? this.code.local(type);
   }
   release(...locals: readonly number[]): void {
-    const { locals: types, params } = this.code;
-    for (const local of locals) this.#free[types[local - params.length] as ValType].push(local);
+    for (const local of locals) this.#free[this.code.typeOf(local)].push(local);
   }
   call(helper: string): void {
     this.code.call(this.library.function(helper));
