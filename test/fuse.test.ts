@@ -195,6 +195,13 @@ describe("kernels of their own for", () => {
   });
 });
 
+describe("values of no elements", () => {
+  it("may be read under shapes that have no axes in common", () => {
+    const f = grad((v: NDArray): NDArray => np.tile(v, [0, 2]).reshape([2, 0, 3]).mul(2).sum());
+    expect(jit(f)(x).toArray()).toEqual(np.zeros(x.shape).toArray());
+  });
+});
+
 describe("memory", () => {
   it("cheap values are computed again rather than kept for the backward pass", () => {
     const big = random.normal(random.key(0), [256, 256]);

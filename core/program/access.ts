@@ -38,6 +38,7 @@ export function reindex(
   index: readonly Expr[],
   divide: boolean,
 ): Expr[] | null {
+  if (from.includes(0)) return from.map(() => int(0));
   const out: Expr[] = [];
   let i = 0;
   let j = 0;
