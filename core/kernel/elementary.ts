@@ -34,6 +34,9 @@ const wide: { readonly [op: string]: (x: Expr) => Expr } = {
   cbrt,
 } satisfies { [O in Intrinsic]?: (x: Expr) => Expr };
 
+/** True for the functions of one number that are written out. */
+export const isElementary = (op: string): boolean => op in either || op in wide;
+
 /** A function in the dtype in which it is computed, rounded once. */
 function written(e: Expr, expanded: (x: Expr) => Expr): Expr | null {
   const d = e.dtype;

@@ -9,26 +9,26 @@ import type { AffineForms } from "./affine.ts";
 export type Access = "same" | "other" | (string & { readonly pattern?: never });
 
 /** Runs of kept and reduced axes; axes of one element count as neither. */
-export function patternOf(shape: Shape, reduced: (axis: number) => boolean): string {
+export function patternOf(shape: Shape, reduced: (axis: number) => unknown): string {
   let out = "";
   let size = 1;
-  let flag: boolean | null = null;
-  const flush = (): void => {
-    if (flag !== null) out += `${size}${flag ? "r" : "k"}`;
-  };
+  let flag = "";
   shape.forEach((s, i) => {
     if (s === 1) return;
-    const r = reduced(i);
-    if (r === flag) size *= s;
-    else {
-      flush();
-      flag = r;
-      size = s;
+    const own = reduced(i) ? "r" : "k";
+    if (flag !== "" && own !== flag) {
+      out += size + flag;
+      size = 1;
     }
+    size *= s;
+    flag = own;
   });
-  flush();
-  return out;
+  return flag === "" ? "" : out + size + flag;
 }
+
+/** Row-major position. */
+export const positionIn = (index: readonly Expr[], shape: Shape): Expr =>
+  linearIndex(index, stridesOf(shape));
 
 /** Multi-index into `from` of the element that has index `index` in `to` (same elements, row-major).
  *  Null where that would take divisions, unless `divide`. */
@@ -38,6 +38,7 @@ export function reindex(
   index: readonly Expr[],
   divide: boolean,
 ): Expr[] | null {
+  // no element has an index, and the products below would never meet
   if (from.includes(0)) return from.map(() => int(0));
   const out: Expr[] = [];
   let i = 0;
@@ -46,15 +47,13 @@ export function reindex(
     // the smallest group of axes with equal products on both sides
     const fromStart = i;
     const toStart = j;
-    let p = i < from.length ? (from[i++] as number) : 1;
-    let q = j < to.length ? (to[j++] as number) : 1;
-    while (p !== q) {
-      if (p < q && i < from.length) p *= from[i++] as number;
-      else if (j < to.length) q *= to[j++] as number;
-      else p *= from[i++] as number;
-    }
+    let p = from[i++] ?? 1;
+    let q = to[j++] ?? 1;
+    while (p !== q)
+      if (p < q) p *= from[i++] as number;
+      else q *= to[j++] as number;
     const group = from.slice(fromStart, i);
-    const position = linearIndex(index.slice(toStart, j), stridesOf(to.slice(toStart, j)));
+    const position = positionIn(index.slice(toStart, j), to.slice(toStart, j));
     const wide = group.filter((s) => s !== 1).length;
     if (wide > 1 && !divide) return null;
     const strides = stridesOf(group);

@@ -1,6 +1,7 @@
 /** Affine forms of index expressions: c + Σ cᵢ·aᵢ with integer coefficients over atoms. An atom is a
  *  variable, or an int32 expression that is not affine itself. Index arithmetic is taken not to overflow. */
 import { add, div, type Expr, int, type KVar, mul } from "../kernel/expr.ts";
+import { entry, numbering } from "../maps.ts";
 
 export interface Affine<Atom extends Expr = Expr> {
   readonly constant: number;
@@ -27,37 +28,24 @@ const scale = (a: Affine, k: number): Affine => combine(constantForm(0), a, k);
  *  distinct quotient, and x rem n is x − n·(x div n): the divisions that split a position into a multi-index
  *  cancel where the multi-index is put together again. */
 export class AffineForms {
-  private readonly memo = new Map<Expr, Affine>();
-  private readonly numbers = new Map<Expr, number>();
-  private readonly quotients = new Map<string, Expr>();
-  private readonly quotientOf = new Map<Expr, { readonly x: Affine; readonly by: number }>();
+  readonly #memo = new Map<Expr, Affine>();
+  readonly #number = numbering<Expr>();
+  readonly #quotients = new Map<string, Expr>();
+  readonly #quotientOf = new Map<Expr, { readonly x: Affine; readonly by: number }>();
 
   /** The form of an int32 expression. */
   of(e: Expr): Affine {
-    let form = this.memo.get(e);
-    if (form === undefined) {
-      form = this.derive(e);
-      this.memo.set(e, form);
-    }
-    return form;
+    return entry(this.#memo, e, () => this.#derive(e));
   }
 
   /** Equal for equal forms only. */
   key(form: Affine): string {
-    const number = (atom: Expr): number => {
-      let n = this.numbers.get(atom);
-      if (n === undefined) {
-        n = this.numbers.size;
-        this.numbers.set(atom, n);
-      }
-      return n;
-    };
-    const terms = [...form.terms].map(([atom, c]) => [number(atom), c] as const);
+    const terms = [...form.terms].map(([atom, c]) => [this.#number(atom), c] as const);
     terms.sort(([a], [b]) => a - b);
     return [form.constant, ...terms.map(([n, c]) => `${c}a${n}`)].join("+");
   }
 
-  private derive(e: Expr): Affine {
+  #derive(e: Expr): Affine {
     if (e.kind === "lit") return constantForm(e.value);
     if (e.kind === "unary" && e.op === "neg") return scale(this.of(e.x), -1);
     if (e.kind !== "binary") return atomForm(e);
@@ -77,7 +65,7 @@ export class AffineForms {
         const by = this.of(e.y);
         if (by.terms.size > 0 || by.constant <= 0) return atomForm(e);
         const x = this.of(e.x);
-        const quotient = this.quotient(x, by.constant);
+        const quotient = this.#quotient(x, by.constant);
         return e.op === "div" ? quotient : combine(x, quotient, -by.constant);
       }
       default:
@@ -86,8 +74,7 @@ export class AffineForms {
   }
 
   /** x div `by`, rounded to zero, for a positive constant */
-  private quotient(x: Affine, by: number): Affine {
-    if (by === 1) return x;
+  #quotient(x: Affine, by: number): Affine {
     if (x.terms.size === 0) return constantForm(Math.trunc(x.constant / by) | 0);
     if ([x.constant, ...x.terms.values()].every((c) => c % by === 0)) {
       const terms = [...x.terms].map(([atom, c]) => [atom, c / by] as const);
@@ -96,18 +83,18 @@ export class AffineForms {
     const [only] = x.terms;
     if (x.terms.size === 1 && x.constant === 0 && only?.[1] === 1) {
       // (x div a) div b = x div ab
-      const inner = this.quotientOf.get(only[0]);
-      if (inner !== undefined) return this.quotient(inner.x, inner.by * by);
+      const inner = this.#quotientOf.get(only[0]);
+      if (inner !== undefined) return this.#quotient(inner.x, inner.by * by);
     }
     const key = `${this.key(x)}/${by}`;
-    let atom = this.quotients.get(key);
-    if (atom === undefined) {
-      atom = div(fromAffine(x), int(by));
-      this.quotients.set(key, atom);
-      this.quotientOf.set(atom, { x, by });
-      this.memo.set(atom, atomForm(atom));
-    }
-    return atomForm(atom);
+    return this.of(
+      entry(this.#quotients, key, () => {
+        const atom = div(fromAffine(x), int(by));
+        this.#quotientOf.set(atom, { x, by });
+        this.#memo.set(atom, atomForm(atom));
+        return atom;
+      }),
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** Loops that go through memory in blocks: transpositions in tiles, and reductions across rows of memory, many columns at
  *  a time. */
 import type { DType } from "../dtype.ts";
-import { add, type Expr, int, KVar, load, mul, operands, rewrite } from "../kernel/expr.ts";
+import { add, eachNode, type Expr, int, KVar, load, mul, rewrite } from "../kernel/expr.ts";
 import { type Stmt, set } from "../kernel/kernel.ts";
 
 export interface Axis {
@@ -102,11 +102,7 @@ const parts = 4;
 
 function expressionsIn(body: readonly Stmt[]): ReadonlySet<Expr> {
   const found = new Set<Expr>();
-  const visit = (e: Expr): void => {
-    if (found.has(e)) return;
-    found.add(e);
-    operands(e).forEach(visit);
-  };
+  const visit = (e: Expr): void => eachNode(e, found, () => {});
   for (const s of body) {
     if (s.kind === "set" || s.kind === "store") visit(s.value);
     if (s.kind === "store") visit(s.index);

@@ -14,20 +14,12 @@ import type { Literal } from "../ndarray.ts";
 import { stridesOf } from "../shape.ts";
 import { affine } from "./affine.ts";
 import { fuse, type LoopUnit, type Unit } from "./fuse.ts";
-import { axisIndex } from "./access.ts";
+import { axisIndex, positionIn } from "./access.ts";
 import { inPlacePairs } from "./inplace.ts";
-import {
-  type ContractTemplate,
-  Elements,
-  Graph,
-  type Leaf,
-  type LoopNode,
-  positionIn,
-  type WholeNode,
-} from "./graph.ts";
-import { type Assignment, axesOf, position, sectionNest } from "./nest.ts";
-import { planMemory } from "./plan.ts";
-import type { Program, ProgramBuffer, Step } from "./types.ts";
+import { type ContractTemplate, Elements, Graph, type Leaf, type WholeNode } from "./graph.ts";
+import { type Assignment, axesOf, sectionNest } from "./nest.ts";
+import { type BufferSpec, planMemory } from "./plan.ts";
+import type { Program, Step } from "./types.ts";
 import { unitKernel, unitKey } from "./unit.ts";
 
 /** A program and what each result of the jaxpr is: a literal, or a position in `program.outputs`. */
@@ -46,19 +38,13 @@ type Binding =
       readonly place: "temp" | "scratch";
     };
 
-interface Spec {
-  readonly dtype: DType;
-  readonly length: number;
-  place: ProgramBuffer["place"];
-}
-
 /** The kernel under construction. */
 class KernelScope {
   readonly args: number[] = [];
   readonly buffers: KernelBuffer[] = [];
   readonly #local = new Map<number, number>();
-  readonly #spec: (id: number) => Spec;
-  constructor(spec: (id: number) => Spec) {
+  readonly #spec: (id: number) => BufferSpec;
+  constructor(spec: (id: number) => BufferSpec) {
     this.#spec = spec;
   }
   /** kernel position of a program buffer */
@@ -78,11 +64,11 @@ class KernelScope {
 class ProgramBuilder {
   readonly #name: string;
   readonly #graph: Graph;
-  readonly #specs: Spec[] = [];
+  readonly #specs: BufferSpec[] = [];
   readonly #steps: Step[] = [];
   /** the buffers of values in memory */
   readonly #places = new Map<Var, number>();
-  readonly #spec = (id: number): Spec => this.#specs[id] as Spec;
+  readonly #spec = (id: number): BufferSpec => this.#specs[id] as BufferSpec;
 
   constructor(name: string, graph: Graph) {
     this.#name = name;
@@ -97,9 +83,11 @@ class ProgramBuilder {
     });
     const units = fuse(this.#graph);
     const stored = this.#stored(units, jaxpr.outs);
-    for (const unit of units)
-      if (unit.kind === "loops") this.#loops(unit, stored);
-      else this.#whole(unit.node);
+    for (const unit of units) {
+      const [n] = unit.nodes;
+      if (n?.kind === "whole") this.#whole(n);
+      else this.#loops(unit as LoopUnit, stored);
+    }
 
     const outputs: number[] = [];
     const results = jaxpr.outs.map((a) => {
@@ -111,27 +99,14 @@ class ProgramBuilder {
       if (spec.place === "temp") spec.place = "output";
       return outputs.push(id) - 1;
     });
-    return { results, program: this.#finish(inputs, outputs) };
+    const plan = planMemory(this.#specs, this.#steps, outputs);
+    return { results, program: { name: this.#name, inputs, outputs, steps: this.#steps, ...plan } };
   }
 
-  #finish(inputs: readonly number[], outputs: readonly number[]): Program {
-    const sized = this.#specs.map((s) => ({ ...s, bytes: s.length * dtypes[s.dtype].bytes }));
-    const { homes, offsets, arenaBytes, handovers } = planMemory(sized, this.#steps, outputs);
-    return {
-      name: this.#name,
-      buffers: sized.map((s, i) => ({ ...s, offset: offsets[i] as number, home: homes.get(i) })),
-      inputs,
-      outputs,
-      handovers,
-      steps: this.#steps,
-      arenaBytes,
-    };
-  }
-
-  #add(dtype: DType, length: number, place: ProgramBuffer["place"]): number {
+  #add(dtype: DType, length: number, place: BufferSpec["place"]): number {
     return this.#specs.push({ dtype, length, place }) - 1;
   }
-  #buffer(aval: Aval, place: ProgramBuffer["place"]): number {
+  #buffer(aval: Aval, place: BufferSpec["place"]): number {
     return this.#add(aval.dtype, aval.size, place);
   }
   #scope(): KernelScope {
@@ -153,7 +128,7 @@ class ProgramBuilder {
 
   /** The buffer that holds the elements of a value; a virtual one is computed now. */
   #materialize(a: Atom): number {
-    const root = isLiteral(a) ? a : this.#graph.root(a);
+    const root = this.#graph.root(a);
     if (!isLiteral(root)) {
       const place = this.#places.get(root);
       if (place !== undefined) return place;
@@ -169,7 +144,7 @@ class ProgramBuilder {
       const store: Assignment = {
         kind: "store",
         buffer: scope.use(id, "write"),
-        index: position(index, aval.shape),
+        index: positionIn(index, aval.shape),
         value,
       };
       const body = sectionNest(axesOf(index, aval.shape), [], [{ loop: false, assign: [store] }]);
@@ -184,14 +159,13 @@ class ProgramBuilder {
   /** Values that must lie in memory: results, operands of whole nodes, and what units read of each other. */
   #stored(units: readonly Unit[], outs: readonly Atom[]): ReadonlySet<Var> {
     const stored = new Set<Var>();
-    const need = (a: Atom, unit: LoopUnit | null): void => {
+    const need = (a: Atom, { nodes }: Pick<Unit, "nodes">): void => {
       for (const v of this.#graph.leaves(a))
-        if (!unit?.nodes.includes(this.#graph.definition(v) as LoopNode)) stored.add(v);
+        if (!nodes.includes(this.#graph.definition(v) as WholeNode)) stored.add(v);
     };
-    for (const a of outs) need(a, null);
+    for (const a of outs) need(a, { nodes: [] });
     for (const unit of units)
-      if (unit.kind === "whole") for (const a of unit.node.equation.inputs) need(a, null);
-      else for (const n of unit.nodes) for (const v of n.reads.keys()) need(v, unit);
+      for (const n of unit.nodes) for (const v of n.reads.keys()) need(v, unit);
     return stored;
   }
 
@@ -342,9 +316,9 @@ class ProgramBuilder {
   }
   /** A virtual value whose elements lie in one buffer, and their strides there. */
   #view(a: Atom): { of: Var; strides: readonly number[] } | null {
-    if (isLiteral(a)) return null;
     const root = this.#graph.root(a);
-    if (isLiteral(root) || !this.#graph.isVirtual(root) || this.#places.has(root)) return null;
+    if (isLiteral(root) || this.#places.has(root) || this.#graph.virtual(root) === undefined)
+      return null;
     const { shape } = a.aval;
     const index = axisIndex(shape, "i");
     const found: { v: Var; at: Expr }[] = [];

@@ -4,11 +4,21 @@
  *  each value that it reads, which element it takes: the one at its own position (`same`), the one of its
  *  row (a pattern), or any other. */
 import { type Atom, type Equation, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
-import { type Expr, int, KVar, linearIndex, lit, load, operands } from "../kernel/expr.ts";
+import { isElementary } from "../kernel/elementary.ts";
+import { eachNode, type Expr, int, KVar, lit, load } from "../kernel/expr.ts";
 import type { ContractDim, Lowering, MapLowering, Read, ReduceLowering } from "../kernel/kernel.ts";
+import { entry } from "../maps.ts";
 import { ruleOf } from "../primitive.ts";
 import { type Shape, shapesEqual, sizeOf, stridesOf } from "../shape.ts";
-import { type Access, accessOf, axisIndex, direct, patternOf, reindex } from "./access.ts";
+import {
+  type Access,
+  accessOf,
+  axisIndex,
+  direct,
+  patternOf,
+  positionIn,
+  reindex,
+} from "./access.ts";
 import { AffineForms } from "./affine.ts";
 
 /** A node of elementwise work or of a reduction. */
@@ -17,7 +27,7 @@ export interface LoopNode {
   readonly id: number;
   readonly equation: Equation;
   readonly lowering: MapLowering | ReduceLowering;
-  /** axes over which it is computed, and which of them it reduces */
+  /** axes over which it is computed, and which of them it reduces; a map none */
   readonly shape: Shape;
   readonly reduced: readonly boolean[];
   /** elements of `shape` */
@@ -28,8 +38,8 @@ export interface LoopNode {
   /** for a reduction, its pattern; null where its loops cannot be shared with other nodes */
   readonly pattern: string | null;
   readonly reads: ReadonlyMap<Var, Access>;
-  /** of values that are read at several positions, at how many */
-  readonly places: ReadonlyMap<Var, number>;
+  /** the positions at which each value is read */
+  readonly places: ReadonlyMap<Var, ReadonlySet<string>>;
   /** weight of its arithmetic */
   readonly cost: number;
   /** computed anew by each reader */
@@ -49,36 +59,29 @@ export interface WholeNode {
   readonly id: number;
   readonly equation: Equation;
   readonly lowering: Exclude<Lowering, MapLowering | ReduceLowering | { kind: "alias" }>;
+  readonly reads: ReadonlyMap<Var, Access>;
 }
 export type Node = LoopNode | AliasNode | WholeNode;
 export type ContractTemplate = Extract<WholeNode["lowering"], { kind: "contract" }>;
 
-/** Weight of the arithmetic of some expressions, indices left out. */
+/** Weight of the arithmetic of some expressions whose loads are all at `origin`. */
 function weigh(roots: readonly Expr[]): number {
   const seen = new Set<Expr>();
   let sum = 0;
-  const visit = (e: Expr): void => {
-    if (seen.has(e)) return;
-    seen.add(e);
-    if (e.kind === "load" || e.kind === "var" || e.kind === "lit") return;
-    sum +=
-      e.kind === "unary" && intrinsics.has(e.op)
-        ? 12
-        : e.kind === "binary" && (e.op === "pow" || e.op === "hostPow" || e.op === "atan2")
-          ? 24
-          : e.kind === "binary" && (e.op === "div" || e.op === "rem")
-            ? 3
-            : 1;
-    operands(e).forEach(visit);
-  };
-  roots.forEach(visit);
+  for (const root of roots)
+    eachNode(root, seen, (e) => {
+      if (e.kind === "load" || e.kind === "var" || e.kind === "lit") return;
+      sum += "op" in e ? (weights[e.op] ?? (isElementary(e.op) ? 12 : 1)) : 1;
+    });
   return sum;
 }
-const intrinsics: ReadonlySet<string> = new Set(
-  "exp exp2 log log1p expm1 sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh cbrt".split(
-    " ",
-  ),
-);
+const weights: { readonly [op: string]: number } = {
+  pow: 24,
+  hostPow: 24,
+  atan2: 24,
+  div: 3,
+  rem: 3,
+};
 
 /** Most virtual nodes that one expression may go through: evaluation recurses. */
 const maxDepth = 32;
@@ -93,9 +96,6 @@ const sameIndex = (a: Expr, b: Expr): boolean =>
 
 /** The element of a value in memory at an index, which may belong to another shape of as many elements. */
 export type Leaf = (v: Var, index: readonly Expr[], shape: Shape) => Expr;
-/** Row-major position. */
-export const positionIn = (index: readonly Expr[], shape: Shape): Expr =>
-  linearIndex(index, stridesOf(shape));
 
 /** Elements of values at indices. Virtual values are computed; `leaf` gives those of others. */
 export class Elements {
@@ -109,26 +109,17 @@ export class Elements {
   }
 
   at(a: Atom, index: readonly Expr[]): Expr {
-    if (isLiteral(a)) return lit(a.value, a.aval.dtype);
-    const node = this.#graph.definition(a);
+    const root = this.#graph.root(a);
+    if (isLiteral(root)) return lit(root.value, root.aval.dtype);
+    const node = this.#graph.virtual(root);
     const { shape } = a.aval;
-    if (node === undefined || node.kind === "whole" || (node.kind !== "alias" && !node.virtual))
-      return this.#leaf(a, index, shape);
-    if (node.kind === "alias") {
-      const root = this.#graph.root(a);
-      if (isLiteral(root)) return lit(root.value, root.aval.dtype);
-      if (!this.#graph.isVirtual(root)) return this.#leaf(root, index, shape);
-      return this.at(root, reindex(root.aval.shape, shape, index, true) as Expr[]);
-    }
-    return this.map(node, index)[node.equation.outputs.indexOf(a)] as Expr;
+    if (node === undefined) return this.#leaf(root, index, shape);
+    const own = root === a ? index : (reindex(root.aval.shape, shape, index, true) as Expr[]);
+    return this.map(node, own)[0] as Expr;
   }
   /** The results of a map at an index over its shape. */
   map(node: LoopNode, index: readonly Expr[]): readonly Expr[] {
-    let known = this.#memo.get(node);
-    if (known === undefined) {
-      known = [];
-      this.#memo.set(node, known);
-    }
+    const known = entry(this.#memo, node, () => []);
     for (const k of known)
       if (k.index.every((e, i) => sameIndex(e, index[i] as Expr))) return k.values;
     const values = (node.lowering as MapLowering).at(index, this.reader(node.equation));
@@ -167,9 +158,7 @@ export class Graph {
     for (const e of equations) {
       for (const a of new Set(e.inputs)) {
         if (isLiteral(a)) continue;
-        const readers = this.#readers.get(a);
-        if (readers === undefined) this.#readers.set(a, [e]);
-        else readers.push(e);
+        entry(this.#readers, a, () => []).push(e);
       }
       this.#lowerings.set(
         e,
@@ -242,37 +231,30 @@ export class Graph {
   definition(v: Var): Node | undefined {
     return this.#definitions.get(v);
   }
-  isVirtual(v: Var): boolean {
-    return this.#virtualNode(v) !== undefined;
-  }
-  #virtualNode(v: Var): LoopNode | undefined {
+  /** The node of a value that each reader computes; it has no other result. */
+  virtual(v: Var): LoopNode | undefined {
     const node = this.#definitions.get(v);
-    return node !== undefined && (node.kind === "map" || node.kind === "reduce") && node.virtual
-      ? node
-      : undefined;
+    return node !== undefined && "virtual" in node && node.virtual ? node : undefined;
   }
-  /** What holds the elements of `v`: itself, unless it is an alias. */
-  root(v: Var): Atom {
-    for (let at = v; ; ) {
-      const node = this.#definitions.get(at);
+  /** What holds the elements of `a`: itself, unless it is an alias. */
+  root(a: Atom): Atom {
+    for (let at = a; ; ) {
+      const node = isLiteral(at) ? undefined : this.#definitions.get(at);
       if (node?.kind !== "alias") return at;
-      const from = node.equation.inputs[0] as Atom;
-      if (isLiteral(from)) return from;
-      at = from;
+      at = node.equation.inputs[0] as Atom;
     }
   }
   /** Values in memory that an atom is made from. */
   leaves(a: Atom): ReadonlySet<Var> {
-    const root = isLiteral(a) ? a : this.root(a);
+    const root = this.root(a);
     if (isLiteral(root)) return new Set();
-    const node = this.#virtualNode(root);
+    const node = this.virtual(root);
     if (node === undefined) return new Set([root]);
-    let found = this.#leaves.get(root);
-    if (found === undefined) {
-      found = new Set(node.equation.inputs.flatMap((x) => [...this.leaves(x)]));
-      this.#leaves.set(root, found);
-    }
-    return found;
+    return entry(
+      this.#leaves,
+      root,
+      () => new Set(node.equation.inputs.flatMap((x) => [...this.leaves(x)])),
+    );
   }
   /** Makes values virtual that were not; what is known of leaves is forgotten. */
   melt(nodes: readonly LoopNode[]): void {
@@ -290,7 +272,7 @@ export class Graph {
       case "reduce":
         return this.#reduce(id, equation, lowering);
       default:
-        return { kind: "whole", id, equation, lowering };
+        return { kind: "whole", id, equation, lowering, reads: this.#all(equation) };
     }
   }
 
@@ -301,8 +283,7 @@ export class Graph {
     evaluate: (elements: Elements) => readonly Expr[],
   ): Survey {
     const reads = new Map<Var, Access>();
-    const firsts = new Map<Var, string>();
-    const others = new Map<Var, Set<string>>();
+    const places = new Map<Var, Set<string>>();
     const elements = new Elements(this, (v, at, own) => {
       let access: Access = "same";
       let place: string = access;
@@ -311,26 +292,18 @@ export class Graph {
         access = accessOf(position, v.aval.size, index, shape, this.#forms);
         place = access === "other" ? this.#forms.key(this.#forms.of(position)) : access;
       }
-      const before = reads.get(v);
-      reads.set(v, before === undefined || before === access ? access : "other");
-      if (before === undefined) firsts.set(v, place);
-      else if (firsts.get(v) !== place) {
-        const more = others.get(v);
-        if (more === undefined) others.set(v, new Set([place]));
-        else more.add(place);
-      }
+      reads.set(v, (reads.get(v) ?? access) === access ? access : "other");
+      entry(places, v, () => new Set()).add(place);
       return load(0, origin, v.aval.dtype);
     });
-    const cost = weigh(evaluate(elements));
-    const places = new Map([...others].map(([v, more]) => [v, more.size + 1] as const));
-    return { cost, reads, places };
+    return { cost: weigh(evaluate(elements)), reads, places };
   }
 
   #depth(e: Equation): number {
     let depth = 0;
     for (const a of e.inputs) {
-      const root = isLiteral(a) ? a : this.root(a);
-      const node = isLiteral(root) ? undefined : this.#virtualNode(root);
+      const root = this.root(a);
+      const node = isLiteral(root) ? undefined : this.virtual(root);
       if (node !== undefined) depth = Math.max(depth, node.depth + 1);
     }
     return depth;
@@ -340,13 +313,12 @@ export class Graph {
     const out = equation.outputs[0] as Var;
     const { shape } = out.aval;
     const index = axisIndex(shape, "i");
-    const { cost, reads, places } = this.#survey(index, shape, (elements) =>
+    const survey = this.#survey(index, shape, (elements) =>
       lowering.at(index, elements.reader(equation)),
     );
     const depth = this.#depth(equation);
-    const free = cost === 0 || (reads.size === 0 && cost <= freeWork);
     const virtual =
-      free &&
+      survey.cost <= (survey.reads.size === 0 ? freeWork : 0) &&
       depth < maxDepth &&
       equation.outputs.length === 1 &&
       !this.results.has(out) &&
@@ -357,14 +329,12 @@ export class Graph {
       equation,
       lowering,
       shape,
-      reduced: shape.map(() => false),
+      reduced: [],
       points: out.aval.size,
       outerAxes: [],
       innerAxes: [],
       pattern: null,
-      reads,
-      places,
-      cost,
+      ...survey,
       virtual,
       depth,
     };
@@ -384,13 +354,12 @@ export class Graph {
     const out = equation.outputs[0] as Var;
     const outer = axisIndex(out.aval.shape, "i");
     const inner = axisIndex(lowering.extents, "r");
-    const vars = [...outer, ...inner].filter((e) => e.kind === "var");
-    const extents = new Map<Expr, number>();
-    for (const [k, e] of outer.entries()) extents.set(e, out.aval.shape[k] as number);
-    for (const [k, e] of inner.entries()) extents.set(e, lowering.extents[k] as number);
     // the operand that is read at every point of the loops shows how the axes lie
     let shape: Shape = [...out.aval.shape, ...lowering.extents];
     let index: readonly Expr[] = [...outer, ...inner];
+    const extents = new Map(index.map((e, k) => [e, shape[k] as number]));
+    const full = sizeOf(shape);
+    const vars = index.filter((e) => e.kind === "var");
     let simple = false;
     const accs = lowering.init(outer).map((e, j) => new KVar(e.dtype, `acc${j}`));
     const run = (elements: Elements): readonly Expr[] => {
@@ -411,15 +380,14 @@ export class Graph {
         return read(i, at);
       });
     };
-    const full = sizeOf(out.aval.shape) * sizeOf(lowering.extents);
     if (full > 0) run(new Elements(this, (v) => load(0, origin, v.aval.dtype)));
-    const { cost, reads, places }: Survey =
+    const survey: Survey =
       full > 0
         ? this.#survey(index, shape, run)
         : { cost: 0, reads: this.#all(equation), places: new Map() };
     const axis = (e: Expr): number => (e.kind === "var" ? index.indexOf(e) : -1);
     const reduced = index.map((e) => inner.includes(e) && e.kind === "var");
-    const pattern = patternOf(shape, (k) => reduced[k] as boolean);
+    const pattern = patternOf(shape, (k) => reduced[k]);
     return {
       kind: "reduce",
       id,
@@ -431,9 +399,7 @@ export class Graph {
       outerAxes: outer.map(axis),
       innerAxes: inner.map(axis),
       pattern: simple && pattern.includes("r") ? pattern : null,
-      reads,
-      places,
-      cost,
+      ...survey,
       virtual: false,
       depth: 0,
     };

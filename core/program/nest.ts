@@ -4,20 +4,12 @@
  *  apart: every index is affine and its coefficient of a is extent(b) times that of b, so that it depends
  *  on a·extent(b) + b alone. A contiguous elementwise kernel is then a single loop whatever its rank.
  *  Indices are put in affine form on the way, which also takes out divisions that cancel. */
-import {
-  add,
-  type Expr,
-  int,
-  KVar,
-  load,
-  mul,
-  operands,
-  rewrite,
-  eachNode,
-} from "../kernel/expr.ts";
+import { type Expr, int, KVar, load, operands, rewrite, eachNode } from "../kernel/expr.ts";
 import type { DType } from "../dtype.ts";
 import { type Stmt, set } from "../kernel/kernel.ts";
+import { entry } from "../maps.ts";
 import type { Shape } from "../shape.ts";
+import { axisIndex, positionIn } from "./access.ts";
 import { type Axis, columnNest, loops, type Pass, tiled } from "./blocks.ts";
 import { type Affine, AffineForms, affine, fromAffine } from "./affine.ts";
 
@@ -36,32 +28,9 @@ export interface ReduceParts {
 
 // ---- axes ----
 
-/** The loops of a box: one per axis, outermost first, axes of extent 1 left out. */
-export interface Box {
-  readonly axes: readonly Axis[];
-  /** one expression per axis of the box */
-  readonly index: readonly Expr[];
-}
-
-export function box(extents: readonly number[], name: string): Box {
-  const axes: Axis[] = [];
-  const index = extents.map((extent, i): Expr => {
-    if (extent === 1) return int(0);
-    const v = new KVar("int32", `${name}${i}`);
-    axes.push({ v, extent });
-    return v;
-  });
-  return { axes, index };
-}
-
 /** The loops over an index: one for each axis of more than one element. */
 export const axesOf = (index: readonly Expr[], shape: Shape): Axis[] =>
   index.flatMap((v, i) => (v instanceof KVar ? [{ v, extent: shape[i] as number }] : []));
-
-/** Row-major position of a point of the box. */
-export function position(index: readonly Expr[], extents: readonly number[]): Expr {
-  return index.reduce((acc, e, i) => add(mul(acc, int(extents[i] as number)), e), int(0));
-}
 
 // ---- merging ----
 
@@ -69,32 +38,32 @@ type Rewrite = (e: Expr) => Expr;
 
 /** How the expressions of a nest use its loop variables. */
 class Accesses {
-  private readonly forms = new AffineForms();
+  readonly #forms = new AffineForms();
   /** indices of loads and stores */
-  private readonly indices = new Set<Affine>();
+  readonly #indices = new Set<Affine>();
   /** variables that occur outside them, or in them otherwise than with a constant coefficient */
-  private readonly others = new Set<Expr>();
-  private readonly seen = new Set<Expr>();
+  readonly #others = new Set<Expr>();
+  readonly #seen = new Set<Expr>();
 
   index(e: Expr): void {
-    const form = this.forms.of(e);
-    if (this.indices.has(form)) return;
-    this.indices.add(form);
+    const form = this.#forms.of(e);
+    if (this.#indices.has(form)) return;
+    this.#indices.add(form);
     for (const atom of form.terms.keys()) if (atom.kind !== "var") this.value(atom);
   }
 
   value(e: Expr): void {
-    if (this.seen.has(e)) return;
-    this.seen.add(e);
-    if (e.kind === "var") this.others.add(e);
+    if (this.#seen.has(e)) return;
+    this.#seen.add(e);
+    if (e.kind === "var") this.#others.add(e);
     else if (e.kind === "load") this.index(e.index);
     else for (const x of operands(e)) this.value(x);
   }
 
   /** Whether `outer` and `inner` occur only as outer·extent(inner) + inner. */
-  private mergeable(outer: Axis, inner: Axis): boolean {
-    if (this.others.has(outer.v) || this.others.has(inner.v)) return false;
-    for (const { terms } of this.indices)
+  #mergeable(outer: Axis, inner: Axis): boolean {
+    if (this.#others.has(outer.v) || this.#others.has(inner.v)) return false;
+    for (const { terms } of this.#indices)
       if ((terms.get(outer.v) ?? 0) !== (terms.get(inner.v) ?? 0) * inner.extent) return false;
     return true;
   }
@@ -105,7 +74,7 @@ class Accesses {
     let previous: Axis | undefined;
     for (const axis of axes) {
       const run = merged.at(-1);
-      if (run !== undefined && previous !== undefined && this.mergeable(previous, axis))
+      if (run !== undefined && previous !== undefined && this.#mergeable(previous, axis))
         merged[merged.length - 1] = { v: axis.v, extent: run.extent * axis.extent };
       else merged.push(axis);
       previous = axis;
@@ -124,24 +93,16 @@ class Accesses {
     const rebuilt = new Map<string, Expr>();
     const memo = new Map<Expr, Expr>();
     const index: Rewrite = (e) => {
-      const form = this.forms.of(e);
-      const key = this.forms.key(form);
-      let built = rebuilt.get(key);
-      if (built === undefined) {
-        built = fromAffine(form, (atom) => (gone.has(atom) ? int(0) : value(atom)));
-        rebuilt.set(key, built);
-      }
-      return built;
+      const form = this.#forms.of(e);
+      const key = this.#forms.key(form);
+      return entry(rebuilt, key, () =>
+        fromAffine(form, (atom) => (gone.has(atom) ? int(0) : value(atom))),
+      );
     };
     const loads = new Map<string, Expr>();
     const loadOf = (e: Expr & { kind: "load" }): Expr => {
-      const key = `${e.buffer}:${this.forms.key(this.forms.of(e.index))}`;
-      let built = loads.get(key);
-      if (built === undefined) {
-        built = load(e.buffer, index(e.index), e.dtype);
-        loads.set(key, built);
-      }
-      return built;
+      const key = `${e.buffer}:${this.#forms.key(this.#forms.of(e.index))}`;
+      return entry(loads, key, () => load(e.buffer, index(e.index), e.dtype));
     };
     const value: Rewrite = (e) => rewrite(e, (x) => (x.kind === "load" ? loadOf(x) : null), memo);
     return { index, value };
@@ -149,7 +110,7 @@ class Accesses {
 
   /** The axis along which some access goes element by element, while it goes far along `inner`. */
   turned(axes: readonly Axis[], inner: Axis): Axis | undefined {
-    for (const { terms } of this.indices) {
+    for (const { terms } of this.#indices) {
       const stride = Math.abs(terms.get(inner.v) ?? 0);
       if (stride < farApart || (inner.extent <= manyLines && stride % samePlace !== 0)) continue;
       const found = axes.find(({ v }) => Math.abs(terms.get(v) ?? 0) === 1);
@@ -213,8 +174,7 @@ function sharedNodes(roots: readonly Expr[]): readonly Expr[] {
 /** Variables and buffers that an expression reads. */
 export function sourcesOf(e: Expr): ReadonlySet<KVar | number> {
   const found = new Set<KVar | number>();
-  const seen = new Set<Expr>();
-  eachNode(e, seen, (x) => {
+  eachNode(e, new Set(), (x) => {
     if (x.kind === "var") found.add(x);
     else if (x.kind === "load") found.add(x.buffer);
   });
@@ -227,20 +187,18 @@ function simultaneously(assignments: readonly Assignment[]): readonly Stmt[] {
   if (assignments.length === 1) return assignments;
   const body: Stmt[] = [];
   const locals = new Map<Expr, Expr>();
-  const memo = new Map<Expr, Expr>();
-  const replaced = (e: Expr): Expr => rewrite(e, (x) => locals.get(x) ?? null, memo);
+  const local = (e: Expr): Expr | null => locals.get(e) ?? null;
   const toLocal = (e: Expr): KVar => {
     const v = new KVar(e.dtype, `t${body.length}`);
     body.push(set(v, e));
     return v;
   };
-  for (const e of sharedNodes(assignments.map((a) => a.value))) {
-    const value = rewrite(e, (x) => (x === e ? null : (locals.get(x) ?? null)));
-    locals.set(e, toLocal(value));
-  }
+  for (const e of sharedNodes(assignments.map((a) => a.value)))
+    locals.set(e, toLocal(rewrite(e, local)));
+  const memo = new Map<Expr, Expr>();
   const done = new Set<KVar | number>();
   const ready = assignments.map((a): Assignment => {
-    const value = replaced(a.value);
+    const value = rewrite(a.value, local, memo);
     const sources = sourcesOf(value);
     const late = [...done].some((target) => sources.has(target));
     done.add(targetOf(a));
@@ -321,12 +279,12 @@ export function mapNest(
   at: (index: readonly Expr[]) => readonly Result[],
 ): readonly Stmt[] {
   if (shape.includes(0)) return [];
-  const { axes, index } = box(shape, "i");
-  const out = position(index, shape);
+  const index = axisIndex(shape, "i");
+  const out = positionIn(index, shape);
   const assign = at(index).map(
     ({ buffer, value }): Assignment => ({ kind: "store", buffer, index: out, value }),
   );
-  return sectionNest(axes, [], [{ loop: false, assign }]);
+  return sectionNest(axesOf(index, shape), [], [{ loop: false, assign }]);
 }
 
 /** out_j[index] = finish(fold of step over r in the box `extents`, from init)[j] for every index of `shape`, stored row-major
@@ -339,16 +297,16 @@ export function reduceNest(
   outs: readonly number[],
 ): readonly Stmt[] {
   if (shape.includes(0)) return [];
-  const outer = box(shape, "i");
-  const inner = box(extents, "r");
-  const initial = parts.init(outer.index);
+  const outer = axisIndex(shape, "i");
+  const inner = axisIndex(extents, "r");
+  const initial = parts.init(outer);
   const accs = initial.map((e, j) => new KVar(e.dtype, `acc${j}`));
-  const next = extents.includes(0) ? [] : parts.step(accs, outer.index, inner.index);
+  const next = extents.includes(0) ? [] : parts.step(accs, outer, inner);
   const final = parts.finish ? parts.finish(accs) : accs;
-  const out = position(outer.index, shape);
+  const out = positionIn(outer, shape);
   const assign = (values: readonly Expr[]): Assignment[] =>
     values.map((value, j) => ({ kind: "set", v: accs[j] as KVar, value }));
-  return sectionNest(outer.axes, inner.axes, [
+  return sectionNest(axesOf(outer, shape), axesOf(inner, extents), [
     { loop: false, assign: assign(initial) },
     { loop: true, assign: assign(next) },
     {

@@ -1,9 +1,16 @@
 /** Memory plan: temporaries share one arena; two that are alive at once never overlap, but where a kernel works in place. */
-import type { DType } from "../dtype.ts";
-import type { InPlace, Kernel } from "../kernel/kernel.ts";
-import type { Handover, ProgramBuffer, Step } from "./types.ts";
+import { type DType, dtypes } from "../dtype.ts";
+import type { Handover, Program, ProgramBuffer, Step } from "./types.ts";
 
 const align = (n: number): number => Math.ceil(n / 64) * 64;
+
+/** A buffer that has no place yet in the arena or in scratch memory. */
+export interface BufferSpec {
+  readonly dtype: DType;
+  /** elements */
+  readonly length: number;
+  place: ProgramBuffer["place"];
+}
 
 /** Memory from its first to its last use, maybe by several buffers that take it over from each other. */
 interface Life {
@@ -13,44 +20,31 @@ interface Life {
   offset: number;
 }
 
-export interface Plan {
-  /** results in whose memory temporaries lie, by temporary */
-  readonly homes: ReadonlyMap<number, number>;
-  /** of temporaries in the arena and of scratch in its memory, 0 for the others */
-  readonly offsets: readonly number[];
-  readonly arenaBytes: number;
-  readonly handovers: readonly Handover[];
-}
-
-type Buffers = readonly {
-  readonly bytes: number;
-  readonly dtype: DType;
-  readonly place: ProgramBuffer["place"];
-}[];
-const inPlaceOf = (kernel: Kernel): readonly InPlace[] =>
-  (kernel.kind === "loops" ? kernel.inPlace : undefined) ?? [];
+const bytesOf = ({ length, dtype }: BufferSpec): number => length * dtypes[dtype].bytes;
+/** Program buffers, the one written and the one read, that a step allows to be the same memory. */
+const pairsOf = ({ kernel, args }: Step): readonly (readonly [number, number])[] =>
+  kernel.kind === "loops"
+    ? (kernel.inPlace ?? []).map((p) => [args[p.out] as number, args[p.operand] as number])
+    : [];
 
 /** Temporaries over which a result is written, or over which such a temporary is, by the result in whose memory they lie. */
 function homesOf(
-  buffers: Buffers,
+  buffers: readonly BufferSpec[],
   steps: readonly Step[],
   lastUse: readonly number[],
 ): ReadonlyMap<number, number> {
   const homes = new Map<number, number>();
   const taken = new Set<number>();
-  const place = (id: number): ProgramBuffer["place"] | undefined => buffers[id]?.place;
-  for (const [step, { kernel, args }] of [...steps.entries()].reverse()) {
-    const pairs = inPlaceOf(kernel).map((p) => [args[p.out], args[p.operand]]) as [
-      number,
-      number,
-    ][];
+  const of = (id: number): BufferSpec => buffers[id] as BufferSpec;
+  for (let step = steps.length - 1; step >= 0; step--) {
+    const pairs = pairsOf(steps[step] as Step);
     for (const [to, from] of pairs) {
       const home = homes.get(to) ?? to;
-      if (place(home) !== "output" || place(from) !== "temp" || lastUse[from] !== step) continue;
-      // the storage of an argument that is given away saves as much
-      if (pairs.some(([out, operand]) => out === to && place(operand) === "input")) continue;
-      if (buffers[from]?.dtype !== buffers[home]?.dtype || taken.has(to) || homes.has(from))
+      if (of(home).place !== "output" || of(from).place !== "temp" || lastUse[from] !== step)
         continue;
+      // the storage of an argument that is given away saves as much
+      if (pairs.some(([out, operand]) => out === to && of(operand).place === "input")) continue;
+      if (of(from).dtype !== of(home).dtype || taken.has(to) || homes.has(from)) continue;
       homes.set(from, home);
       taken.add(to);
     }
@@ -58,13 +52,13 @@ function homesOf(
   return homes;
 }
 
-/** Temporaries: largest first, each at the lowest offset that is free for its whole life.
+/** Places every buffer. Temporaries: largest first, each at the lowest offset that is free for its whole life.
  *  @source "greedy by size", Pisarchyk and Lee 2020, arXiv:2001.03288 */
 export function planMemory(
-  buffers: Buffers,
+  buffers: readonly BufferSpec[],
   steps: readonly Step[],
   results: readonly number[],
-): Plan {
+): Pick<Program, "buffers" | "arenaBytes" | "handovers"> {
   const lives: (Life | undefined)[] = [];
   const handovers: Handover[] = [];
   const lastUse: number[] = [];
@@ -72,14 +66,15 @@ export function planMemory(
     for (const id of args) lastUse[id] = step;
   });
   const homes = homesOf(buffers, steps, lastUse);
-  const isResult = new Set(results);
   const placeOf = (id: number): ProgramBuffer["place"] =>
-    homes.has(id) ? "output" : (buffers[id] as (typeof buffers)[number]).place;
+    homes.has(id) ? "output" : (buffers[id] as BufferSpec).place;
+  const isResult = new Set(results);
+  const roomOf = (id: number): number => align(bytesOf(buffers[id] as BufferSpec));
 
-  steps.forEach(({ kernel, args }, step) => {
+  const offsets: number[] = [];
+  steps.forEach((s, step) => {
     const given = new Set<number>();
-    for (const { out, operand } of inPlaceOf(kernel)) {
-      const [to, from] = [args[out] as number, args[operand] as number];
+    for (const [to, from] of pairsOf(s)) {
       if (given.has(from) || given.has(to) || lastUse[from] !== step) continue;
       if (placeOf(from) === "temp" && placeOf(to) === "temp" && lives[to] === undefined)
         lives[to] = lives[from];
@@ -88,40 +83,42 @@ export function planMemory(
       else continue;
       given.add(from).add(to);
     }
-    for (const id of args) {
-      if (placeOf(id) !== "temp") continue;
-      const bytes = align((buffers[id] as (typeof buffers)[number]).bytes);
-      const life = lives[id] ?? { bytes, first: step, last: step, offset: 0 };
-      life.last = step;
-      lives[id] = life;
+    // scratch memory starts anew with each step
+    let top = 0;
+    for (const id of new Set(s.args)) {
+      const place = placeOf(id);
+      if (place === "scratch") {
+        offsets[id] = top;
+        top += roomOf(id);
+      } else if (place === "temp") {
+        lives[id] ??= { bytes: roomOf(id), first: step, last: step, offset: 0 };
+        lives[id].last = step;
+      }
     }
   });
 
+  /** by offset */
   const placed: Life[] = [];
   let arenaBytes = 0;
   const distinct = new Set(lives.filter((l) => l !== undefined));
   for (const life of [...distinct].sort((a, b) => b.bytes - a.bytes)) {
-    const rivals = placed
-      .filter((p) => p.first <= life.last && p.last >= life.first)
-      .sort((a, b) => a.offset - b.offset);
-    let offset = 0;
-    for (const r of rivals) {
-      if (r.offset - offset >= life.bytes) break;
-      offset = Math.max(offset, r.offset + r.bytes);
+    for (const p of placed) {
+      if (p.first > life.last || p.last < life.first) continue;
+      if (p.offset - life.offset >= life.bytes) break;
+      life.offset = Math.max(life.offset, p.offset + p.bytes);
     }
-    life.offset = offset;
-    placed.push(life);
-    arenaBytes = Math.max(arenaBytes, offset + life.bytes);
+    arenaBytes = Math.max(arenaBytes, life.offset + life.bytes);
+    const at = placed.findIndex((p) => p.offset > life.offset);
+    placed.splice(at < 0 ? placed.length : at, 0, life);
   }
-  const offsets = buffers.map((_, id) => lives[id]?.offset ?? 0);
-  // scratch memory starts anew with each step
-  for (const { args } of steps) {
-    let top = 0;
-    for (const id of new Set(args)) {
-      if (placeOf(id) !== "scratch") continue;
-      offsets[id] = top;
-      top += align((buffers[id] as (typeof buffers)[number]).bytes);
-    }
-  }
-  return { homes, offsets, arenaBytes, handovers };
+  return {
+    buffers: buffers.map((b, id) => ({
+      ...b,
+      bytes: bytesOf(b),
+      offset: lives[id]?.offset ?? offsets[id] ?? 0,
+      home: homes.get(id),
+    })),
+    arenaBytes,
+    handovers,
+  };
 }

@@ -1,15 +1,17 @@
 /** The kernel of a unit of fusion: one loop over its points or, with reductions, passes over each of its rows. */
 import type { DType } from "../dtype.ts";
 import { type Atom, isLiteral, type Var } from "../ir/jaxpr.ts";
-import { type Expr, int, KVar, linearIndex, load } from "../kernel/expr.ts";
+import { type Expr, int, KVar, load } from "../kernel/expr.ts";
 import type { ReduceLowering, Stmt } from "../kernel/kernel.ts";
+import { entry } from "../maps.ts";
 import { paramsKey } from "../primitive.ts";
-import { type Shape, sizeOf, stridesOf } from "../shape.ts";
-import { isContiguous, type LoopUnit, rowLengthOf, rowsOf } from "./fuse.ts";
-import { axisIndex, patternOf, reindex } from "./access.ts";
-import { Elements, type Graph, type LoopNode, positionIn } from "./graph.ts";
+import { type Shape, sizeOf } from "../shape.ts";
+import { isContiguous, type LoopUnit } from "./fuse.ts";
+import { axisIndex, patternOf, positionIn, reindex } from "./access.ts";
+import { Elements, type Graph, type LoopNode } from "./graph.ts";
 import { pick } from "./pick.ts";
-import { type Assignment, axesOf, position, type Section, sectionNest } from "./nest.ts";
+import type { Axis } from "./blocks.ts";
+import { type Assignment, axesOf, type Section, sectionNest } from "./nest.ts";
 
 /** Arithmetic that is repeated in a later pass over a row rather than kept. */
 const repeatedWork = 8;
@@ -56,7 +58,8 @@ const pointsOf = (extents: readonly number[]): readonly (readonly Expr[])[] =>
   );
 
 class UnitKernel {
-  readonly #unit: LoopUnit;
+  readonly #nodes: readonly LoopNode[];
+  readonly #pattern: string | null;
   readonly #memory: UnitMemory;
   readonly #graph: Graph;
   readonly #inside = new Map<Var, LoopNode>();
@@ -67,6 +70,11 @@ class UnitKernel {
   readonly #reduced: readonly boolean[];
   readonly #rowShape: Shape;
   readonly #rowIndex: readonly Expr[];
+  /** positions of the point and of the row */
+  readonly #point: Expr;
+  readonly #row: Expr;
+  /** their number, if there is a pattern; else no number of points */
+  readonly #rows: number;
 
   /** in strips: dear functions before a node */
   readonly #links = new Map<LoopNode, number>();
@@ -87,13 +95,16 @@ class UnitKernel {
     for (const n of unit.nodes) for (const v of n.equation.outputs) this.#inside.set(v, n);
     const space = unit.pattern === null ? this.#strips(unit) : null;
     const { shape, reduced } = space ?? leaderOf(unit);
-    this.#unit =
-      space === null ? unit : { ...unit, pattern: patternOf(shape, (k) => reduced[k] as boolean) };
+    this.#nodes = unit.nodes;
+    this.#pattern = space === null ? unit.pattern : patternOf(shape, (k) => reduced[k]);
     this.#shape = shape;
     this.#reduced = reduced;
     this.#index = axisIndex(shape, "i");
-    this.#rowShape = this.#shape.filter((_, i) => !this.#reduced[i]);
-    this.#rowIndex = this.#index.filter((_, i) => !this.#reduced[i]);
+    this.#rowShape = shape.filter((_, i) => !reduced[i]);
+    this.#rowIndex = this.#index.filter((_, i) => !reduced[i]);
+    this.#point = positionIn(this.#index, shape);
+    this.#row = positionIn(this.#rowIndex, this.#rowShape);
+    this.#rows = this.#pattern === null ? -1 : sizeOf(this.#rowShape);
     this.#elements = this.#newElements();
   }
   /** A long chain of dear functions is taken in strips, one function after the other: the processor looks ahead by a few
@@ -127,20 +138,16 @@ class UnitKernel {
   }
 
   #isRow(n: LoopNode): boolean {
-    const { pattern } = this.#unit;
-    return pattern !== null && n.kind === "map" && n.points === rowsOf(pattern);
+    return n.kind === "map" && n.points === this.#rows;
   }
   /** The index of a node's own axes at the point (or row) at hand. */
   #indexOf(n: LoopNode): readonly Expr[] {
-    let index = this.#indices.get(n);
-    if (index === undefined) {
+    return entry(this.#indices, n, () => {
       const [shape, at] = this.#isRow(n)
         ? [this.#rowShape, this.#rowIndex]
         : [this.#shape, this.#index];
-      index = reindex(n.shape, shape, at, true) as Expr[];
-      this.#indices.set(n, index);
-    }
-    return index;
+      return reindex(n.shape, shape, at, true) as Expr[];
+    });
   }
 
   #newElements(): Elements {
@@ -161,68 +168,51 @@ class UnitKernel {
   }
 
   build(): { body: readonly Stmt[]; name: string } {
-    const { nodes } = this.#unit;
     const passes = this.#levels();
     this.#findKept(passes);
     const sections: Section[] = [];
-    const point = position(this.#index, this.#shape);
-    const row = position(this.#rowIndex, this.#rowShape);
-    this.#rows(0, row, sections);
+    this.#rowNodes(0, sections);
     for (let pass = 0; pass < passes; pass++) {
       this.#pass = pass;
       this.#elements = this.#newElements();
       const start: Assignment[] = [];
       const steps: Assignment[] = [];
-      const results: { v: KVar; value: Expr; out: Var }[] = [];
-      for (const n of nodes) {
+      const after: Section[] = [];
+      for (const n of this.#nodes) {
         if (this.#level.get(n) !== pass || this.#isRow(n)) continue;
-        if (n.kind === "map") {
+        if (n.kind === "reduce") this.#reduction(n, start, steps, after);
+        else
           for (const v of n.equation.outputs) {
-            const buffer = this.#stores.get(v) ?? null;
+            const buffer = this.#stores.get(v);
             const kept = this.#kept.get(v);
-            if (buffer !== null || kept !== undefined) {
-              const value = this.#value(n, v);
-              if (buffer !== null) steps.push({ kind: "store", buffer, index: point, value });
-              if (kept !== undefined && kept.buffer !== buffer)
-                steps.push({ kind: "store", buffer: kept.buffer, index: kept.at, value });
-            }
+            if (buffer === undefined && kept === undefined) continue;
+            const value = this.#value(n, v);
+            if (buffer !== undefined)
+              steps.push({ kind: "store", buffer, index: this.#point, value });
+            if (kept !== undefined && kept.buffer !== buffer)
+              steps.push({ kind: "store", buffer: kept.buffer, index: kept.at, value });
           }
-          continue;
-        }
-        this.#reduction(n, start, steps, results);
       }
-      if (this.#unit.pattern === null && start.length + results.length === 0) {
+      if (this.#pattern === null && start.length + after.length === 0) {
         sections.push({ loop: false, assign: steps });
         continue;
       }
-      sections.push({ loop: false, assign: start }, { loop: true, assign: steps });
-      for (const { v, value, out } of results) {
-        sections.push({ loop: false, assign: [{ kind: "set", v, value }] });
-        this.#storeRow(out, v, row, sections);
-      }
-      this.#rows(pass + 1, row, sections);
+      sections.push({ loop: false, assign: start }, { loop: true, assign: steps }, ...after);
+      this.#rowNodes(pass + 1, sections);
     }
-    const inner = axesOf(this.#index, this.#shape).filter(
-      (a) => this.#reduced[this.#index.indexOf(a.v)],
-    );
-    const outer = axesOf(this.#index, this.#shape).filter(
-      (a) => !this.#reduced[this.#index.indexOf(a.v)],
-    );
+    const axes = (reduced: boolean): Axis[] =>
+      axesOf(this.#index, this.#shape).filter(
+        ({ v }) => reduced === (this.#reduced[this.#index.indexOf(v)] ?? false),
+      );
     return {
-      body: this.#empty() ? [] : sectionNest(outer, inner, sections, this.#memory.room),
+      body: this.#rowShape.includes(0)
+        ? []
+        : sectionNest(axes(false), axes(true), sections, this.#memory.room),
       name: this.#kernelName(),
     };
   }
-  #empty(): boolean {
-    return this.#rowShape.includes(0);
-  }
 
-  #reduction(
-    n: LoopNode,
-    start: Assignment[],
-    steps: Assignment[],
-    results: { v: KVar; value: Expr; out: Var }[],
-  ): void {
+  #reduction(n: LoopNode, start: Assignment[], steps: Assignment[], after: Section[]): void {
     const lowering = n.lowering as ReduceLowering;
     const own = this.#indexOf(n);
     const along = (axes: readonly number[]): Expr[] =>
@@ -250,45 +240,43 @@ class UnitKernel {
         return acc;
       });
     }
-    const final = lowering.finish ? lowering.finish(accs) : accs;
-    n.equation.outputs.forEach((out, j) => {
-      const v = new KVar(out.aval.dtype, `row${n.id}_${j}`);
-      this.#rowValues.set(out, v);
-      results.push({ v, value: final[j] as Expr, out });
-    });
+    this.#setRow(n, lowering.finish?.(accs) ?? accs, after);
   }
 
   /** A reduction over a small box that shares its loops with no other node. */
   #isWrittenOut({ lowering, cost }: LoopNode): boolean {
     const count = sizeOf((lowering as ReduceLowering).extents);
-    return this.#unit.pattern === null && count <= fewElements && count * cost <= writtenOutWork;
+    return this.#pattern === null && count <= fewElements && count * cost <= writtenOutWork;
   }
 
   /** Values of rows that are known after `level` passes. */
-  #rows(level: number, at: Expr, sections: Section[]): void {
+  #rowNodes(level: number, sections: Section[]): void {
     this.#pass = level;
-    for (const n of this.#unit.nodes) {
+    for (const n of this.#nodes) {
       if (!this.#isRow(n) || this.#level.get(n) !== level) continue;
       this.#elements = this.#newElements();
-      const values = this.#elements.map(n, this.#indexOf(n));
-      n.equation.outputs.forEach((out, j) => {
-        const v = new KVar(out.aval.dtype, `row${n.id}_${j}`);
-        sections.push({ loop: false, assign: [{ kind: "set", v, value: values[j] as Expr }] });
-        this.#rowValues.set(out, v);
-        this.#storeRow(out, v, at, sections);
-      });
+      this.#setRow(n, this.#elements.map(n, this.#indexOf(n)), sections);
     }
   }
-  #storeRow(out: Var, v: KVar, index: Expr, sections: Section[]): void {
-    const buffer = this.#stores.get(out);
-    if (buffer !== undefined)
-      sections.push({ loop: false, assign: [{ kind: "store", buffer, index, value: v }] });
+  /** Sets variables to the results of a node, and stores those that leave the unit. */
+  #setRow(n: LoopNode, values: readonly Expr[], sections: Section[]): void {
+    n.equation.outputs.forEach((out, j) => {
+      const v = new KVar(out.aval.dtype, `row${n.id}_${j}`);
+      this.#rowValues.set(out, v);
+      sections.push({ loop: false, assign: [{ kind: "set", v, value: values[j] as Expr }] });
+      const buffer = this.#stores.get(out);
+      if (buffer !== undefined)
+        sections.push({
+          loop: false,
+          assign: [{ kind: "store", buffer, index: this.#row, value: v }],
+        });
+    });
   }
 
   /** Levels of all nodes, where values are stored, and the number of passes. */
   #levels(): number {
     let passes = 1;
-    for (const n of this.#unit.nodes) {
+    for (const n of this.#nodes) {
       let level = this.#links.get(n) ?? 0;
       for (const v of n.reads.keys()) {
         const p = this.#inside.get(v);
@@ -307,11 +295,10 @@ class UnitKernel {
 
   /** Finds values that several passes need and that are dear: they are computed once and loaded again. */
   #findKept(passes: number): void {
-    const { pattern, nodes } = this.#unit;
-    if (passes < 2 || pattern === null) return;
-    const contiguous = isContiguous(pattern);
+    if (passes < 2 || this.#pattern === null) return;
+    const contiguous = isContiguous(this.#pattern);
     const cost = new Map<LoopNode, number>();
-    for (const n of nodes) {
+    for (const n of this.#nodes) {
       let sum = n.cost;
       for (const v of n.reads.keys()) {
         const p = this.#inside.get(v);
@@ -340,7 +327,7 @@ class UnitKernel {
         } else demand(p, pass);
       }
     };
-    for (const n of nodes)
+    for (const n of this.#nodes)
       if (
         !this.#isRow(n) &&
         (n.kind === "reduce" || n.equation.outputs.some((v) => this.#stores.has(v)))
@@ -348,17 +335,15 @@ class UnitKernel {
         demand(n, this.#level.get(n) as number);
   }
   #place(v: Var): { buffer: number; at: Expr } {
-    const pattern = this.#unit.pattern as string;
-    const { buffer, ofRow } = this.#memory.keep(v, rowsOf(pattern), rowLengthOf(pattern));
-    const point = position(this.#index, this.#shape);
-    const inner = this.#index.map((e, i) => (this.#reduced[i] ? e : int(0)));
-    const innerShape = this.#shape.map((s, i) => (this.#reduced[i] ? s : 1));
-    return { buffer, at: ofRow ? linearIndex(inner, stridesOf(innerShape)) : point };
+    const inner = this.#shape.filter((_, i) => this.#reduced[i]);
+    const { buffer, ofRow } = this.#memory.keep(v, this.#rows, sizeOf(inner));
+    const innerIndex = this.#index.filter((_, i) => this.#reduced[i]);
+    return { buffer, at: ofRow ? positionIn(innerIndex, inner) : this.#point };
   }
 
   /** The primitives, in order, a few of them. */
   #kernelName(): string {
-    const names = [...new Set(this.#unit.nodes.map((n) => n.equation.primitive.name))];
+    const names = [...new Set(this.#nodes.map((n) => n.equation.primitive.name))];
     return names.length > 4 ? `${names.slice(0, 3).join("+")}+…+${names.at(-1)}` : names.join("+");
   }
 }
@@ -379,28 +364,20 @@ export function unitKey(
   stores: (v: Var) => boolean,
 ): { readonly key: string; readonly variables: readonly Var[] } {
   const numbers = new Map<Var, number>();
-  const number = (v: Var): number => {
-    let n = numbers.get(v);
-    if (n === undefined) {
-      n = numbers.size;
-      numbers.set(v, n);
-    }
-    return n;
-  };
+  const number = (v: Var): number => entry(numbers, v, () => numbers.size);
   const virtual = new Map<Var, number>();
   const parts: string[] = [];
   const atomKey = (a: Atom): string => {
-    const root = isLiteral(a) ? a : graph.root(a);
+    const root = graph.root(a);
     const shape = a.aval.id;
     if (isLiteral(root)) return `#${shape}:${Object.is(root.value, -0) ? "-0" : root.value}`;
-    if (!graph.isVirtual(root)) return `${number(root)}:${root.aval.id}:${shape}`;
+    const definition = graph.virtual(root);
+    if (definition === undefined) return `${number(root)}:${root.aval.id}:${shape}`;
     let n = virtual.get(root);
     if (n === undefined) {
       n = virtual.size;
       virtual.set(root, n);
-      const definition = graph.definition(root) as LoopNode;
-      const text = equationKey(definition);
-      parts.push(`v${n}.${definition.equation.outputs.indexOf(root)}=${text}`);
+      parts.push(`v${n}=${equationKey(definition)}`);
     }
     return `v${n}:${shape}`;
   };
