@@ -2,22 +2,23 @@
 import type { Aval } from "../aval.ts";
 import { type DType, dtypes } from "../dtype.ts";
 import { type Atom, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
-import { type Expr, load } from "../kernel/expr.ts";
+import { type Expr, type KVar, lit, load } from "../kernel/expr.ts";
 import {
   bufferView,
   type ContractDim,
-  type Kernel,
   type KernelBuffer,
+  type LoopKernel,
   maxScratch,
 } from "../kernel/kernel.ts";
+import { entry } from "../maps.ts";
 import type { Literal } from "../ndarray.ts";
 import { stridesOf } from "../shape.ts";
 import { affine } from "./affine.ts";
 import { fuse, type LoopUnit, type Unit } from "./fuse.ts";
 import { axisIndex, positionIn } from "./access.ts";
 import { inPlacePairs } from "./inplace.ts";
-import { type ContractTemplate, Elements, Graph, type Leaf, type WholeNode } from "./graph.ts";
-import { type Assignment, axesOf, sectionNest } from "./nest.ts";
+import { type ContractTemplate, Elements, Graph, type WholeNode } from "./graph.ts";
+import { mapNest } from "./nest.ts";
 import { type BufferSpec, planMemory } from "./plan.ts";
 import type { Program, Step } from "./types.ts";
 import { unitKernel, unitKey } from "./unit.ts";
@@ -37,29 +38,6 @@ type Binding =
       readonly length: number;
       readonly place: "temp" | "scratch";
     };
-
-/** The kernel under construction. */
-class KernelScope {
-  readonly args: number[] = [];
-  readonly buffers: KernelBuffer[] = [];
-  readonly #local = new Map<number, number>();
-  readonly #spec: (id: number) => BufferSpec;
-  constructor(spec: (id: number) => BufferSpec) {
-    this.#spec = spec;
-  }
-  /** kernel position of a program buffer */
-  use(id: number, access: KernelBuffer["access"]): number {
-    let at = this.#local.get(id);
-    const { dtype, length } = this.#spec(id);
-    if (at === undefined) {
-      at = this.args.push(id) - 1;
-      this.#local.set(id, at);
-      this.buffers.push({ dtype, length, access });
-    } else if ((this.buffers[at] as KernelBuffer).access !== access)
-      this.buffers[at] = { dtype, length, access: "readwrite" };
-    return at;
-  }
-}
 
 class ProgramBuilder {
   readonly #name: string;
@@ -83,18 +61,18 @@ class ProgramBuilder {
     });
     const units = fuse(this.#graph);
     const stored = this.#stored(units, jaxpr.outs);
+    // a repeated node's value is stored by the first unit that computes it, if at all
+    const stores = (v: Var): boolean => stored.has(v) && !this.#places.has(v);
     for (const unit of units) {
       const [n] = unit.nodes;
       if (n?.kind === "whole") this.#whole(n);
-      else this.#loops(unit as LoopUnit, stored);
+      else this.#loops(unit as LoopUnit, stores);
     }
 
     const outputs: number[] = [];
     const results = jaxpr.outs.map((a) => {
       if (isLiteral(a)) return a;
-      const root = this.#graph.root(a);
-      // a reshaped literal has to be an array all the same
-      const id = this.#materialize(isLiteral(root) ? a : root);
+      const id = this.#materialize(a);
       const spec = this.#spec(id);
       if (spec.place === "temp") spec.place = "output";
       return outputs.push(id) - 1;
@@ -109,49 +87,26 @@ class ProgramBuilder {
   #buffer(aval: Aval, place: BufferSpec["place"]): number {
     return this.#add(aval.dtype, aval.size, place);
   }
-  #scope(): KernelScope {
-    return new KernelScope(this.#spec);
-  }
-  #emit(kernel: Kernel, args: readonly number[]): void {
-    this.#steps.push({ kernel, args });
-  }
-
-  /** Elements of values that lie in memory, as loads of the kernel under construction. */
-  #loads(scope: KernelScope): Leaf {
-    return (v, index, shape) =>
-      load(
-        scope.use(this.#places.get(v) as number, "read"),
-        positionIn(index, shape),
-        v.aval.dtype,
-      );
-  }
 
   /** The buffer that holds the elements of a value; a virtual one is computed now. */
   #materialize(a: Atom): number {
     const root = this.#graph.root(a);
-    if (!isLiteral(root)) {
-      const place = this.#places.get(root);
+    // a reshaped literal has to be an array all the same
+    const of = isLiteral(root) ? a : root;
+    if (!isLiteral(of)) {
+      const node = this.#graph.virtual(of);
+      if (node !== undefined && !this.#places.has(of))
+        this.#loops({ nodes: [node], pattern: null }, (v) => v === of);
+      const place = this.#places.get(of);
       if (place !== undefined) return place;
     }
-    const of = isLiteral(root) ? a : root;
-    const { aval } = of;
-    const id = this.#buffer(aval, "temp");
-    if (aval.size > 0) {
-      const scope = this.#scope();
-      const elements = new Elements(this.#graph, this.#loads(scope));
-      const index = axisIndex(aval.shape, "i");
-      const value = elements.at(of, index);
-      const store: Assignment = {
-        kind: "store",
-        buffer: scope.use(id, "write"),
-        index: positionIn(index, aval.shape),
-        value,
-      };
-      const body = sectionNest(axesOf(index, aval.shape), [], [{ loop: false, assign: [store] }]);
-      const definition = isLiteral(of) ? undefined : this.#graph.definition(of);
-      const name = definition === undefined ? "constant" : definition.equation.primitive.name;
-      this.#emit({ kind: "loops", name, buffers: scope.buffers, body }, scope.args);
-    }
+    const { dtype, size: length } = of.aval;
+    const id = this.#buffer(of.aval, "temp");
+    const value = lit((root as Literal).value, dtype);
+    const body = mapNest([length], () => [{ buffer: 0, value }]);
+    const buffers = [{ dtype, length, access: "write" }] as const;
+    if (length > 0)
+      this.#steps.push({ kernel: { kind: "loops", name: "constant", buffers, body }, args: [id] });
     if (!isLiteral(of)) this.#places.set(of, id);
     return id;
   }
@@ -171,15 +126,11 @@ class ProgramBuilder {
 
   // ---- kernels of loops ----
 
-  #loops(unit: LoopUnit, stored: ReadonlySet<Var>): void {
-    // a repeated node's value is stored by the first unit that computes it, if at all
-    const stores = (v: Var): boolean => stored.has(v) && !this.#places.has(v);
+  #loops(unit: LoopUnit, stores: (v: Var) => boolean): void {
     const { key, variables } = unitKey(this.#graph, unit, stores);
-    let twin = this.#kernels.get(key);
-    if (twin === undefined) {
-      twin = this.#kernel(unit, new Map(variables.map((v, i) => [v, i])), stores);
-      this.#kernels.set(key, twin);
-    }
+    const twin = entry(this.#kernels, key, () =>
+      this.#kernel(unit, new Map(variables.map((v, i) => [v, i])), stores),
+    );
     const args = twin.bindings.map((b): number => {
       if (b.kind === "room") return this.#add(b.dtype, b.length, b.place);
       const v = variables[b.variable] as Var;
@@ -188,16 +139,16 @@ class ProgramBuilder {
       this.#places.set(v, id);
       return id;
     });
-    this.#emit(twin.kernel, args);
+    if (twin.kernel.body.length > 0) this.#steps.push({ kernel: twin.kernel, args });
   }
   /** kernels of units by what they compute: the layers of a network share theirs */
-  readonly #kernels = new Map<string, { kernel: Kernel; bindings: readonly Binding[] }>();
+  readonly #kernels = new Map<string, { kernel: LoopKernel; bindings: readonly Binding[] }>();
 
   #kernel(
     unit: LoopUnit,
     numbers: ReadonlyMap<Var, number>,
     stores: (v: Var) => boolean,
-  ): { kernel: Kernel; bindings: readonly Binding[] } {
+  ): { kernel: LoopKernel; bindings: readonly Binding[] } {
     const bindings: Binding[] = [];
     const buffers: KernelBuffer[] = [];
     const local = new Map<Var, number>();
@@ -206,24 +157,19 @@ class ProgramBuilder {
       return buffers.push(buffer) - 1;
     };
     const use = (v: Var, kind: "load" | "store"): number => {
-      let at = local.get(v);
-      if (at === undefined) {
-        const { dtype, size: length } = v.aval;
-        const access = kind === "load" ? "read" : "write";
-        at = bind({ kind, variable: numbers.get(v) as number }, { dtype, length, access });
-        local.set(v, at);
-      }
-      return at;
+      const { dtype, size: length } = v.aval;
+      const access = kind === "load" ? "read" : "write";
+      return entry(local, v, () =>
+        bind({ kind, variable: numbers.get(v) as number }, { dtype, length, access }),
+      );
     };
+    const room = (dtype: DType, length: number, place: "temp" | "scratch" = "scratch"): number =>
+      bind({ kind: "room", dtype, length, place }, { dtype, length, access: "readwrite" });
     let scratch = 0;
     const { body, name } = unitKernel(this.#graph, unit, {
       load: (v, at) => load(use(v, "load"), at, v.aval.dtype),
       store: (v) => (stores(v) ? use(v, "store") : null),
-      room: (dtype, length) =>
-        bind(
-          { kind: "room", dtype, length, place: "scratch" },
-          { dtype, length, access: "readwrite" },
-        ),
+      room: (dtype, length) => room(dtype, length),
       keep: (v, rows, rowLength) => {
         const own = local.get(v);
         if (own !== undefined) {
@@ -234,12 +180,7 @@ class ProgramBuilder {
         const bytes = rowLength * dtypes[dtype].bytes;
         const ofRow = scratch + bytes <= maxScratch;
         if (ofRow) scratch += Math.ceil(bytes / 16) * 16;
-        const length = ofRow ? rowLength : rows * rowLength;
-        const place = ofRow ? "scratch" : "temp";
-        const buffer = bind(
-          { kind: "room", dtype, length, place },
-          { dtype, length, access: "readwrite" },
-        );
+        const buffer = ofRow ? room(dtype, rowLength) : room(dtype, rows * rowLength, "temp");
         return { buffer, ofRow };
       },
     });
@@ -250,38 +191,46 @@ class ProgramBuilder {
   // ---- kernels over whole operands ----
 
   #whole({ equation: e, lowering }: WholeNode): void {
-    const name = e.primitive.name;
-    const scope = this.#scope();
+    const { name } = e.primitive;
     if (lowering.kind === "routine") {
       const ins = e.inputs.map((a) => this.#materialize(a));
       const ids = e.outputs.map((v) => this.#buffer(v.aval, "temp"));
       const temps = (lowering.temps ?? []).map((t) =>
         this.#add(t.dtype, t.length, t.scratch === true ? "scratch" : "temp"),
       );
+      const args: number[] = [];
+      const buffers: KernelBuffer[] = [];
       const view = (access: KernelBuffer["access"]) => (id: number) => {
         const { dtype, length } = this.#spec(id);
-        return bufferView(scope.use(id, access), dtype, length);
+        let at = args.indexOf(id);
+        if (at < 0) {
+          at = args.push(id) - 1;
+          buffers.push({ dtype, length, access });
+        }
+        return bufferView(at, dtype, length);
       };
       const body = lowering.build(
         ins.map(view("read")),
         ids.map(view("readwrite")),
         temps.map(view("readwrite")),
       );
-      this.#emit({ kind: "loops", name, buffers: scope.buffers, body }, scope.args);
+      this.#steps.push({ kernel: { kind: "loops", name, buffers, body }, args });
       e.outputs.forEach((v, j) => {
         this.#places.set(v, ids[j] as number);
       });
       return;
     }
     const out = e.outputs[0] as Var;
-    const [lhs, rhs] = e.inputs as [Atom, Atom];
     let template = lowering;
-    let operands: [number, number];
-    if (template.kind === "contract") {
-      const viewed = this.#contractOperands(template, lhs, rhs);
-      template = viewed.template;
-      operands = viewed.operands;
-    } else operands = [this.#materialize(lhs), this.#materialize(rhs)];
+    // a transposed or broadcast operand of a contraction is read where it lies, with other strides
+    const operands = e.inputs.map((a, i) => {
+      const view = template.kind === "contract" ? this.#view(a) : null;
+      if (view === null || template.kind !== "contract") return this.#materialize(a);
+      const side = i === 0 ? "lhs" : "rhs";
+      const moved = withStrides(template, side, stridesOf(a.aval.shape), view.strides);
+      template = moved ?? template;
+      return this.#materialize(moved === null ? a : view.of);
+    });
     const id = this.#buffer(out.aval, "temp");
     // one buffer may be both operands: positions count here
     const args = [...operands, id];
@@ -289,31 +238,10 @@ class ProgramBuilder {
       const { dtype, length } = this.#spec(b);
       return { dtype, length, access: i === 2 ? "write" : "read" };
     }) as [KernelBuffer, KernelBuffer, KernelBuffer];
-    this.#emit({ ...template, name, buffers }, args);
+    this.#steps.push({ kernel: { ...template, name, buffers }, args });
     this.#places.set(out, id);
   }
 
-  /** Operands of a contraction; a transposed or broadcast one is read where it lies, with other strides. */
-  #contractOperands(
-    template: ContractTemplate,
-    lhs: Atom,
-    rhs: Atom,
-  ): { template: ContractTemplate; operands: [number, number] } {
-    let dims = template;
-    const operands = (["lhs", "rhs"] as const).map((side) => {
-      const a = side === "lhs" ? lhs : rhs;
-      const view = this.#view(a);
-      if (view !== null) {
-        const moved = withStrides(dims, side, stridesOf(a.aval.shape), view.strides);
-        if (moved !== null) {
-          dims = moved;
-          return this.#materialize(view.of);
-        }
-      }
-      return this.#materialize(a);
-    }) as [number, number];
-    return { template: dims, operands };
-  }
   /** A virtual value whose elements lie in one buffer, and their strides there. */
   #view(a: Atom): { of: Var; strides: readonly number[] } | null {
     const root = this.#graph.root(a);
@@ -331,10 +259,7 @@ class ProgramBuilder {
     if (only === undefined || found.length !== 1 || value.kind !== "load") return null;
     const form = affine(only.at);
     if (form === null || form.constant !== 0) return null;
-    return {
-      of: only.v,
-      strides: index.map((e) => (e.kind === "var" ? (form.terms.get(e) ?? 0) : 0)),
-    };
+    return { of: only.v, strides: index.map((e) => form.terms.get(e as KVar) ?? 0) };
   }
 }
 

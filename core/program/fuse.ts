@@ -69,7 +69,7 @@ class Draft implements Unit {
 
 /** Two lists of nodes in order, as one. */
 const inOrder = (a: readonly UnitNode[], b: readonly UnitNode[]): readonly UnitNode[] =>
-  [...a, ...b].sort((x, y) => x.id - y.id);
+  a.concat(b).sort((x, y) => x.id - y.id);
 
 class Fusion {
   readonly #graph: Graph;
@@ -112,10 +112,11 @@ class Fusion {
   run(): readonly Unit[] {
     for (const n of this.#graph.nodes) {
       if (n.kind === "alias") continue;
-      for (const [v, access] of n.reads) {
+      for (const v of n.reads.keys()) {
+        if (n.reads.get(v) === "other") continue;
         const producer = this.#draftOf(v);
         const own = this.#drafts[n.id];
-        if (access !== "other" && producer && own && producer !== own) this.#merge(producer, own);
+        if (producer && own && producer !== own) this.#merge(producer, own);
       }
     }
     this.#siblings();
@@ -170,9 +171,10 @@ class Fusion {
     let passes = false;
     let storesPoints = false;
     const outside = new Set<Var>();
-    for (const n of [...a.nodes, ...b.nodes] as readonly LoopNode[]) {
+    for (const n of a.nodes.concat(b.nodes) as readonly LoopNode[]) {
       const row = n.kind === "map" && n.points === rows;
-      for (const [v, access] of n.reads) {
+      for (const v of n.reads.keys()) {
+        const access = n.reads.get(v);
         const p = this.#graph.definition(v) as LoopNode | undefined;
         if (p === undefined || !isInside(p)) {
           outside.add(v);
@@ -275,7 +277,7 @@ class Fusion {
       );
       const into = this.#drafts[reader.id] as Draft;
       // computed anew at each position: a chain of readers at two would double from each to the next
-      const cost = draft.cost * (reader.places.get(v)?.size ?? 1);
+      const cost = draft.cost * (reader.places.get(v) ?? 1);
       if (outputs.length !== 1 || into.cost + cost > maxMelted) continue;
       into.cost += cost;
       this.#graph.melt(nodes);
