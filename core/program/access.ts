@@ -30,14 +30,8 @@ export function patternOf(shape: Shape, reduced: (axis: number) => unknown): str
 export const positionIn = (index: readonly Expr[], shape: Shape): Expr =>
   linearIndex(index, stridesOf(shape));
 
-/** Multi-index into `from` of the element that has index `index` in `to` (same elements, row-major).
- *  Null where that would take divisions, unless `divide`. */
-export function reindex(
-  from: Shape,
-  to: Shape,
-  index: readonly Expr[],
-  divide: boolean,
-): Expr[] | null {
+/** Multi-index into `from` of the element that has index `index` in `to` (same elements, row-major). */
+export function reindex(from: Shape, to: Shape, index: readonly Expr[]): Expr[] {
   // no element has an index, and the products below would never meet
   if (from.includes(0)) return from.map(() => int(0));
   const out: Expr[] = [];
@@ -55,7 +49,6 @@ export function reindex(
     const group = from.slice(fromStart, i);
     const position = positionIn(index.slice(toStart, j), to.slice(toStart, j));
     const wide = group.filter((s) => s !== 1).length;
-    if (wide > 1 && !divide) return null;
     const strides = stridesOf(group);
     let first = true;
     group.forEach((size, k) => {
@@ -71,13 +64,10 @@ export function reindex(
   return out;
 }
 /** True where an element of the one shape has its multi-index in the other without divisions. */
-export const direct = (from: Shape, to: Shape): boolean =>
-  reindex(
-    from,
-    to,
-    to.map(() => int(0)),
-    false,
-  ) !== null;
+export const direct = (from: Shape, to: Shape): boolean => {
+  const zeros = to.map(() => int(0));
+  return reindex(from, to, zeros).every((e) => e.kind === "lit");
+};
 
 /** One variable for each axis, 0 for axes of one element. */
 export const axisIndex = (shape: Shape, name: string): readonly Expr[] =>

@@ -17,7 +17,7 @@ import { affine } from "./affine.ts";
 import { fuse, type LoopUnit, type Unit } from "./fuse.ts";
 import { axisIndex, positionIn } from "./access.ts";
 import { inPlacePairs } from "./inplace.ts";
-import { type ContractTemplate, Elements, Graph, type WholeNode } from "./graph.ts";
+import { type ContractTemplate, Elements, Graph, restrided, type WholeNode } from "./graph.ts";
 import { mapNest } from "./nest.ts";
 import { type BufferSpec, planMemory } from "./plan.ts";
 import type { Program, Step } from "./types.ts";
@@ -127,10 +127,9 @@ class ProgramBuilder {
   // ---- kernels of loops ----
 
   #loops(unit: LoopUnit, stores: (v: Var) => boolean): void {
-    const { key, variables } = unitKey(this.#graph, unit, stores);
-    const twin = entry(this.#kernels, key, () =>
-      this.#kernel(unit, new Map(variables.map((v, i) => [v, i])), stores),
-    );
+    const { key, numbers } = unitKey(this.#graph, unit, stores);
+    const twin = entry(this.#kernels, key, () => this.#kernel(unit, numbers, stores));
+    const variables = [...numbers.keys()];
     const args = twin.bindings.map((b): number => {
       if (b.kind === "room") return this.#add(b.dtype, b.length, b.place);
       const v = variables[b.variable] as Var;
@@ -271,11 +270,7 @@ function withStrides(
   from: readonly number[],
   to: readonly number[],
 ): ContractTemplate | null {
-  const move = (dims: readonly ContractDim[]): ContractDim[] =>
-    dims.map((d) => {
-      const axis = d.size === 1 ? -1 : from.indexOf(d[side]);
-      return axis < 0 ? d : { ...d, [side]: to[axis] as number };
-    });
+  const moved = restrided(template, side, from, to);
   const merged = (dims: readonly ContractDim[]): number => {
     const wide = dims.filter((d) => d.size > 1);
     return wide.filter((d, i) => {
@@ -288,15 +283,10 @@ function withStrides(
       );
     }).length;
   };
-  for (const kind of ["m", "n", "k"] as const)
-    if (merged(move(template[kind])) > Math.max(1, merged(template[kind]))) return null;
-  return {
-    ...template,
-    batch: move(template.batch),
-    m: move(template.m),
-    n: move(template.n),
-    k: move(template.k),
-  };
+  const splits = (["m", "n", "k"] as const).some(
+    (kind) => merged(moved[kind]) > Math.max(1, merged(template[kind])),
+  );
+  return splits ? null : moved;
 }
 
 /** Compiles a jaxpr without calls to a program; arguments are its constants followed by its inputs. */

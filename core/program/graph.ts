@@ -19,7 +19,7 @@ import {
   positionIn,
   reindex,
 } from "./access.ts";
-import { AffineForms } from "./affine.ts";
+import { type Affine, AffineForms } from "./affine.ts";
 
 /** A node of elementwise work or of a reduction. */
 export interface LoopNode {
@@ -63,6 +63,22 @@ export interface WholeNode {
 }
 export type Node = LoopNode | AliasNode | WholeNode;
 export type ContractTemplate = Extract<WholeNode["lowering"], { kind: "contract" }>;
+
+/** A contraction of which one buffer lies with the strides `to` along the axes that have the strides `from`. */
+export function restrided(
+  template: ContractTemplate,
+  side: "lhs" | "rhs" | "out",
+  from: readonly number[],
+  to: readonly number[],
+): ContractTemplate {
+  const move = (dims: readonly ContractDim[]): ContractDim[] =>
+    dims.map((d) => {
+      const axis = d.size === 1 ? -1 : from.indexOf(d[side]);
+      return axis < 0 ? d : { ...d, [side]: to[axis] as number };
+    });
+  const { batch, m, n, k } = template;
+  return { ...template, batch: move(batch), m: move(m), n: move(n), k: move(k) };
+}
 
 /** Weight of the arithmetic of some expressions whose loads are all at `origin`. */
 function weigh(roots: readonly Expr[]): number {
@@ -114,7 +130,7 @@ export class Elements {
     const node = this.#graph.virtual(root);
     const { shape } = a.aval;
     if (node === undefined) return this.#leaf(root, index, shape);
-    const own = root === a ? index : (reindex(root.aval.shape, shape, index, true) as Expr[]);
+    const own = root === a ? index : reindex(root.aval.shape, shape, index);
     return this.map(node, own)[0] as Expr;
   }
   /** The results of a map at an index over its shape. */
@@ -203,29 +219,20 @@ export class Graph {
     if (to.dtype !== out.aval.dtype) return null;
     const index = axisIndex(to.shape, "i");
     const element = lit(0, to.dtype);
-    const reads: (readonly Expr[])[] = [];
+    const reads: Affine[] = [];
+    const { shape, size } = out.aval;
     const [value] = moves.at(index, (_, at) => {
-      reads.push(at);
+      reads.push(this.#forms.of(positionIn(at, shape)));
       return element;
     });
-    const [from] = reads;
-    if (from === undefined || reads.length !== 1 || value !== element || to.size !== out.aval.size)
-      return null;
-    const [before, after] = [stridesOf(out.aval.shape), stridesOf(to.shape)];
-    const strides = new Map<number, number>();
-    for (const [i, size] of out.aval.shape.entries()) {
-      if (size === 1) continue;
-      const axis = index.indexOf(from[i] as Expr);
-      if (axis < 0 || (from[i] as Expr).kind !== "var") return null;
-      strides.set(before[i] as number, after[axis] as number);
-    }
-    const move = (dims: readonly ContractDim[]): ContractDim[] =>
-      dims.map((d) => (d.size === 1 ? d : { ...d, out: strides.get(d.out) ?? d.out }));
-    const { batch, m, n } = lowering;
-    return {
-      reader,
-      lowering: { ...lowering, batch: move(batch), m: move(m), n: move(n) },
-    };
+    const [form, ...more] = reads;
+    if (form === undefined || more.length > 0 || value !== element || to.size !== size) return null;
+    const strides = index.map((e) => form.terms.get(e) ?? -1);
+    const isMoved = (stride: number, k: number): boolean =>
+      shape[k] === 1 || shape[k] === to.shape[strides.indexOf(stride)];
+    return form.constant === 0 && stridesOf(shape).every(isMoved)
+      ? { reader, lowering: restrided(lowering, "out", strides, stridesOf(to.shape)) }
+      : null;
   }
 
   definition(v: Var): Node | undefined {

@@ -28,66 +28,65 @@ function isInjective({ terms }: Affine, loops: NonNullable<Loops>): boolean {
   return terms.size === loops.length;
 }
 
-class Survey {
-  readonly buffers: readonly Uses[];
-  readonly #forms = new AffineForms();
-  #time = 0;
-
-  constructor(count: number) {
-    this.buffers = Array.from({ length: count }, () => ({
-      keys: new Set<string>(),
+function survey(body: readonly Stmt[], count: number): readonly Uses[] {
+  const uses = Array.from(
+    { length: count },
+    (): Uses => ({
+      keys: new Set(),
       lastLoad: -1,
       firstStore: Number.POSITIVE_INFINITY,
       scattered: false,
-    }));
-  }
-
-  statements(body: readonly Stmt[], loops: Loops): void {
-    for (const s of body) {
-      this.#time++;
-      switch (s.kind) {
-        case "for": {
-          this.#loads(s.from, s.to);
-          const known = loops !== null && isLit(s.from, 0) && s.to.kind === "lit";
-          this.statements(
-            s.body,
-            known ? [...loops, { v: s.v, extent: (s.to as Expr & { kind: "lit" }).value }] : null,
-          );
-          break;
-        }
-        case "while":
-          this.#loads(s.test);
-          this.statements(s.body, null);
-          break;
-        case "if":
-          this.#loads(s.test);
-          this.statements(s.yes, null);
-          this.statements(s.no, null);
-          break;
-        case "set":
-          this.#loads(s.value);
-          break;
-        case "store": {
-          this.#loads(s.value, s.index);
-          const uses = this.buffers[s.buffer] as Uses;
-          const form = affine(s.index, this.#forms);
-          uses.keys.add(this.#forms.key(this.#forms.of(s.index)));
-          uses.firstStore = Math.min(uses.firstStore, this.#time);
-          if (form === null || loops === null || !isInjective(form, loops)) uses.scattered = true;
-        }
-      }
-    }
-  }
-  #loads(...roots: readonly Expr[]): void {
+    }),
+  );
+  const forms = new AffineForms();
+  let time = 0;
+  /** what is known of the buffer, told of one more index */
+  const touch = ({ buffer, index }: { buffer: number; index: Expr }): Uses => {
+    const found = uses[buffer] as Uses;
+    found.keys.add(forms.key(forms.of(index)));
+    return found;
+  };
+  const loads = (...roots: readonly Expr[]): void => {
     const seen = new Set<Expr>();
     for (const root of roots)
       eachNode(root, seen, (e) => {
-        if (e.kind !== "load") return;
-        const uses = this.buffers[e.buffer] as Uses;
-        uses.keys.add(this.#forms.key(this.#forms.of(e.index)));
-        uses.lastLoad = this.#time;
+        if (e.kind === "load") touch(e).lastLoad = time;
       });
-  }
+  };
+  const statements = (list: readonly Stmt[], loops: Loops): void => {
+    for (const s of list) {
+      time++;
+      switch (s.kind) {
+        case "for": {
+          loads(s.from, s.to);
+          const known = loops !== null && isLit(s.from, 0) && isLit(s.to);
+          statements(s.body, known ? [...loops, { v: s.v, extent: s.to.value }] : null);
+          break;
+        }
+        case "while":
+          loads(s.test);
+          statements(s.body, null);
+          break;
+        case "if":
+          loads(s.test);
+          statements(s.yes, null);
+          statements(s.no, null);
+          break;
+        case "set":
+          loads(s.value);
+          break;
+        case "store": {
+          loads(s.value, s.index);
+          const found = touch(s);
+          found.firstStore = Math.min(found.firstStore, time);
+          const form = affine(s.index, forms);
+          if (form === null || loops === null || !isInjective(form, loops)) found.scattered = true;
+        }
+      }
+    }
+  };
+  statements(body, []);
+  return uses;
 }
 
 const width = (d: DType): number => dtypes[d].bytes;
@@ -98,17 +97,17 @@ export function inPlacePairs(
   body: readonly Stmt[],
   buffers: readonly KernelBuffer[],
 ): readonly InPlace[] {
-  const survey = new Survey(buffers.length);
-  survey.statements(body, []);
+  const uses = survey(body, buffers.length);
   const pairs: InPlace[] = [];
   buffers.forEach(({ access, dtype, length }, out) => {
-    const written = survey.buffers[out] as Uses;
+    const written = uses[out] as Uses;
     if (access === "read" || written.scattered || written.keys.size !== 1) return;
     buffers.forEach((b, operand) => {
       if (b.access !== "read" || b.length !== length || width(b.dtype) !== width(dtype)) return;
-      const read = survey.buffers[operand] as Uses;
-      const sameElement = read.keys.size === 1 && [...read.keys].every((k) => written.keys.has(k));
-      if (sameElement && read.lastLoad <= written.firstStore) pairs.push({ out, operand });
+      const { keys, lastLoad } = uses[operand] as Uses;
+      const [key] = keys;
+      if (keys.size === 1 && written.keys.has(key as string) && lastLoad <= written.firstStore)
+        pairs.push({ out, operand });
     });
   });
   return pairs;

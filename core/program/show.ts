@@ -2,6 +2,7 @@
 import { dtypes } from "../dtype.ts";
 import { type Expr, type KVar, operands } from "../kernel/expr.ts";
 import type { ContractDim, ContractKernel, ConvKernel, Kernel, Stmt } from "../kernel/kernel.ts";
+import { entry } from "../maps.ts";
 import type { Program } from "./types.ts";
 
 const infix: { readonly [op: string]: string } = {
@@ -58,14 +59,12 @@ class Writer {
     this.#buffers = buffers;
   }
   #name(v: KVar): string {
-    let name = this.#names.get(v);
-    if (name === undefined) {
-      name = v.name;
+    return entry(this.#names, v, () => {
+      let { name } = v;
       for (let i = 1; this.#taken.has(name); i++) name = `${v.name}'${i}`;
       this.#taken.add(name);
-      this.#names.set(v, name);
-    }
-    return name;
+      return name;
+    });
   }
   /** `tight` puts brackets around what an operator would tear apart */
   expr(e: Expr, tight = false): string {
@@ -77,28 +76,28 @@ class Writer {
         return this.#name(e);
       case "lit":
         return e.dtype === "bool"
-          ? String(e.value !== 0)
-          : String(Object.is(e.value, -0) ? "-0" : e.value);
+          ? `${e.value !== 0}`
+          : Object.is(e.value, -0)
+            ? "-0"
+            : `${e.value}`;
       case "load":
         return `${this.#buffers[e.buffer]}[${this.expr(e.index)}]`;
-      case "unary":
-        return `${e.op}(${this.expr(e.x)})`;
       case "binary":
       case "compare": {
         const sign = infix[e.op];
-        return sign === undefined
-          ? `${e.op}(${this.expr(e.x)}, ${this.expr(e.y)})`
-          : bracket(`${this.expr(e.x, true)} ${sign} ${this.expr(e.y, true)}`);
+        const [x, y] = operands(e).map((o) => this.expr(o, sign !== undefined));
+        return sign === undefined ? `${e.op}(${x}, ${y})` : bracket(`${x} ${sign} ${y}`);
       }
       case "select":
       case "cond": {
-        const [test, yes, no] = [e.test, e.yes, e.no].map((x) => this.expr(x, true));
+        const [test, yes, no] = operands(e).map((x) => this.expr(x, true));
         return bracket(`${test} ${e.kind === "cond" ? "?" : "??"} ${yes} : ${no}`);
       }
-      case "cast":
-        return `${dtypes[e.dtype].short}(${this.expr(e.x)})`;
-      case "bitcast":
-        return `bits_${dtypes[e.dtype].short}(${this.expr(e.x)})`;
+      default: {
+        const { short } = dtypes[e.dtype];
+        const f = e.kind === "unary" ? e.op : e.kind === "cast" ? short : `bits_${short}`;
+        return `${f}(${this.expr(e.x)})`;
+      }
     }
   }
   /** The lines of the values that `roots` repeat, then those that `write` gives. */
@@ -114,23 +113,23 @@ class Writer {
     return lines;
   }
   statements(body: readonly Stmt[], indent: string): string[] {
+    const block = (head: string, inner: readonly Stmt[]): string[] => [
+      indent + head,
+      ...this.statements(inner, `${indent}  `),
+    ];
     const lines = (s: Stmt): string[] => {
       switch (s.kind) {
         case "for": {
           const range = `${this.expr(s.from)}..${this.expr(s.to)}`;
-          return [
-            `${indent}for ${this.#name(s.v)} in ${range}${s.parallel === true ? " parallel" : ""}`,
-            ...this.statements(s.body, `${indent}  `),
-          ];
+          const how = s.parallel === true ? " parallel" : "";
+          return block(`for ${this.#name(s.v)} in ${range}${how}`, s.body);
         }
         case "while":
-          return [`${indent}while ${this.expr(s.test)}`, ...this.statements(s.body, `${indent}  `)];
-        case "if":
-          return [
-            `${indent}if ${this.expr(s.test)}`,
-            ...this.statements(s.yes, `${indent}  `),
-            ...(s.no.length > 0 ? [`${indent}else`, ...this.statements(s.no, `${indent}  `)] : []),
-          ];
+          return block(`while ${this.expr(s.test)}`, s.body);
+        case "if": {
+          const yes = block(`if ${this.expr(s.test)}`, s.yes);
+          return s.no.length > 0 ? [...yes, ...block("else", s.no)] : yes;
+        }
         case "set":
           return this.#sharing(
             [s.value],
@@ -179,12 +178,8 @@ export const showBytes = (n: number): string =>
 const letters = { input: "x", output: "y", temp: "t", scratch: "s" } as const;
 /** Names of a program's buffers: x inputs, y outputs, t temporaries, s scratch. */
 function bufferNames({ buffers }: Program): string[] {
-  const counts: { [place: string]: number } = {};
-  return buffers.map(({ place }) => {
-    const n = counts[place] ?? 0;
-    counts[place] = n + 1;
-    return `${letters[place]}${n}`;
-  });
+  const counts = { input: 0, output: 0, temp: 0, scratch: 0 };
+  return buffers.map(({ place }) => letters[place] + counts[place]++);
 }
 
 /** The kernels of a program and their loops. */
@@ -194,17 +189,11 @@ export function showProgram(program: Program): string {
     const b = program.buffers[id];
     return b === undefined ? "?" : `${names[id]}: ${dtypes[b.dtype].short}[${b.length}]`;
   };
-  const lines = [
-    `program ${program.name}(${program.inputs.map(type).join(", ")}) -> (${program.outputs.map(type).join(", ")})`,
-  ];
+  const list = (ids: readonly number[]): string => ids.map(type).join(", ");
+  const lines = [`program ${program.name}(${list(program.inputs)}) -> (${list(program.outputs)})`];
   program.steps.forEach(({ kernel, args }, i) => {
-    lines.push(`kernel ${i} ${kernel.name}(${args.map(type).join(", ")})`);
-    lines.push(
-      showKernel(
-        kernel,
-        args.map((id) => names[id] as string),
-      ),
-    );
+    const own = args.map((id) => names[id] as string);
+    lines.push(`kernel ${i} ${kernel.name}(${list(args)})`, showKernel(kernel, own));
   });
   return lines.join("\n");
 }

@@ -8,7 +8,8 @@ import { fold } from "./fold.ts";
 
 /** An atom in place of the result (if it has the same type), an equation in place of this one, or null. */
 type Rewrite = Atom | Partial<Pick<Equation, "primitive" | "inputs" | "params">> | null;
-type Rule = (e: Equation, definition: (a: Atom | undefined) => Equation | undefined) => Rewrite;
+type Definition = (a: Atom | undefined) => Equation | undefined;
+type Rule = (e: Equation, definition: Definition) => Rewrite;
 
 const sameType = (a: Atom, e: Equation): boolean => a.aval.strong === e.outputs[0]?.aval.strong;
 const is = (a: Atom | undefined, value: number): a is Literal =>
@@ -33,6 +34,11 @@ const ofEquals =
     const [x, ...others] = inputs.slice(from);
     return others.every((y) => y === x) ? (x as Atom) : null;
   };
+/** `to`(x, y′) for y = −y′ */
+const unnegated = (to: string, [x, y]: Equation["inputs"], definition: Definition): Rewrite => {
+  const negated = operandOf(definition(y), "neg");
+  return negated === undefined ? null : { primitive: named(to), inputs: [x as Atom, negated] };
+};
 /** The same elements under another shape. */
 const reshape: Rule = ({ inputs: [x], outputs: [out] }, definition) => {
   const inner = operandOf(definition(x), "reshape", "squeeze");
@@ -90,17 +96,13 @@ const rules: { readonly [primitive: string]: Rule } = {
     return { primitive: named("mul"), inputs: [x as Atom, factor] };
   },
   // x − 0 = x; x + 0 is not x for x = −0, but x + (−0) is; x − (−y) = x + y
-  sub: ({ inputs: [x, y] }, definition) => {
-    if (is(y, 0)) return x as Atom;
-    const negated = operandOf(definition(y), "neg");
-    return negated === undefined ? null : { primitive: named("add"), inputs: [x as Atom, negated] };
-  },
-  add: ({ inputs: [x, y], outputs: [out] }, definition) => {
+  sub: ({ inputs }, definition) =>
+    is(inputs[1], 0) ? (inputs[0] as Atom) : unnegated("add", inputs, definition),
+  add: ({ inputs, outputs: [out] }, definition) => {
+    const [x, y] = inputs;
     const zero = isFloat((out as Var).aval.dtype) ? -0 : 0;
     if (is(y, zero)) return x as Atom;
-    if (is(x, zero)) return y as Atom;
-    const negated = operandOf(definition(y), "neg");
-    return negated === undefined ? null : { primitive: named("sub"), inputs: [x as Atom, negated] };
+    return is(x, zero) ? (y as Atom) : unnegated("sub", inputs, definition);
   },
   neg: involution,
   not: involution,
@@ -155,20 +157,11 @@ const rules: { readonly [primitive: string]: Rule } = {
 
 /** Removes equations that are dead, repeated or do nothing. Constants and arguments stay as they are. */
 export function simplify(jaxpr: Jaxpr): Jaxpr {
-  const renamed = new Map<Var, Atom>();
+  const renamed = new Map<Atom, Atom>();
   const definitions = new Map<Atom, Equation>();
   const seen = new Map<string, Equation>();
-  const numbers = new Map<Var, number>();
-  const resolve = (a: Atom): Atom => (isLiteral(a) ? a : (renamed.get(a) ?? a));
-  const number = (v: Var): number => {
-    let n = numbers.get(v);
-    if (n === undefined) {
-      n = numbers.size;
-      numbers.set(v, n);
-    }
-    return n;
-  };
-  const definition = (a: Atom | undefined): Equation | undefined => definitions.get(a as Atom);
+  const resolve = (a: Atom): Atom => renamed.get(a) ?? a;
+  const definition: Definition = (a) => definitions.get(a as Atom);
   const rewrite = (e: Equation): Rewrite =>
     fold(e) ?? rules[e.primitive.name]?.(e, definition) ?? null;
   const kept: Equation[] = [];
@@ -188,7 +181,7 @@ export function simplify(jaxpr: Jaxpr): Jaxpr {
     const { inputs } = e;
     const key = `${e.primitive.id}(${inputs
       .map((a) =>
-        isLiteral(a) ? `#${a.aval.id}:${Object.is(a.value, -0) ? "-0" : a.value}` : number(a),
+        isLiteral(a) ? `#${a.aval.id}:${Object.is(a.value, -0) ? "-0" : a.value}` : a.id,
       )
       .join()})${paramsKey(e.params)}`;
     const twin = seen.get(key);
@@ -204,13 +197,11 @@ export function simplify(jaxpr: Jaxpr): Jaxpr {
   }
   const outs = jaxpr.outs.map(resolve);
   const needed = new Set<Atom>(outs);
-  const alive: Equation[] = [];
-  for (let i = kept.length - 1; i >= 0; i--) {
-    const e = kept[i] as Equation;
-    if (!e.outputs.some((v) => needed.has(v))) continue;
-    alive.push(e);
-    for (const a of e.inputs) needed.add(a);
-  }
+  const alive = kept.reverse().filter((e) => {
+    const live = e.outputs.some((v) => needed.has(v));
+    if (live) for (const a of e.inputs) needed.add(a);
+    return live;
+  });
   return new Jaxpr(jaxpr.constVars, jaxpr.inVars, alive.reverse(), outs);
 }
 

@@ -49,6 +49,8 @@ export interface UnitMemory {
   ): { readonly buffer: number; readonly ofRow: boolean };
 }
 
+const once = (...assign: readonly Assignment[]): Section => ({ loop: false, assign });
+
 /** The multi-indices of a box, in row-major order. */
 const pointsOf = (extents: readonly number[]): readonly (readonly Expr[])[] =>
   extents.reduce<readonly (readonly Expr[])[]>(
@@ -146,7 +148,7 @@ class UnitKernel {
       const [shape, at] = this.#isRow(n)
         ? [this.#rowShape, this.#rowIndex]
         : [this.#shape, this.#index];
-      return reindex(n.shape, shape, at, true) as Expr[];
+      return reindex(n.shape, shape, at);
     });
   }
 
@@ -194,10 +196,10 @@ class UnitKernel {
           }
       }
       if (this.#pattern === null && start.length + after.length === 0) {
-        sections.push({ loop: false, assign: steps });
+        sections.push(once(...steps));
         continue;
       }
-      sections.push({ loop: false, assign: start }, { loop: true, assign: steps }, ...after);
+      sections.push(once(...start), { loop: true, assign: steps }, ...after);
       this.#rowNodes(pass + 1, sections);
     }
     const axes = (reduced: boolean): Axis[] =>
@@ -263,13 +265,10 @@ class UnitKernel {
     n.equation.outputs.forEach((out, j) => {
       const v = new KVar(out.aval.dtype, `row${n.id}_${j}`);
       this.#rowValues.set(out, v);
-      sections.push({ loop: false, assign: [{ kind: "set", v, value: values[j] as Expr }] });
+      sections.push(once({ kind: "set", v, value: values[j] as Expr }));
       const buffer = this.#stores.get(out);
       if (buffer !== undefined)
-        sections.push({
-          loop: false,
-          assign: [{ kind: "store", buffer, index: this.#row, value: v }],
-        });
+        sections.push(once({ kind: "store", buffer, index: this.#row, value: v }));
     });
   }
 
@@ -362,10 +361,10 @@ export function unitKey(
   graph: Graph,
   unit: LoopUnit,
   stores: (v: Var) => boolean,
-): { readonly key: string; readonly variables: readonly Var[] } {
+): { readonly key: string; readonly numbers: ReadonlyMap<Var, number> } {
   const numbers = new Map<Var, number>();
   const number = (v: Var): number => entry(numbers, v, () => numbers.size);
-  const virtual = new Map<Var, number>();
+  const virtual = new Map<Var, string>();
   const parts: string[] = [];
   const atomKey = (a: Atom): string => {
     const root = graph.root(a);
@@ -373,13 +372,11 @@ export function unitKey(
     if (isLiteral(root)) return `#${shape}:${Object.is(root.value, -0) ? "-0" : root.value}`;
     const definition = graph.virtual(root);
     if (definition === undefined) return `${number(root)}:${root.aval.id}:${shape}`;
-    let n = virtual.get(root);
-    if (n === undefined) {
-      n = virtual.size;
-      virtual.set(root, n);
-      parts.push(`v${n}=${equationKey(definition)}`);
-    }
-    return `v${n}:${shape}`;
+    const name = entry(virtual, root, () => {
+      const text = equationKey(definition);
+      return `v${parts.push(text)}`;
+    });
+    return `${name}:${shape}`;
   };
   const equationKey = ({ equation: e }: LoopNode): string =>
     `${e.primitive.id}.${paramsKey(e.params)}(${e.inputs.map(atomKey).join()})${e.outputs[0]?.aval.id}`;
@@ -388,5 +385,5 @@ export function unitKey(
     const outs = n.equation.outputs.map((v) => `${number(v)}${stores(v) ? "!" : ""}`);
     parts.push(`${outs.join()}=${text}`);
   }
-  return { key: `${unit.pattern}|${parts.join(";")}`, variables: [...numbers.keys()] };
+  return { key: `${unit.pattern}|${parts.join(";")}`, numbers };
 }
