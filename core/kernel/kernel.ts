@@ -154,6 +154,23 @@ export interface ContractDim {
   readonly out: number;
 }
 
+/** Dims that are walked as one: adjacent ones whose strides fit, in all operands. */
+export function collapse(dims: readonly ContractDim[]): ContractDim[] {
+  const out: ContractDim[] = [];
+  for (const d of dims.filter((x) => x.size !== 1)) {
+    const last = out.at(-1);
+    if (
+      last !== undefined &&
+      last.lhs === d.lhs * d.size &&
+      last.rhs === d.rhs * d.size &&
+      last.out === d.out * d.size
+    )
+      out[out.length - 1] = { ...d, size: last.size * d.size };
+    else out.push(d);
+  }
+  return out;
+}
+
 /** out[b…, m…, n…] = Σ_k lhs·rhs; buffers: lhs, rhs, out. Float sums are accumulated at least in float32. */
 export interface ContractKernel {
   readonly kind: "contract";

@@ -5,7 +5,7 @@ import { type Atom, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
 import { type Expr, type KVar, lit, load } from "../kernel/expr.ts";
 import {
   bufferView,
-  type ContractDim,
+  collapse,
   type KernelBuffer,
   type LoopKernel,
   maxScratch,
@@ -271,20 +271,8 @@ function withStrides(
   to: readonly number[],
 ): ContractTemplate | null {
   const moved = restrided(template, side, from, to);
-  const merged = (dims: readonly ContractDim[]): number => {
-    const wide = dims.filter((d) => d.size > 1);
-    return wide.filter((d, i) => {
-      const next = wide[i + 1];
-      return (
-        next === undefined ||
-        d.lhs !== next.lhs * next.size ||
-        d.rhs !== next.rhs * next.size ||
-        d.out !== next.out * next.size
-      );
-    }).length;
-  };
   const splits = (["m", "n", "k"] as const).some(
-    (kind) => merged(moved[kind]) > Math.max(1, merged(template[kind])),
+    (kind) => collapse(moved[kind]).length > Math.max(1, collapse(template[kind]).length),
   );
   return splits ? null : moved;
 }

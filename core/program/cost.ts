@@ -1,5 +1,5 @@
 /** What one run of a program takes: operations, bytes moved, bytes held. */
-import { type Expr, operands } from "../kernel/expr.ts";
+import { type Expr, isLit, operands } from "../kernel/expr.ts";
 import type { LoopKernel, Stmt, TemplateLowering } from "../kernel/kernel.ts";
 import { sizeOf } from "../shape.ts";
 import type { Program, ProgramBuffer } from "./types.ts";
@@ -11,6 +11,45 @@ export interface Cost {
   readonly bytes: number;
   /** bytes of arguments, results and temporaries together, a result in the place of an argument not counted: what is held at once */
   readonly peakBytes: number;
+}
+
+/** By what statements are weighed. */
+export interface Weights {
+  /** of a value and, if it is stored, the index at which it is */
+  of(value: Expr, index?: Expr): number;
+  /** of an iteration of a loop itself */
+  readonly iteration: number;
+  /** trips of a loop whose length is known only when it runs */
+  readonly unknownTrips: number;
+  /** of one of two branches */
+  either(yes: number, no: number): number;
+}
+
+/** The weight of one run of statements. */
+export function totalOf(body: readonly Stmt[], weights: Weights): number {
+  let total = 0;
+  for (const s of body)
+    switch (s.kind) {
+      case "for": {
+        const known = isLit(s.from) && isLit(s.to);
+        const trips = known ? Math.max(0, s.to.value - s.from.value) : weights.unknownTrips;
+        total += trips * (weights.iteration + totalOf(s.body, weights));
+        break;
+      }
+      case "while":
+        total += weights.unknownTrips * (weights.of(s.test) + totalOf(s.body, weights));
+        break;
+      case "if":
+        total +=
+          weights.of(s.test) + weights.either(totalOf(s.yes, weights), totalOf(s.no, weights));
+        break;
+      case "set":
+        total += weights.of(s.value);
+        break;
+      case "store":
+        total += weights.of(s.value, s.index);
+    }
+  return total;
 }
 
 /** Unary, binary and comparing nodes, each once; of a `cond` both sides. */
@@ -29,35 +68,18 @@ function exprOperations(value: Expr): number {
 }
 
 /** The dearer branch counts; a loop whose length is known only when it runs counts once. */
-function bodyOperations(body: readonly Stmt[]): number {
-  let total = 0;
-  for (const s of body)
-    switch (s.kind) {
-      case "for": {
-        const known = s.from.kind === "lit" && s.to.kind === "lit";
-        const trips = known ? Math.max(0, s.to.value - s.from.value) : 1;
-        total += trips * bodyOperations(s.body);
-        break;
-      }
-      case "while":
-        total += exprOperations(s.test) + bodyOperations(s.body);
-        break;
-      case "if":
-        total += exprOperations(s.test) + Math.max(bodyOperations(s.yes), bodyOperations(s.no));
-        break;
-      case "set":
-      case "store":
-        total += exprOperations(s.value);
-        break;
-    }
-  return total;
-}
+const operations: Weights = {
+  of: exprOperations,
+  iteration: 0,
+  unknownTrips: 1,
+  either: Math.max,
+};
 
 /** A product counts two operations for each pair of factors, a convolution's at the edge too. */
 export function operationsOf(kernel: LoopKernel | TemplateLowering): number {
   switch (kernel.kind) {
     case "loops":
-      return bodyOperations(kernel.body);
+      return totalOf(kernel.body, operations);
     case "contract": {
       const { batch, m, n, k } = kernel;
       return 2 * sizeOf([...batch, ...m, ...n, ...k].map((d) => d.size));

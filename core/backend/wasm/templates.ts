@@ -3,7 +3,7 @@ import { type DType, dtypes, isFloat } from "../../dtype.ts";
 import * as K from "../../kernel/expr.ts";
 import { type Expr, KVar } from "../../kernel/expr.ts";
 import type { ContractDim, ContractKernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
-import { set } from "../../kernel/kernel.ts";
+import { collapse, set } from "../../kernel/kernel.ts";
 import { elements, tileColumns, tileRows } from "./contract/element.ts";
 import * as op from "./i32.ts";
 import { Code } from "./encoder.ts";
@@ -63,23 +63,6 @@ export function contractLoops(kernel: ContractKernel): LoopKernel {
     { kind: "store", buffer: 2, index: place(outer, "out"), value: K.cast(acc, out.dtype) },
   ]);
   return { kind: "loops", name, buffers, body };
-}
-
-/** Dims that are walked as one: adjacent ones whose strides fit, in all operands. */
-function collapse(dims: readonly ContractDim[]): ContractDim[] {
-  const out: ContractDim[] = [];
-  for (const d of dims.filter((x) => x.size !== 1)) {
-    const last = out.at(-1);
-    if (
-      last !== undefined &&
-      last.lhs === d.lhs * d.size &&
-      last.rhs === d.rhs * d.size &&
-      last.out === d.out * d.size
-    )
-      out[out.length - 1] = { ...d, size: last.size * d.size };
-    else out.push(d);
-  }
-  return out;
 }
 
 const sizeOf = (dims: readonly ContractDim[]): number => dims.reduce((p, d) => p * d.size, 1);

@@ -1,7 +1,8 @@
 /** How long a kernel takes, roughly: enough to tell what is worth sharing between threads. */
 import { isFloat } from "../../dtype.ts";
 import { type Expr, operands } from "../../kernel/expr.ts";
-import type { Kernel, Stmt } from "../../kernel/kernel.ts";
+import type { Kernel } from "../../kernel/kernel.ts";
+import { operationsOf, totalOf, type Weights } from "../../program/cost.ts";
 import { half } from "./emit/types.ts";
 
 /** Nanoseconds of one core for an instruction in a loop that goes well, of a 16-bit float, which takes a call, and for
@@ -61,35 +62,13 @@ function nodeWork(e: Expr): number {
   }
 }
 
-/** trip count of a loop whose ends are not known, and of a while loop */
-const unknownTrips = 16;
-
-/** One run of statements: trips times what is in a loop; a node that statements share counts for each. */
-function bodyWork(body: readonly Stmt[]): number {
-  let total = 0;
-  for (const s of body)
-    switch (s.kind) {
-      case "for": {
-        const trips =
-          s.from.kind === "lit" && s.to.kind === "lit" ? s.to.value - s.from.value : unknownTrips;
-        total += Math.max(0, trips) * (iteration + bodyWork(s.body));
-        break;
-      }
-      case "while":
-        total += unknownTrips * (exprWork(s.test) + bodyWork(s.body));
-        break;
-      case "if":
-        total += exprWork(s.test) + (bodyWork(s.yes) + bodyWork(s.no)) / 2;
-        break;
-      case "set":
-        total += exprWork(s.value);
-        break;
-      case "store":
-        total += exprWork(s.value, s.index) + simple;
-        break;
-    }
-  return total;
-}
+/** Trips times what is in a loop; a node that statements share counts for each. */
+const weights: Weights = {
+  of: exprWork,
+  iteration,
+  unknownTrips: 16,
+  either: (yes, no) => (yes + no) / 2,
+};
 
 /** An affine index is kept up by the loop and costs nothing; others hold a division or a load somewhere. */
 function exprWork(value: Expr, storeIndex?: Expr): number {
@@ -102,7 +81,10 @@ function exprWork(value: Expr, storeIndex?: Expr): number {
     if (!(index && affine)) total += nodeWork(e);
     for (const x of operands(e)) visit(x, e.kind === "load" || (index && affine));
   };
-  if (storeIndex !== undefined) visit(storeIndex, true);
+  if (storeIndex !== undefined) {
+    total += simple;
+    visit(storeIndex, true);
+  }
   visit(value, false);
   return total;
 }
@@ -111,25 +93,10 @@ function exprWork(value: Expr, storeIndex?: Expr): number {
 const productWork = 0.07;
 
 /** Estimated nanoseconds of a kernel on one core. */
-export function workOf(kernel: Kernel): number {
-  const product = (sizes: readonly number[]): number => sizes.reduce((p, n) => p * n, 1);
-  switch (kernel.kind) {
-    case "loops":
-      return bodyWork(kernel.body);
-    case "contract": {
-      const dims = [...kernel.batch, ...kernel.m, ...kernel.n, ...kernel.k];
-      return productWork * product(dims.map((d) => d.size));
-    }
-    case "conv": {
-      const { batch, inFeatures, outFeatures, batchGroups, spatial } = kernel;
-      const positions = spatial.flatMap((s) => [s.window, s.output]);
-      return (
-        (productWork * product([batch.size, inFeatures.size, outFeatures.size, ...positions])) /
-        batchGroups
-      );
-    }
-  }
-}
+export const workOf = (kernel: Kernel): number =>
+  kernel.kind === "loops"
+    ? totalOf(kernel.body, weights)
+    : (productWork / 2) * operationsOf(kernel);
 
 /** Below this a kernel runs on one thread. Handing a job to a thread that is awake takes 1 to 2 µs, and the last
  *  parts are not finished at the same time. */
