@@ -277,7 +277,7 @@ class Fusion {
       );
       const into = this.#drafts[reader.id] as Draft;
       // computed anew at each position: a chain of readers at two would double from each to the next
-      const cost = draft.cost * (reader.places.get(v) ?? 1);
+      const cost = draft.cost * (reader.places.get(v)?.size ?? 1);
       if (outputs.length !== 1 || into.cost + cost > maxMelted) continue;
       into.cost += cost;
       this.#graph.melt(nodes);

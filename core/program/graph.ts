@@ -38,8 +38,8 @@ export interface LoopNode {
   /** for a reduction, its pattern; null where its loops cannot be shared with other nodes */
   readonly pattern: string | null;
   readonly reads: ReadonlyMap<Var, Access>;
-  /** of values that are read at several positions, at how many */
-  readonly places: ReadonlyMap<Var, number>;
+  /** of values that are read at several positions, which ones */
+  readonly places: ReadonlyMap<Var, ReadonlySet<string>>;
   /** weight of its arithmetic */
   readonly cost: number;
   /** computed anew by each reader */
@@ -290,8 +290,8 @@ export class Graph {
     evaluate: (elements: Elements) => readonly Expr[],
   ): Survey {
     const reads = new Map<Var, Access>();
-    const places = new Map<Var, number>();
-    const met = new Set<string>();
+    const places = new Map<Var, Set<string>>();
+    const firsts = new Map<Var, string>();
     const elements = new Elements(this, (v, at, own) => {
       let access: Access = "same";
       let place: string = access;
@@ -300,11 +300,10 @@ export class Graph {
         access = accessOf(position, v.aval.size, index, shape, this.#forms);
         place = access === "other" ? this.#forms.key(this.#forms.of(position)) : access;
       }
-      const before = reads.get(v);
-      reads.set(v, (before ?? access) === access ? access : "other");
-      const count = met.size;
-      if (met.add(`${v.id}:${place}`).size > count && before !== undefined)
-        places.set(v, (places.get(v) ?? 1) + 1);
+      reads.set(v, (reads.get(v) ?? access) === access ? access : "other");
+      const first = firsts.get(v);
+      if (first === undefined) firsts.set(v, place);
+      else if (first !== place) entry(places, v, () => new Set([first])).add(place);
       return load(0, origin, v.aval.dtype);
     });
     return { cost: weigh(evaluate(elements)), reads, places };
