@@ -1,5 +1,6 @@
 /** Element types: their width, their storage, their names, and how they promote. */
 import { DTypeError, fail } from "./errors.ts";
+import { kept } from "./hash.ts";
 
 /** A dtype is its name. Room is left for 16- and 64-bit integers and complex numbers. */
 export type DType =
@@ -153,19 +154,15 @@ function upward(n: Node): Set<Node> {
 
 const joins = new Map<string, Node>();
 function join(a: Node, b: Node): Node {
-  const key = `${a} ${b}`;
-  let j = joins.get(key);
-  if (j === undefined) {
+  return kept(joins, `${a} ${b}`, () => {
     const ub = upward(b);
     const common = [...upward(a)].filter((n) => ub.has(n));
     // the least one: every other common bound lies above it
-    j = common.find((n) => {
+    return common.find((n) => {
       const up = upward(n);
       return common.every((m) => up.has(m));
     }) as Node;
-    joins.set(key, j);
-  }
-  return j;
+  });
 }
 
 const nodeOf = (t: Typed): Node =>

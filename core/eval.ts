@@ -4,7 +4,7 @@ import { DeviceArray, literalBytes } from "./array.ts";
 import type { Aval } from "./aval.ts";
 import type { Backend, Executable, Storage, Tick } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
-import { mix } from "./hash.ts";
+import { keepAmong, kept, mix } from "./hash.ts";
 import { type ClosedJaxpr, Jaxpr, Var } from "./ir/jaxpr.ts";
 import type { Literal, NDArray } from "./ndarray.ts";
 import { type Params, paramsKey, type Primitive } from "./primitive.ts";
@@ -70,9 +70,7 @@ let lastBackend: Backend | null = null;
 let lastKept = new Kept();
 function keptFor(backend: Backend): Kept {
   if (backend !== lastBackend) {
-    const known = keptBy.get(backend);
-    lastKept = known ?? new Kept();
-    if (known === undefined) keptBy.set(backend, lastKept);
+    lastKept = kept(keptBy, backend, () => new Kept());
     lastBackend = backend;
   }
   return lastKept;
@@ -85,18 +83,14 @@ const literalLimit = 512;
 function literalStorage(x: Literal, backend: Backend): Storage {
   const { literals } = keptFor(backend);
   const type = x.aval.strong;
-  let values = literals[type.id];
-  if (values === undefined) {
-    values = new Map();
-    literals[type.id] = values;
-  }
+  literals[type.id] ??= new Map();
+  const values = literals[type.id] as Map<number | string, DeviceArray>;
   // a map takes −0 for 0
   const key = Object.is(x.value, -0) ? "-0" : x.value;
   let array = values.get(key);
   if (array === undefined) {
     array = new DeviceArray(type, backend.write(literalBytes(x)), true);
-    if (values.size >= literalLimit) values.delete(values.keys().next().value as number | string);
-    values.set(key, array);
+    keepAmong(values, literalLimit, key, array);
   }
   return array.storageOn(backend);
 }
@@ -212,22 +206,15 @@ class Signatures {
     return undefined;
   }
   add(hash: number, avals: readonly Aval[], params: number, compiled: Compiled): void {
-    const map = this.#byHash;
-    if (map.size >= perPrimitiveLimit) map.delete(map.keys().next().value as number);
-    map.set(hash, { avals, params, compiled, next: map.get(hash) });
+    const next = this.#byHash.get(hash);
+    keepAmong(this.#byHash, perPrimitiveLimit, hash, { avals, params, compiled, next });
   }
 }
 
 /** The compiled form of a jaxpr, kept as long as the jaxpr lives. */
 export function compiledJaxpr(name: string, jaxpr: Jaxpr): Compiled {
   const backend = activeBackend();
-  const { bodies } = keptFor(backend);
-  let compiled = bodies.get(jaxpr);
-  if (compiled === undefined) {
-    compiled = compile(backend, name, jaxpr);
-    bodies.set(jaxpr, compiled);
-  }
-  return compiled;
+  return kept(keptFor(backend).bodies, jaxpr, () => compile(backend, name, jaxpr));
 }
 
 const isEmpty = (params: Params): boolean => {

@@ -1,7 +1,7 @@
 /** A primitive is one record: its shape rule, its derivative, its transpose, its batching and its lowering. */
 import type { Aval } from "./aval.ts";
 import { fail, RuleError } from "./errors.ts";
-import { mix, textHash } from "./hash.ts";
+import { identity, isRecord, mix, textHash } from "./hash.ts";
 import type { Lowering } from "./kernel/kernel.ts";
 import type { NDArray } from "./ndarray.ts";
 
@@ -164,12 +164,6 @@ class Named {
   }
 }
 
-/** True for objects that are compared by what they hold. */
-function isData(value: object): boolean {
-  const proto: unknown = Object.getPrototypeOf(value);
-  return proto === Object.prototype || proto === null;
-}
-
 function hashOf(value: unknown): number {
   switch (typeof value) {
     case "number":
@@ -183,7 +177,7 @@ function hashOf(value: unknown): number {
         for (let i = 0; i < value.length; i++) hash = mix(hash, hashOf(value[i]));
         return hash;
       }
-      if (!isData(value)) return identity(value);
+      if (!isRecord(value)) return identity(value);
       // whatever the order of the keys
       for (const k in value)
         hash = (hash + mix(k.length, hashOf((value as Record<string, unknown>)[k]))) | 0;
@@ -202,7 +196,7 @@ function copyOf(value: unknown): unknown {
   if (typeof value === "function") return new Named(identity(value));
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map(copyOf);
-  if (!isData(value)) return new Named(identity(value));
+  if (!isRecord(value)) return new Named(identity(value));
   const copy: Record<string, unknown> = {};
   for (const k in value) copy[k] = copyOf((value as Record<string, unknown>)[k]);
   return copy;
@@ -213,7 +207,7 @@ function matches(kept: unknown, value: unknown): boolean {
   if (kept instanceof Named)
     return (
       ((typeof value === "object" && value !== null) || typeof value === "function") &&
-      identities.get(value) === kept.id
+      identity(value) === kept.id
     );
   if (typeof value !== "object" || value === null) return false;
   if (Array.isArray(kept)) {
@@ -221,7 +215,7 @@ function matches(kept: unknown, value: unknown): boolean {
     for (let i = 0; i < kept.length; i++) if (!matches(kept[i], value[i])) return false;
     return true;
   }
-  if (Array.isArray(value) || !isData(value)) return false;
+  if (Array.isArray(value) || !isRecord(value)) return false;
   let count = 0;
   for (const k in kept) {
     const v = (value as Record<string, unknown>)[k];
@@ -231,16 +225,4 @@ function matches(kept: unknown, value: unknown): boolean {
   }
   for (const _ in value) count--;
   return count === 0;
-}
-
-const identities = new WeakMap<object, number>();
-let nextIdentity = 0;
-/** A number that tells this object from every other. */
-export function identity(o: object): number {
-  let id = identities.get(o);
-  if (id === undefined) {
-    id = nextIdentity++;
-    identities.set(o, id);
-  }
-  return id;
 }

@@ -1,6 +1,7 @@
 /** Tracing: the current interpreter, and the one kind of tracer, which records equations. */
 import type { Aval } from "./aval.ts";
 import { fail, TraceError, userFrame } from "./errors.ts";
+import { kept } from "./hash.ts";
 import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, Var } from "./ir/jaxpr.ts";
 import { Literal, NDArray } from "./ndarray.ts";
 import type { Params, Primitive } from "./primitive.ts";
@@ -144,12 +145,7 @@ export class Trace implements Interpreter {
       if (x.trace === this) return x.variable;
       checkAlive(x, op, this);
     }
-    let v = this.#consts.get(x);
-    if (v === undefined) {
-      v = new Var(x.aval);
-      this.#consts.set(x, v);
-    }
-    return v;
+    return kept(this.#consts, x, () => new Var(x.aval));
   }
 
   /** Ends the recording. */
@@ -202,9 +198,7 @@ export class Trace implements Interpreter {
         continue;
       }
       const results = eagerly(() => bind(e.primitive, e.inputs.map(read), e.params));
-      e.outputs.forEach((o, i) => {
-        known.set(o, results[i] as NDArray);
-      });
+      assign(known, e.outputs, results);
     }
     return read(x.variable);
   }
@@ -247,25 +241,39 @@ export function traceToJaxpr(
   }
 }
 
+/** The values of a jaxpr's variables while it is evaluated: `define` gives variables theirs, `read` looks one up. */
+export interface Environment {
+  readonly define: (vars: readonly Var[], values: readonly (NDArray | null)[]) => void;
+  readonly read: (a: Atom) => NDArray;
+}
+
+export function environment(
+  jaxpr: Jaxpr,
+  consts: readonly NDArray[],
+  args: readonly (NDArray | null)[],
+): Environment {
+  const values = new Map<Atom, NDArray | null>();
+  const define: Environment["define"] = (vars, given) => assign(values, vars, given);
+  define(jaxpr.constVars, consts);
+  define(jaxpr.inVars, args);
+  return { define, read: (a) => (isLiteral(a) ? a : (values.get(a) as NDArray)) };
+}
+
+/** Puts `values` under `keys`, one by one. */
+export function assign<K, V>(map: Map<K, V>, keys: readonly K[], values: readonly V[]): void {
+  keys.forEach((k, i) => {
+    map.set(k, values[i] as V);
+  });
+}
+
 /** Evaluates a jaxpr under the current interpreter, equation by equation. */
 export function evalJaxpr(
   jaxpr: Jaxpr,
   consts: readonly NDArray[],
   args: readonly NDArray[],
 ): NDArray[] {
-  const env = new Map<Var, NDArray>();
-  jaxpr.constVars.forEach((v, i) => {
-    env.set(v, consts[i] as NDArray);
-  });
-  jaxpr.inVars.forEach((v, i) => {
-    env.set(v, args[i] as NDArray);
-  });
-  const read = (a: Atom): NDArray => (isLiteral(a) ? a : (env.get(a) as NDArray));
-  for (const e of jaxpr.equations) {
-    const outs = bind(e.primitive, e.inputs.map(read), e.params);
-    e.outputs.forEach((v, i) => {
-      env.set(v, outs[i] as NDArray);
-    });
-  }
+  const { define, read } = environment(jaxpr, consts, args);
+  for (const e of jaxpr.equations)
+    define(e.outputs, bind(e.primitive, e.inputs.map(read), e.params));
   return jaxpr.outs.map(read);
 }

@@ -1,9 +1,12 @@
 /** Between user functions on pytrees and functions on lists of arrays. */
 import { asArray, describe } from "../core/array.ts";
-import { Aval } from "../core/aval.ts";
+import type { Aval } from "../core/aval.ts";
 import { isFloat } from "../core/dtype.ts";
 import { DTypeError, fail, ShapeError, TreeError } from "../core/errors.ts";
+import type { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import { NDArray } from "../core/ndarray.ts";
+import { convert } from "../core/ops/linear.ts";
+import { traceToJaxpr } from "../core/trace.ts";
 import { flatten, flattenWithPath, type TreeDef, unflatten } from "../core/tree.ts";
 
 /** A type with its bare numbers and booleans turned into arrays: what comes back from a transform. */
@@ -18,10 +21,26 @@ export type Arrays<T> = T extends number | boolean
         ? { [K in keyof T]: Arrays<T[K]> }
         : T;
 
+/** A function of arrays, or of trees of arrays. */
+export type Fn<A extends readonly unknown[] = never[], R = unknown> = (...args: A) => R;
+
+export function checkFunction(op: string, f: unknown): void {
+  if (typeof f !== "function")
+    fail(
+      TreeError,
+      op,
+      "takes a function",
+      describe(f),
+      `pass the function itself, as in ${op}(f)(x)`,
+    );
+}
+
 /** What may be passed where a transformed function takes `T`: arrays, or numbers in their place. */
 export type Scalar = NDArray | number;
 
 export interface Flat {
+  /** where the leaves are, for messages */
+  readonly paths: () => string[];
   readonly leaves: readonly NDArray[];
   readonly tree: TreeDef;
 }
@@ -29,9 +48,11 @@ export interface Flat {
 /** Leaves of a user's value as arrays. `root` names it in messages. */
 export function flattenArrays(op: string, root: string, value: unknown): Flat {
   const [leaves, tree] = flatten(value);
-  if (leaves.every((x) => x instanceof NDArray)) return { leaves: leaves as NDArray[], tree };
-  const [withPaths] = flattenWithPath(value);
-  return { leaves: withPaths.map(([path, x]) => asArray(x, op, join(root, path))), tree };
+  const paths = (): string[] => pathsOf(root, value);
+  if (leaves.every((x) => x instanceof NDArray))
+    return { leaves: leaves as NDArray[], tree, paths };
+  const at = paths();
+  return { leaves: leaves.map((x, i) => asArray(x, op, at[i])), tree, paths };
 }
 
 /** Path of a leaf below `root`: `args` and `[0].w` make `args[0].w`. */
@@ -42,16 +63,26 @@ export const join = (root: string, path: string): string =>
 export const pathsOf = (root: string, value: unknown): string[] =>
   flattenWithPath(value)[0].map(([path]) => join(root, path));
 
-/** `f` on flat lists of arrays; `tree` of its result is noted in `out`. */
-export function flatFunction(
+/** A recorded function, and its result with the structure of that. */
+export interface Traced {
+  readonly closed: ClosedJaxpr;
+  readonly tree: TreeDef;
+  readonly value: unknown;
+}
+/** Records `f` at arguments of the structure `tree` whose leaves have the types `avals`. With the leaves themselves in `known`,
+ *  `item()` works inside. */
+export function traceTree(
   op: string,
-  f: (...args: never[]) => unknown,
+  f: Fn,
   tree: TreeDef,
-  out: { tree?: TreeDef; value?: unknown },
-): (leaves: readonly NDArray[]) => readonly NDArray[] {
-  return (leaves) => {
-    const result = f(...(unflatten(tree, leaves) as never[]));
-    if (result instanceof Promise)
+  avals: readonly Aval[],
+  known?: readonly NDArray[],
+  name = op,
+): Traced {
+  let out: Omit<Traced, "closed"> | undefined;
+  const run = (leaves: readonly NDArray[]): readonly NDArray[] => {
+    const value = f(...(unflatten(tree, leaves) as never[]));
+    if (value instanceof Promise)
       fail(
         TreeError,
         op,
@@ -59,7 +90,7 @@ export function flatFunction(
         "a Promise",
         "trace a synchronous function; await before or after",
       );
-    if (result === undefined)
+    if (value === undefined)
       fail(
         TreeError,
         op,
@@ -67,15 +98,19 @@ export function flatFunction(
         "undefined",
         "return arrays, or a tree of them",
       );
-    const flat = flattenArrays(op, "result", result);
-    out.tree = flat.tree;
-    out.value = result;
+    const flat = flattenArrays(op, "result", value);
+    out = { tree: flat.tree, value };
     return flat.leaves;
   };
+  const closed = traceToJaxpr(name, run, avals, { known });
+  // traceToJaxpr has called its function
+  return { closed, ...(out as Omit<Traced, "closed">) };
 }
 
+export const avalsOf = (leaves: readonly NDArray[]): Aval[] => leaves.map((x) => x.aval);
+
 /** Checks that every leaf can be differentiated. */
-export function checkFloat(op: string, leaves: readonly NDArray[], paths: () => string[]): void {
+export function checkFloat(op: string, { leaves, paths }: Omit<Flat, "tree">): void {
   leaves.forEach((x, i) => {
     if (!isFloat(x.dtype))
       fail(
@@ -118,27 +153,45 @@ export function checkScalar(op: string, value: unknown): NDArray {
   return x;
 }
 
-/** Checks that two lists of arrays agree in type, naming the first that does not. */
-export function checkSameTypes(
+/** Arrays that must agree in type with `want`, in exactly these types; an error names the first that does not. */
+export function counterparts(
   op: string,
   what: string,
-  have: readonly NDArray[],
+  { leaves, paths }: Omit<Flat, "tree">,
   want: readonly Aval[],
-  paths: () => string[],
-): void {
-  want.forEach((a, i) => {
-    const x = have[i] as NDArray;
-    if (x.aval.strong === a.strong) return;
+): NDArray[] {
+  return want.map((a, i) => {
+    const x = leaves[i] as NDArray;
     // a bare number stands for a scalar of any float dtype
-    if (x.weakType && x.ndim === 0 && a.rank === 0 && isFloat(a.dtype)) return;
-    fail(
-      x.dtype === a.dtype ? ShapeError : DTypeError,
-      op,
-      `${what} must have the type of its counterpart`,
-      `${x.aval} against ${a} at ${paths()[i]}`,
-      "make shape and dtype equal",
-    );
+    const isNumber = x.weakType && x.ndim === 0 && a.rank === 0 && isFloat(a.dtype);
+    if (x.aval.strong !== a.strong && !isNumber)
+      fail(
+        x.dtype === a.dtype ? ShapeError : DTypeError,
+        op,
+        `${what} must have the type of its counterpart`,
+        `${x.aval} against ${a} at ${paths()[i]}`,
+        "make shape and dtype equal",
+      );
+    return convert(x, a.dtype);
   });
+}
+
+/** The arguments that `argnums` names; `replace` gives all arguments with others in their place. */
+export function chosenArguments(
+  op: string,
+  args: readonly unknown[],
+  argnums: number | readonly number[],
+) {
+  const list = typeof argnums === "number" ? [argnums] : argnums;
+  for (const n of list) checkArgnum(op, n, args.length);
+  const replace = (picked: readonly unknown[]): never[] => {
+    const all = [...args];
+    list.forEach((n, i) => {
+      all[n] = picked[i];
+    });
+    return all as never[];
+  };
+  return { list, chosen: list.map((n) => args[n]), replace };
 }
 
 /** A checked argument number. */
@@ -160,7 +213,3 @@ export function checkArgnum(op: string, n: number, count: number): number {
     "count the arguments from 0",
   );
 }
-
-/** Type of a leaf that may be an array or already a type. */
-export const avalOf = (x: unknown, op: string, path: string): Aval =>
-  x instanceof Aval ? x : asArray(x, op, path).aval;

@@ -1,48 +1,36 @@
 /** `jvp`, `linearize`, `vjp`, `grad` and `valueAndGrad` as users call them. */
 import { describe } from "../core/array.ts";
-import type { Aval } from "../core/aval.ts";
 import { fail, TreeError } from "../core/errors.ts";
-import { ClosedJaxpr, type Var } from "../core/ir/jaxpr.ts";
+import { ClosedJaxpr, type Jaxpr } from "../core/ir/jaxpr.ts";
 import { Literal, type NDArray } from "../core/ndarray.ts";
-import { convert, instantiate } from "../core/ops/linear.ts";
+import { instantiate } from "../core/ops/linear.ts";
 import { type Tangent, Zero } from "../core/primitive.ts";
-import { traceToJaxpr } from "../core/trace.ts";
+import { evalJaxpr } from "../core/trace.ts";
 import { type TreeDef, unflatten } from "../core/tree.ts";
 import {
   type Arrays,
-  checkArgnum,
+  avalsOf,
   checkFloat,
-  checkSameTypes,
+  checkFunction,
   checkScalar,
+  chosenArguments,
+  counterparts,
   type Flat,
-  flatFunction,
   flattenArrays,
+  type Fn,
   pathsOf,
+  type Scalar,
+  type Traced,
+  traceTree,
 } from "./arguments.ts";
-import { evalClosed, evaluate } from "./evaluate.ts";
-import { evalJvp, spread } from "./jvp.ts";
+import { evaluate } from "./evaluate.ts";
+import { evalJvp, withZeros } from "./jvp.ts";
 import { linearizeEval } from "./linearize.ts";
 import { evalTranspose } from "./transpose.ts";
 
-/** A function of arrays, or of trees of arrays. */
-export type Fn<A extends readonly unknown[] = never[], R = unknown> = (...args: A) => R;
-
-interface Traced {
-  readonly closed: ClosedJaxpr;
-  readonly tree: TreeDef;
-  readonly value: unknown;
-}
 /** Records `f` at arguments that are known, so that `item()` works inside. */
-function traceKnown(op: string, f: Fn, { leaves, tree }: Flat): Traced {
-  const out: { tree?: TreeDef; value?: unknown } = {};
-  const closed = traceToJaxpr(
-    op,
-    flatFunction(op, f, tree, out),
-    leaves.map((x) => x.aval),
-    { known: leaves },
-  );
-  return { closed, tree: out.tree as TreeDef, value: out.value };
-}
+const traceKnown = (op: string, f: Fn, { leaves, tree }: Flat): Traced =>
+  traceTree(op, f, tree, avalsOf(leaves), leaves);
 
 /** (f(x), f′(x)·t): forward mode.
  *  @param primals  the arguments of `f`, as a list
@@ -65,76 +53,36 @@ export function jvp<const A extends readonly unknown[], R>(
       `${x.tree} and ${t.tree}`,
       "give one tangent for each primal",
     );
-  const paths = (): string[] => pathsOf("primals", primals);
-  checkFloat("jvp", x.leaves, paths);
-  checkSameTypes(
-    "jvp",
-    "a tangent",
-    t.leaves,
-    x.leaves.map((l) => l.aval),
-    paths,
-  );
-  const traced = traceKnown("jvp", f as Fn, x);
-  const n = x.leaves.length;
-  const { outs } = evaluate(
-    "jvp",
-    ["jvp"],
-    traced.closed,
-    [...x.leaves, ...t.leaves],
-    ({ jaxpr, consts }, all) => {
-      const moved = all.slice(n).map((v, i) => convert(v, (jaxpr.inVars[i] as Var).aval.dtype));
-      const dual = evalJvp(jaxpr, consts, all.slice(0, n), moved);
-      return { outs: [...dual.outs, ...dual.tangents.map(instantiate)], note: null };
-    },
-  );
+  checkFloat("jvp", x);
+  const dx = counterparts("jvp", "a tangent", { ...x, leaves: t.leaves }, avalsOf(x.leaves));
+  const { closed, tree } = traceKnown("jvp", f as Fn, x);
+  const n = dx.length;
+  const { outs } = evaluate("jvp", ["jvp"], closed, [...x.leaves, ...dx], (of, all) => {
+    const dual = evalJvp(of, all.slice(0, n), all.slice(n));
+    return { outs: [...dual.outs, ...dual.tangents.map(instantiate)] };
+  });
   const m = outs.length / 2;
-  const build = (part: readonly NDArray[]): Arrays<R> => unflatten(traced.tree, part) as Arrays<R>;
+  const build = (part: readonly NDArray[]): Arrays<R> => unflatten(tree, part) as Arrays<R>;
   return [build(outs.slice(0, m)), build(outs.slice(m))];
 }
 
-interface Linearized {
-  readonly outs: readonly NDArray[];
-  readonly tree: TreeDef;
-  readonly linear: ClosedJaxpr;
-  readonly moving: readonly boolean[];
-  readonly outAvals: readonly Aval[];
-}
 /** f at a point: its value and its linear map on flat lists. */
-function linearizeFlat(
-  op: string,
-  f: Fn,
-  x: Flat,
-  paths: () => string[],
-): Linearized & { value: unknown } {
-  checkFloat(op, x.leaves, paths);
-  const traced = traceKnown(op, f, x);
+function linearizeFlat(op: string, f: Fn, x: Flat) {
+  checkFloat(op, x);
+  const { closed, tree } = traceKnown(op, f, x);
   // the linear part is data; its constants are results of the primal part
-  const { outs, note } = evaluate(
-    op,
-    ["linearize"],
-    traced.closed,
-    x.leaves,
-    ({ jaxpr, consts }, args) => {
-      const at = linearizeEval(
-        jaxpr,
-        consts,
-        args,
-        args.map(() => true),
-      );
-      return {
-        outs: [...at.outs, ...at.linear.consts],
-        note: { linear: at.linear.jaxpr, moving: at.moving },
-      };
-    },
-  );
-  const { outAvals } = traced.closed;
+  const { outs, note } = evaluate(op, ["linearize"], closed, x.leaves, (of, args) => {
+    const { outs, linear, moving } = linearizeEval(of, args);
+    return { outs: [...outs, ...linear.consts], note: { jaxpr: linear.jaxpr, moving } };
+  });
+  const { jaxpr, moving } = note as { jaxpr: Jaxpr; moving: readonly boolean[] };
+  const { outAvals } = closed;
   const n = outAvals.length;
   return {
-    outs: outs.slice(0, n),
-    tree: traced.tree,
-    value: traced.value,
-    linear: new ClosedJaxpr(note.linear, outs.slice(n)),
-    moving: note.moving,
+    value: unflatten(tree, outs.slice(0, n)),
+    tree,
+    linear: new ClosedJaxpr(jaxpr, outs.slice(n)),
+    moving,
     outAvals,
   };
 }
@@ -147,10 +95,8 @@ export function linearize<const A extends readonly unknown[], R>(
   ...primals: A
 ): [Arrays<R>, (...tangents: Arrays<A> | A) => Arrays<R>] {
   const x = flattenArrays("linearize", "primals", primals);
-  const paths = (): string[] => pathsOf("primals", primals);
-  const at = linearizeFlat("linearize", f as Fn, x, paths);
-  const build = (part: readonly NDArray[]): Arrays<R> => unflatten(at.tree, part) as Arrays<R>;
-  const map = (...tangents: readonly unknown[]): Arrays<R> => {
+  const { value, tree, linear, moving, outAvals } = linearizeFlat("linearize", f as Fn, x);
+  const push = (...tangents: readonly unknown[]): unknown => {
     const t = flattenArrays("linearize", "tangents", tangents);
     if (!x.tree.equals(t.tree))
       fail(
@@ -160,31 +106,26 @@ export function linearize<const A extends readonly unknown[], R>(
         `${t.tree} against ${x.tree}`,
         "give one tangent for each primal",
       );
-    checkSameTypes(
-      "linearize",
-      "a tangent",
-      t.leaves,
-      x.leaves.map((l) => l.aval),
-      paths,
-    );
-    const typed = t.leaves.map((v, i) => convert(v, (x.leaves[i] as NDArray).dtype));
-    const outs = evalClosed("linearize", at.linear, typed);
-    return build(spread(outs, at.moving, (i) => instantiate(new Zero(at.outAvals[i] as Aval))));
+    const at = { ...x, leaves: t.leaves };
+    const dx = counterparts("linearize", "a tangent", at, avalsOf(x.leaves));
+    const { outs } = evaluate("linearize", ["as it is"], linear, dx, ({ jaxpr, consts }, all) => ({
+      outs: evalJaxpr(jaxpr, consts, all),
+    }));
+    return unflatten(tree, withZeros(outs, moving, outAvals).map(instantiate));
   };
-  return [build(at.outs), map as (...tangents: Arrays<A> | A) => Arrays<R>];
+  return [value as Arrays<R>, push as (...tangents: Arrays<A> | A) => Arrays<R>];
 }
 
 /** Cotangents of all inputs of a linear jaxpr. */
-function pullBack({ jaxpr, consts }: ClosedJaxpr, cts: readonly Tangent[]): NDArray[] {
-  const linear = jaxpr.inVars.map(() => true);
-  return evalTranspose(
-    jaxpr,
-    consts,
-    linear.map(() => null),
-    linear,
+const transposed = (of: ClosedJaxpr, cts: readonly Tangent[]): NDArray[] =>
+  evalTranspose(
+    of,
+    [],
+    of.jaxpr.inVars.map(() => true),
     cts,
   ).map(instantiate);
-}
+const pullBack = (op: string, linear: ClosedJaxpr, cts: readonly NDArray[]): readonly NDArray[] =>
+  evaluate(op, ["transpose"], linear, cts, (of, all) => ({ outs: transposed(of, all) })).outs;
 
 /** f(x) and its transposed derivative ct ↦ f′(x)ᵀ·ct: reverse mode.
  *  @returns `[f(...primals), (ct) => [cotangent of each argument]]`; with `hasAux`, f returns `[out, aux]` and aux
@@ -195,34 +136,21 @@ export function vjp<const A extends readonly unknown[], R>(
   ...primals: A
 ): [Arrays<R>, (cotangent: Arrays<R> | R) => Arrays<A>] {
   const x = flattenArrays("vjp", "primals", primals);
-  const at = linearizeFlat("vjp", f as Fn, x, () => pathsOf("primals", primals));
-  const pull = (cotangent: unknown): Arrays<A> => {
+  const { value, tree, linear, moving, outAvals } = linearizeFlat("vjp", f as Fn, x);
+  const pull = (cotangent: unknown): unknown => {
     const ct = flattenArrays("vjp", "cotangent", cotangent);
-    if (!at.tree.equals(ct.tree))
+    if (!tree.equals(ct.tree))
       fail(
         TreeError,
         "vjp",
         "the cotangent must have the structure of the result",
-        `${ct.tree} against ${at.tree}`,
+        `${ct.tree} against ${tree}`,
         "give one cotangent for each output",
       );
-    checkSameTypes("vjp", "a cotangent", ct.leaves, at.outAvals, () =>
-      pathsOf("cotangent", cotangent),
-    );
-    const { outs: cts } = evaluate(
-      "vjp",
-      ["pull back", at.moving],
-      at.linear,
-      ct.leaves,
-      (linear, all) => {
-        const typed = all.map((v, i) => convert(v, (at.outAvals[i] as Aval).dtype));
-        const moving = typed.filter((_, i) => at.moving[i]);
-        return { outs: pullBack(linear, moving), note: null };
-      },
-    );
-    return unflatten(x.tree, cts) as Arrays<A>;
+    const cts = counterparts("vjp", "a cotangent", ct, outAvals).filter((_, i) => moving[i]);
+    return unflatten(x.tree, pullBack("vjp", linear, cts));
   };
-  return [unflatten(at.tree, at.outs) as Arrays<R>, pull as (ct: Arrays<R> | R) => Arrays<A>];
+  return [value as Arrays<R>, pull as (ct: Arrays<R> | R) => Arrays<A>];
 }
 
 /** The transpose of a linear function: ⟨f(x), y⟩ = ⟨x, fᵀ(y)⟩.
@@ -234,24 +162,13 @@ export function linearTranspose<const A extends readonly unknown[], R>(
   ...examples: A
 ): (cotangent: Arrays<R> | R) => Arrays<A> {
   const x = flattenArrays("linearTranspose", "examples", examples);
-  const out: { tree?: TreeDef } = {};
-  const closed = traceToJaxpr(
-    "linearTranspose",
-    flatFunction("linearTranspose", f as Fn, x.tree, out),
-    x.leaves.map((l) => l.aval),
-  );
-  return ((cotangent: unknown) => {
+  const { closed } = traceTree("linearTranspose", f as Fn, x.tree, avalsOf(x.leaves));
+  const pull = (cotangent: unknown): unknown => {
     const ct = flattenArrays("linearTranspose", "cotangent", cotangent);
-    checkSameTypes("linearTranspose", "a cotangent", ct.leaves, closed.outAvals, () =>
-      pathsOf("cotangent", cotangent),
-    );
-    const typed = ct.leaves.map((v, i) => convert(v, (closed.outAvals[i] as Aval).dtype));
-    const { outs } = evaluate("linearTranspose", ["transpose"], closed, typed, (linear, cts) => ({
-      outs: pullBack(linear, cts),
-      note: null,
-    }));
-    return unflatten(x.tree, outs);
-  }) as (cotangent: Arrays<R> | R) => Arrays<A>;
+    const cts = counterparts("linearTranspose", "a cotangent", ct, closed.outAvals);
+    return unflatten(x.tree, pullBack("linearTranspose", closed, cts));
+  };
+  return pull as (cotangent: Arrays<R> | R) => Arrays<A>;
 }
 
 // ---- grad ----
@@ -279,22 +196,14 @@ function differentiate(
   argnums: number | readonly number[],
   hasAux: boolean,
 ): ValueAndGradient {
-  const list = typeof argnums === "number" ? [argnums] : argnums;
-  for (const n of list) checkArgnum(op, n, args.length);
-  const chosen = flattenArrays(
-    op,
-    "args",
-    list.map((n) => args[n]),
-  );
-  checkFloat(op, chosen.leaves, () => list.flatMap((n) => pathsOf(`args[${n}]`, args[n])));
+  const { list, chosen, replace } = chosenArguments(op, args, argnums);
+  const x = flattenArrays(op, "args", chosen);
+  const paths = (): string[] => list.flatMap((n) => pathsOf(`args[${n}]`, args[n]));
+  checkFloat(op, { ...x, paths });
   // the other arguments are constants of the traced function
   let auxTree: TreeDef | undefined;
   const loss = (...picked: unknown[]): unknown => {
-    const all = [...args];
-    list.forEach((n, i) => {
-      all[n] = picked[i];
-    });
-    const result = f(...(all as never[]));
+    const result = f(...replace(picked));
     if (!hasAux) return checkScalar(op, result);
     if (!Array.isArray(result) || result.length !== 2)
       return fail(
@@ -308,32 +217,20 @@ function differentiate(
     auxTree = aux.tree;
     return [checkScalar(op, result[0]), ...aux.leaves];
   };
-  const traced = traceKnown(op, loss as Fn, chosen);
-  const { outs } = evaluate(
-    op,
-    ["gradient"],
-    traced.closed,
-    chosen.leaves,
-    ({ jaxpr, consts }, leaves) => {
-      const at = linearizeEval(
-        jaxpr,
-        consts,
-        leaves,
-        leaves.map(() => true),
-      );
-      const [out] = jaxpr.outAvals as [Aval];
-      // only the loss has a cotangent
-      const cts = jaxpr.outAvals
-        .map((a, i): Tangent => (i === 0 ? new Literal(1, out.dtype) : new Zero(a)))
-        .filter((_, i) => at.moving[i]);
-      return { outs: [...at.outs, ...pullBack(at.linear, cts)], note: null };
-    },
-  );
-  const n = traced.closed.jaxpr.outs.length;
-  const gradients = unflatten(chosen.tree, outs.slice(n)) as unknown[];
+  const { closed } = traceKnown(op, loss, x);
+  const { outs } = evaluate(op, ["gradient"], closed, x.leaves, (of, leaves) => {
+    const at = linearizeEval(of, leaves);
+    // only the loss has a cotangent
+    const cts = of.outAvals
+      .map((a, i) => (i === 0 ? new Literal(1, a.dtype) : new Zero(a)))
+      .filter((_, i) => at.moving[i]);
+    return { outs: [...at.outs, ...transposed(at.linear, cts)] };
+  });
+  const n = closed.jaxpr.outs.length;
+  const gradients = unflatten(x.tree, outs.slice(n)) as unknown[];
   return {
     value: outs[0] as NDArray,
-    aux: auxTree === undefined ? undefined : unflatten(auxTree, outs.slice(1, n)),
+    aux: auxTree && unflatten(auxTree, outs.slice(1, n)),
     gradients: typeof argnums === "number" ? gradients[0] : gradients,
   };
 }
@@ -393,17 +290,4 @@ export function grad(
     const r = differentiate("grad", f, args, argnums, hasAux);
     return hasAux ? [r.gradients, r.aux] : r.gradients;
   };
-}
-
-type Scalar = NDArray | number;
-
-export function checkFunction(op: string, f: unknown): void {
-  if (typeof f !== "function")
-    fail(
-      TreeError,
-      op,
-      "takes a function",
-      describe(f),
-      `pass the function itself, as in ${op}(f)(x)`,
-    );
 }

@@ -1,6 +1,6 @@
 /** `jit` as a primitive: a call of a jaxpr. Its rules transform the callee and call the result. */
-import type { Aval } from "../core/aval.ts";
-import { ClosedJaxpr, Jaxpr } from "../core/ir/jaxpr.ts";
+import { kept } from "../core/hash.ts";
+import type { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import {
   definePrimitive,
@@ -8,12 +8,11 @@ import {
   noRule,
   type Primitive,
   type Tangent,
-  Zero,
 } from "../core/primitive.ts";
 import { bind } from "../core/trace.ts";
 import { batchJaxpr } from "./batch.ts";
-import { jvpJaxpr, spread } from "./jvp.ts";
-import { linearizeJaxpr } from "./linearize.ts";
+import { isMoving, jvpJaxpr, spread, withZeros } from "./jvp.ts";
+import { closeOver, linearizeJaxpr } from "./linearize.ts";
 import { transposeJaxpr } from "./transpose.ts";
 
 export interface CallParams {
@@ -22,92 +21,62 @@ export interface CallParams {
   readonly jaxpr: ClosedJaxpr;
 }
 
-/** The same function with its constants as leading arguments. */
-export function closeOver({ jaxpr }: ClosedJaxpr): ClosedJaxpr {
-  if (jaxpr.constVars.length === 0) return new ClosedJaxpr(jaxpr, []);
-  return new ClosedJaxpr(
-    new Jaxpr([], [...jaxpr.constVars, ...jaxpr.inVars], jaxpr.equations, jaxpr.outs),
-    [],
-  );
+/** Transforms of callees by their keys, kept as long as the callee lives: the same call differentiated twice gives the
+ *  same callee, so it is compiled once. */
+const derived = new WeakMap<ClosedJaxpr, Map<string, { of: unknown; body: ClosedJaxpr }>>();
+
+/** Calls what `derive` makes of a callee, once for each `key`. The constants that it captured (from outside the callee) are
+ *  arguments of the call. */
+function callDerived<T extends { readonly jaxpr: ClosedJaxpr }>(
+  { name, jaxpr }: CallParams,
+  key: string,
+  derive: (of: ClosedJaxpr) => T,
+  args: readonly NDArray[],
+): T & { readonly outs: readonly NDArray[] } {
+  const known = kept(derived, jaxpr, () => new Map());
+  const { of, body } = kept(known, key, () => {
+    const of = derive(jaxpr);
+    return { of, body: closeOver(of.jaxpr) };
+  }) as { of: T; body: ClosedJaxpr };
+  return { ...of, outs: call(name, body, [...of.jaxpr.consts, ...args]) };
 }
-
-/** Results of a transform of a callee, kept as long as the callee lives: the same call differentiated twice
- *  gives the same callee, so it is compiled once. */
-class Derived<T> {
-  readonly #kept = new WeakMap<ClosedJaxpr, Map<string, T>>();
-  get(of: ClosedJaxpr, key: string, make: () => T): T {
-    let entries = this.#kept.get(of);
-    if (entries === undefined) {
-      entries = new Map();
-      this.#kept.set(of, entries);
-    }
-    let value = entries.get(key);
-    if (value === undefined) {
-      value = make();
-      entries.set(key, value);
-    }
-    return value;
-  }
-}
-
-/** A derived callee, and the constants that it captured while it was derived (from outside the callee). */
-const called = <T extends { jaxpr: ClosedJaxpr }>(derived: T): T & { body: ClosedJaxpr } => ({
-  ...derived,
-  body: closeOver(derived.jaxpr),
-});
-
-const isMoving = (t: unknown): t is NDArray => !(t instanceof Zero);
-const jvps = new Derived<ReturnType<typeof called<ReturnType<typeof jvpJaxpr>>>>();
-const batches = new Derived<ReturnType<typeof called<ReturnType<typeof batchJaxpr>>>>();
-const transposes = new Derived<ReturnType<typeof called<ReturnType<typeof transposeJaxpr>>>>();
-const halves = new Derived<ReturnType<typeof linearizeJaxpr> & { body: ClosedJaxpr }>();
 
 export const jitP: Primitive<CallParams> = definePrimitive<CallParams>({
   name: "jit",
   shape: (_inputs, { jaxpr }) => jaxpr.outAvals,
   inline: ({ jaxpr }) => jaxpr,
-  jvp: (primals, tangents, { name, jaxpr }) => {
-    const moving = tangents.map(isMoving);
-    const d = jvps.get(jaxpr, moving.join(), () => called(jvpJaxpr(jaxpr, moving)));
-    const outs = call(name, d.body, [...d.jaxpr.consts, ...primals, ...tangents.filter(isMoving)]);
-    const n = jaxpr.jaxpr.outs.length;
-    return {
-      outs: outs.slice(0, n),
-      tangents: spread(outs.slice(n), d.moving, (i) => new Zero(jaxpr.outAvals[i] as Aval)),
-    };
+  jvp: (primals, tangents, params) => {
+    const mask = tangents.map(isMoving);
+    const args = [...primals, ...tangents.filter(isMoving)];
+    const { outs, moving } = callDerived(params, `jvp ${mask}`, (of) => jvpJaxpr(of, mask), args);
+    const { outAvals } = params.jaxpr;
+    const n = outAvals.length;
+    return { outs: outs.slice(0, n), tangents: withZeros(outs.slice(n), moving, outAvals) };
   },
-  linearize: (primals, tangents, { name, jaxpr }) => {
-    const moving = tangents.map(isMoving);
-    const d = halves.get(jaxpr, moving.join(), () => {
-      const both = linearizeJaxpr(jaxpr, moving);
-      return { ...both, body: closeOver(both.primal) };
-    });
-    const n = jaxpr.jaxpr.outs.length;
-    const outs = call(name, d.body, [...d.primal.consts, ...primals]);
-    const linear = call(name, d.linear, [...outs.slice(n), ...tangents.filter(isMoving)]);
-    return {
-      outs: outs.slice(0, n),
-      tangents: spread(linear, d.moving, (i) => new Zero(jaxpr.outAvals[i] as Aval)),
-    };
+  linearize: (primals, tangents, params) => {
+    const mask = tangents.map(isMoving);
+    const derive = (of: ClosedJaxpr) => linearizeJaxpr(of, mask);
+    const { outs, moving, linear } = callDerived(params, `linearize ${mask}`, derive, primals);
+    const { outAvals } = params.jaxpr;
+    const n = outAvals.length;
+    const pushed = call(params.name, linear, [...outs.slice(n), ...tangents.filter(isMoving)]);
+    return { outs: outs.slice(0, n), tangents: withZeros(pushed, moving, outAvals) };
   },
-  transpose: (cotangents, inputs, { name, jaxpr }) => {
+  transpose: (cotangents, inputs, params) => {
     const linear = inputs.map((x) => x instanceof LinearInput);
     const given = cotangents.map(isMoving);
-    const d = transposes.get(jaxpr, `${linear.join()};${given.join()}`, () =>
-      called(transposeJaxpr(jaxpr, linear, given)),
-    );
     const values = inputs.filter((x): x is NDArray => !(x instanceof LinearInput));
-    const outs = call(name, d.body, [...d.jaxpr.consts, ...values, ...cotangents.filter(isMoving)]);
-    const avals = inputs.filter((_, i) => linear[i]).map((x) => x.aval);
-    const cts = spread(outs, d.moving, (i): Tangent => new Zero(avals[i] as Aval));
-    return spread(cts, linear, () => null);
-  },
-  batch: (size, inputs, dims, { name, jaxpr }) => {
-    const d = batches.get(jaxpr, `${size};${dims.join()}`, () =>
-      called(batchJaxpr(jaxpr, size, dims)),
+    const { outs, moving } = callDerived(
+      params,
+      `transpose ${linear};${given}`,
+      (of) => transposeJaxpr(of, linear, given),
+      [...values, ...cotangents.filter(isMoving)],
     );
-    return { outs: call(name, d.body, [...d.jaxpr.consts, ...inputs]), dims: d.dims };
+    const avals = inputs.filter((_, i) => linear[i]).map((x) => x.aval);
+    return spread<Tangent, null>(withZeros(outs, moving, avals), linear, () => null);
   },
+  batch: (size, inputs, dims, params) =>
+    callDerived(params, `batch ${size};${dims}`, (of) => batchJaxpr(of, size, dims), inputs),
   lower: noRule("a call is written out where it stands"),
 });
 

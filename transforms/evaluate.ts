@@ -1,16 +1,17 @@
 /** What transforms do when nothing is traced: a transform of a structure that comes by for the first time is evaluated
  *  equation by equation, the second time it is recorded and compiled whole, and from then on it only runs. */
 import { compiledJaxpr, run } from "../core/eval.ts";
+import { keepAmong } from "../core/hash.ts";
 import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, Var } from "../core/ir/jaxpr.ts";
 import type { Literal, NDArray } from "../core/ndarray.ts";
 import { paramsKey } from "../core/primitive.ts";
-import { checkAlive, evalJaxpr, isEager, isTracer, traceToJaxpr } from "../core/trace.ts";
+import { checkAlive, isEager, isTracer, traceToJaxpr } from "../core/trace.ts";
 import { hashOf, sameCode, structureOf } from "./structure.ts";
 
 /** What a transform gives: arrays, and what it knows from the structure alone. */
 export interface Transformed<N> {
   readonly outs: readonly NDArray[];
-  readonly note: N;
+  readonly note?: N;
 }
 
 /** A transform of a jaxpr, evaluated on arguments under the current interpreter. It must depend on the jaxpr, on the
@@ -40,13 +41,14 @@ export function evaluate<N>(
   for (const x of args) code.push(x.aval.id);
   const hash = hashOf(code);
   const known = programs.get(hash);
-  programs.delete(hash);
-  if (programs.size >= programLimit) programs.delete(programs.keys().next().value as number);
-  if (known === undefined || !sameCode(known.code, code)) {
-    programs.set(hash, { code, literals, varying: [], program: null });
-    return transform(of, args);
-  }
-  programs.set(hash, known);
+  const isNew = known === undefined || !sameCode(known.code, code);
+  keepAmong(
+    programs,
+    programLimit,
+    hash,
+    isNew ? { code, literals, varying: [], program: null } : known,
+  );
+  if (isNew) return transform(of, args);
   const { varying } = known;
   const before = varying.length;
   literals.forEach((l, i) => {
@@ -59,17 +61,6 @@ export function evaluate<N>(
   const outs = run(compiledJaxpr(name, body), [...captured, ...consts, ...changed, ...args]);
   return { outs, note: note as N };
 }
-
-/** Evaluates a closed jaxpr. */
-export const evalClosed = (
-  name: string,
-  closed: ClosedJaxpr,
-  args: readonly NDArray[],
-): readonly NDArray[] => evaluate(name, ["as it is"], closed, args, asItIs).outs;
-const asItIs: Transform<null> = ({ jaxpr, consts }, args) => ({
-  outs: evalJaxpr(jaxpr, consts, args),
-  note: null,
-});
 
 /** A structure that came by. */
 interface Known {

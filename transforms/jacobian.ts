@@ -1,13 +1,17 @@
 /** Jacobians and Hessians, on pytrees. */
 import type { Aval } from "../core/aval.ts";
-import type { DType } from "../core/dtype.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import { eq } from "../core/ops/compare.ts";
-import { convert, full, reshape } from "../core/ops/linear.ts";
-import { iota } from "../core/ops/structural.ts";
-import { flatten, type structure, unflatten } from "../core/tree.ts";
-import { type Arrays, checkArgnum, flattenArrays } from "./arguments.ts";
-import { checkFunction, type Fn, type GradOptions, linearize, vjp } from "./autodiff.ts";
+import { eye } from "../core/numpy/creation.ts";
+import { full, reshape } from "../core/ops/linear.ts";
+import { flatten, leaves as leavesOf, type TreeDef, unflatten } from "../core/tree.ts";
+import {
+  type Arrays,
+  checkFunction,
+  chosenArguments,
+  flattenArrays,
+  type Fn,
+} from "./arguments.ts";
+import { type GradOptions, linearize, vjp } from "./autodiff.ts";
 import { vmap } from "./vmap.ts";
 
 /** A tree of the structure of `R` whose leaves are trees of the structure of `X`: ∂(leaf of R)/∂(leaf of X). */
@@ -18,25 +22,39 @@ export type Jacobian<R, X> = R extends NDArray | number
     : R;
 
 /** The unit vectors of the space of arrays of type `aval`, stacked: [n, …shape]. */
-function basis(aval: Aval): NDArray {
-  const n = aval.size;
-  const row = iota({ dtype: "int32", shape: [n, n], dimension: 0 });
-  const column = iota({ dtype: "int32", shape: [n, n], dimension: 1 });
-  return reshape(convert(eq(row, column), aval.dtype as DType), [n, ...aval.shape]);
-}
+const basis = ({ size, shape, dtype }: Aval): NDArray =>
+  reshape(eye(size, size, { dtype }), [size, ...shape]);
 
-function pick(op: string, f: Fn, args: readonly unknown[], argnums: number | readonly number[]) {
-  const list = typeof argnums === "number" ? [argnums] : argnums;
-  for (const n of list) checkArgnum(op, n, args.length);
-  const chosen = typeof argnums === "number" ? args[argnums] : list.map((n) => args[n]);
-  const partial = (x: unknown): unknown => {
-    const all = [...args];
-    list.forEach((n, i) => {
-      all[n] = typeof argnums === "number" ? x : (x as unknown[])[i];
-    });
-    return f(...(all as never[]));
+/** Zeros like `xs` but for one in position `i`. */
+const only = (xs: readonly NDArray[], i: number, x: NDArray): NDArray[] =>
+  xs.map((other, k) => (k === i ? x : full(other.shape, 0, other.dtype)));
+
+/** Derivatives of each leaf of the result by each leaf of the chosen arguments. `rowsOf` gives the result and, for each leaf of it, the
+ *  derivatives with axes that are not yet apart. */
+function jacobian(
+  op: string,
+  f: Fn,
+  argnums: number | readonly number[],
+  rowsOf: (f: Fn<NDArray[]>, leaves: readonly NDArray[]) => readonly [unknown, NDArray[][]],
+): Fn<readonly unknown[]> {
+  checkFunction(op, f);
+  return (...args) => {
+    const { chosen, replace } = chosenArguments(op, args, argnums);
+    const one = typeof argnums === "number";
+    const { leaves, tree } = flattenArrays(op, "args", one ? chosen[0] : chosen);
+    const flat = (...xs: NDArray[]): unknown => {
+      const given: unknown = unflatten(tree, xs);
+      return f(...replace(one ? [given] : (given as unknown[])));
+    };
+    const [out, rows] = rowsOf(flat, leaves);
+    const [outs, outTree] = flatten(out) as [NDArray[], TreeDef];
+    const apart = (o: number) => (d: NDArray, i: number) =>
+      reshape(d, [...(outs[o] as NDArray).shape, ...(leaves[i] as NDArray).shape]);
+    return unflatten(
+      outTree,
+      rows.map((row, o) => unflatten(tree, row.map(apart(o)))),
+    );
   };
-  return { chosen, partial };
 }
 
 type At<A extends readonly unknown[], N> = N extends number
@@ -56,33 +74,16 @@ export function jacfwd<
   f: (...args: A) => R,
   { argnums = 0 as N }: GradOptions<N> = {},
 ): (...args: A) => Jacobian<R, At<A, N>> {
-  checkFunction("jacfwd", f);
-  return (...args) => {
-    const { chosen, partial } = pick("jacfwd", f as Fn, args, argnums);
-    const { leaves, tree } = flattenArrays("jacfwd", "args", chosen);
-    const flat = (...xs: NDArray[]): unknown => partial(unflatten(tree, xs));
+  return jacobian("jacfwd", f as Fn, argnums, (flat, leaves) => {
     const [out, push] = linearize(flat, ...leaves);
-    const [outs, outTree] = flatten(out) as [NDArray[], ReturnType<typeof structure>];
     // columns[i][o]: derivative of output leaf o by input leaf i
-    const columns = leaves.map((x, i) => {
-      const pushed = vmap(
-        (t: NDArray) =>
-          flatten(
-            push(...leaves.map((l, k) => (k === i ? t : full(l.shape, 0, l.dtype)))),
-          )[0] as NDArray[],
-        0,
-        { outAxes: -1 },
-      )(basis(x.aval));
-      return pushed.map((p, o) => reshape(p, [...(outs[o] as NDArray).shape, ...x.shape]));
-    });
-    const rows = outs.map((_, o) =>
-      unflatten(
-        tree,
-        columns.map((c) => c[o] as NDArray),
+    const columns = leaves.map((x, i) =>
+      vmap((t: NDArray) => leavesOf(push(...only(leaves, i, t))) as NDArray[], 0, { outAxes: -1 })(
+        basis(x.aval),
       ),
     );
-    return unflatten(outTree, rows) as Jacobian<R, At<A, N>>;
-  };
+    return [out, leavesOf(out).map((_, o) => columns.map((c) => c[o] as NDArray))];
+  }) as (...args: A) => Jacobian<R, At<A, N>>;
 }
 
 /** x ↦ ∂f/∂x by reverse mode: one pass for each output element, all at once. Right for few outputs.
@@ -96,25 +97,16 @@ export function jacrev<
   f: (...args: A) => R,
   { argnums = 0 as N }: GradOptions<N> = {},
 ): (...args: A) => Jacobian<R, At<A, N>> {
-  checkFunction("jacrev", f);
-  return (...args) => {
-    const { chosen, partial } = pick("jacrev", f as Fn, args, argnums);
-    const { leaves, tree } = flattenArrays("jacrev", "args", chosen);
-    const flat = (...xs: NDArray[]): unknown => partial(unflatten(tree, xs));
+  return jacobian("jacrev", f as Fn, argnums, (flat, leaves) => {
     const [out, pull] = vjp(flat, ...leaves);
-    const [outs, outTree] = flatten(out) as [NDArray[], ReturnType<typeof structure>];
-    const rows = outs.map((y, o) => {
-      const pulled = vmap((ct: NDArray) => {
-        const cts = outs.map((l, k) => (k === o ? ct : full(l.shape, 0, l.dtype)));
-        return pull(unflatten(outTree, cts)) as readonly NDArray[];
-      })(basis(y.aval));
-      return unflatten(
-        tree,
-        pulled.map((p, i) => reshape(p as NDArray, [...y.shape, ...(leaves[i] as NDArray).shape])),
-      );
-    });
-    return unflatten(outTree, rows) as Jacobian<R, At<A, N>>;
-  };
+    const [outs, outTree] = flatten(out) as [NDArray[], TreeDef];
+    const rows = outs.map((y, o) =>
+      vmap((ct: NDArray) => pull(unflatten(outTree, only(outs, o, ct))) as NDArray[])(
+        basis(y.aval),
+      ),
+    );
+    return [out, rows as NDArray[][]];
+  }) as (...args: A) => Jacobian<R, At<A, N>>;
 }
 
 /** x ↦ ∂²f/∂x², forward over reverse.

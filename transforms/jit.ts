@@ -1,13 +1,13 @@
 /** `jit` as users call it, `makeJaxpr` and `evalShape`. */
-import type { Aval } from "../core/aval.ts";
+import { asArray } from "../core/array.ts";
+import { Aval } from "../core/aval.ts";
 import { activeBackend } from "../core/backend/registry.ts";
 import { type Compiled, compiledJaxpr, run } from "../core/eval.ts";
 import { fail, TreeError } from "../core/errors.ts";
-import { mix, textHash } from "../core/hash.ts";
+import { identity, keepAmong, mix, textHash } from "../core/hash.ts";
 import type { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import { NDArray } from "../core/ndarray.ts";
-import { identity } from "../core/primitive.ts";
-import { isEager, isTracer, traceToJaxpr } from "../core/trace.ts";
+import { isEager, isTracer } from "../core/trace.ts";
 import {
   flatten,
   flattenWithPath,
@@ -18,14 +18,16 @@ import {
 } from "../core/tree.ts";
 import {
   type Arrays,
-  avalOf,
   checkArgnum,
-  flatFunction,
+  checkFunction,
   flattenArrays,
+  type Fn,
   join,
+  type Traced,
+  traceTree,
 } from "./arguments.ts";
-import { checkFunction, type Fn } from "./autodiff.ts";
-import { call, closeOver } from "./call.ts";
+import { call } from "./call.ts";
+import { closeOver } from "./linearize.ts";
 import { Lowered } from "./lowered.ts";
 import { type Changes, Retraces, type Signature, whatChanges } from "./recompile.ts";
 import { canonical } from "./structure.ts";
@@ -74,28 +76,26 @@ export function jit<A extends readonly unknown[], R>(
   /** by hash; of two signatures with the same one the later is kept */
   const entries = new Map<number, Entry>();
   const retraces = new Retraces(name);
-  let last: Entry | null = null;
+  let last: Entry | undefined;
   let calls = 0;
 
+  // a trace that captured values of a function that has returned is of no use
+  const fits = (entry: Entry | undefined, flat: Call): entry is Entry =>
+    entry !== undefined && isFor(entry, flat) && !hasLeaked(entry);
   const entryFor = (flat: Call, args: readonly unknown[]): Entry => {
-    let entry = last;
-    // a trace that captured values of a function that has returned is of no use
-    if (entry === null || !isFor(entry, flat) || hasLeaked(entry)) {
-      const hash = hashOf(flat);
-      const known = entries.get(hash);
-      entries.delete(hash);
-      if (known !== undefined && isFor(known, flat) && !hasLeaked(known)) entry = known;
-      else {
-        const signature = signatureOf(flat);
-        const traced = trace(name, merge(f as Fn, args, statics), signature);
-        const donated = donationMask(donates, statics, args, traced.consts.length);
-        entry = { ...signature, ...traced, donated, compiled: null };
-        if (entries.size >= entryLimit) entries.delete(entries.keys().next().value as number);
-        if (known === undefined) retraces.note(signature, args, statics, calls);
-      }
-      entries.set(hash, entry);
-      last = entry;
+    if (fits(last, flat)) return last;
+    const hash = hashOf(flat);
+    const known = entries.get(hash);
+    let entry = known;
+    if (!fits(entry, flat)) {
+      const signature = signatureOf(flat);
+      const traced = trace(name, merge(f as Fn, args, statics), signature);
+      const donated = donationMask(donates, statics, args, traced.consts.length);
+      entry = { ...signature, ...traced, donated, compiled: null };
+      if (known === undefined) retraces.note(signature, args, statics, calls);
     }
+    keepAmong(entries, entryLimit, hash, entry);
+    last = entry;
     return entry;
   };
   const compiledFor = (entry: Entry): Compiled => {
@@ -215,9 +215,8 @@ function trace(
   f: Fn,
   { tree, avals }: Signature,
 ): Pick<Entry, "body" | "consts" | "out"> {
-  const out: { tree?: TreeDef } = {};
-  const closed = traceToJaxpr("jit", flatFunction(`jit(${name})`, f, tree, out), avals);
-  return { body: closeOver(closed), consts: closed.consts, out: out.tree as TreeDef };
+  const out = traceTree(`jit(${name})`, f, tree, avals, undefined, "jit");
+  return { body: closeOver(out.closed), consts: out.closed.consts, out: out.tree };
 }
 
 function donationMask(
@@ -302,14 +301,12 @@ export type Shapes<T> = T extends NDArray | number | boolean
     ? { [K in keyof T]: Shapes<T[K]> }
     : T;
 
-function traceAt(
-  op: string,
-  f: Fn,
-  args: readonly unknown[],
-): { closed: ClosedJaxpr; tree: TreeDef } {
+function traceAt(op: string, f: Fn, args: readonly unknown[]): Traced {
   const [leaves, tree] = flattenWithPath(args);
-  const out: { tree?: TreeDef } = {};
-  const avals = leaves.map(([path, x]) => avalOf(x, op, join("args", path)));
-  const closed = traceToJaxpr(op, flatFunction(op, f, tree, out), avals);
-  return { closed, tree: out.tree as TreeDef };
+  return traceTree(
+    op,
+    f,
+    tree,
+    leaves.map(([path, x]) => (x instanceof Aval ? x : asArray(x, op, join("args", path)).aval)),
+  );
 }

@@ -1,9 +1,9 @@
 /** Forward mode: a jaxpr becomes the jaxpr of (x, dx) ↦ (f(x), f′(x)·dx). */
-import { type Atom, type ClosedJaxpr, isLiteral, type Jaxpr, type Var } from "../core/ir/jaxpr.ts";
+import type { Aval } from "../core/aval.ts";
+import type { Atom, ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import { instantiate } from "../core/ops/linear.ts";
 import { type JvpRule, type Params, ruleOf, type Tangent, Zero } from "../core/primitive.ts";
-import { bind, traceToJaxpr } from "../core/trace.ts";
+import { assign, bind, environment, traceToJaxpr } from "../core/trace.ts";
 
 export interface Dual {
   readonly outs: readonly NDArray[];
@@ -13,44 +13,29 @@ export interface Dual {
 /** Evaluates a jaxpr on dual numbers under the current interpreter. With `split`, primitives that can are
  *  asked to keep their primal part apart from their linear part (see linearize). */
 export function evalJvp(
-  jaxpr: Jaxpr,
-  consts: readonly NDArray[],
+  { jaxpr, consts }: ClosedJaxpr,
   primals: readonly NDArray[],
   tangents: readonly Tangent[],
   split = false,
 ): Dual {
-  const values = new Map<Var, NDArray>();
-  const moving = new Map<Var, NDArray>();
-  jaxpr.constVars.forEach((v, i) => {
-    values.set(v, consts[i] as NDArray);
-  });
-  jaxpr.inVars.forEach((v, i) => {
-    values.set(v, primals[i] as NDArray);
-    const t = tangents[i] as Tangent;
-    if (!(t instanceof Zero)) moving.set(v, t);
-  });
-  const value = (a: Atom): NDArray => (isLiteral(a) ? a : (values.get(a) as NDArray));
-  const tangent = (a: Atom): Tangent =>
-    (isLiteral(a) ? undefined : moving.get(a)) ?? new Zero(a.aval);
+  const { define, read } = environment(jaxpr, consts, primals);
+  const known = new Map<Atom, Tangent>();
+  assign(known, jaxpr.inVars, tangents);
+  const tangent = (a: Atom): Tangent => known.get(a) ?? new Zero(a.aval);
   for (const { primitive, inputs, outputs, params } of jaxpr.equations) {
-    const x = inputs.map(value);
-    if (!inputs.some((a) => !isLiteral(a) && moving.has(a))) {
-      const outs = bind(primitive, x, params);
-      outputs.forEach((v, i) => {
-        values.set(v, outs[i] as NDArray);
-      });
+    const x = inputs.map(read);
+    const dx = inputs.map(tangent);
+    if (!dx.some(isMoving)) {
+      define(outputs, bind(primitive, x, params));
       continue;
     }
     const rule: JvpRule<Params> =
       (split ? primitive.linearize : undefined) ?? ruleOf(primitive, "jvp");
-    const dual = rule(x, inputs.map(tangent), params);
-    outputs.forEach((v, i) => {
-      values.set(v, dual.outs[i] as NDArray);
-      const t = dual.tangents[i] as Tangent;
-      if (!(t instanceof Zero)) moving.set(v, t);
-    });
+    const dual = rule(x, dx, params);
+    define(outputs, dual.outs);
+    assign(known, outputs, dual.tangents);
   }
-  return { outs: jaxpr.outs.map(value), tangents: jaxpr.outs.map(tangent) };
+  return { outs: jaxpr.outs.map(read), tangents: jaxpr.outs.map(tangent) };
 }
 
 /** A differentiated jaxpr: its outputs are those of the original, then the tangents of those outputs for
@@ -61,27 +46,23 @@ export interface JvpJaxpr {
 }
 
 /** Inputs of the result: the primals, then a tangent for each input for which `moving` is true. */
-export function jvpJaxpr({ jaxpr, consts }: ClosedJaxpr, moving: readonly boolean[]): JvpJaxpr {
-  const { inAvals } = jaxpr;
-  const movingAvals = inAvals.filter((_, i) => moving[i]);
+export function jvpJaxpr(of: ClosedJaxpr, moving: readonly boolean[]): JvpJaxpr {
+  const { inAvals } = of;
+  const n = inAvals.length;
   let outMoving: boolean[] = [];
-  const result = traceToJaxpr(
+  const jaxpr = traceToJaxpr(
     "jvp",
     (args) => {
-      const primals = args.slice(0, inAvals.length);
-      const dual = evalJvp(
-        jaxpr,
-        consts,
-        primals,
-        spread(args.slice(inAvals.length), moving, (i) => new Zero(inAvals[i] as NDArray["aval"])),
-      );
-      outMoving = dual.tangents.map((t) => !(t instanceof Zero));
-      return [...dual.outs, ...dual.tangents.filter((t): t is NDArray => !(t instanceof Zero))];
+      const dual = evalJvp(of, args.slice(0, n), withZeros(args.slice(n), moving, inAvals));
+      outMoving = dual.tangents.map(isMoving);
+      return [...dual.outs, ...dual.tangents.filter(isMoving)];
     },
-    [...inAvals, ...movingAvals],
+    [...inAvals, ...inAvals.filter((_, i) => moving[i])],
   );
-  return { jaxpr: result, moving: outMoving };
+  return { jaxpr, moving: outMoving };
 }
+
+export const isMoving = (t: Tangent): t is NDArray => !(t instanceof Zero);
 
 /** Puts `some` back at the positions where `mask` is true, `other` elsewhere. */
 export function spread<T, U>(
@@ -93,4 +74,9 @@ export function spread<T, U>(
   return mask.map((m, i) => (m ? (some[k++] as T) : other(i)));
 }
 
-export const instantiateAll = (ts: readonly Tangent[]): NDArray[] => ts.map(instantiate);
+/** Puts `some` back at the positions where `mask` is true, with zeros of the types `avals` elsewhere. */
+export const withZeros = (
+  some: readonly Tangent[],
+  mask: readonly boolean[],
+  avals: readonly Aval[],
+): Tangent[] => spread(some, mask, (i) => new Zero(avals[i] as Aval));

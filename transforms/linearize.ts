@@ -1,70 +1,66 @@
 /** Linearization: f at a point becomes what is computed now and a linear jaxpr of the tangents. */
+import type { Aval } from "../core/aval.ts";
 import { ClosedJaxpr, Jaxpr } from "../core/ir/jaxpr.ts";
 import type { NDArray } from "../core/ndarray.ts";
-import { type Tangent, Zero } from "../core/primitive.ts";
+import { Zero } from "../core/primitive.ts";
 import { Trace, traceToJaxpr, within } from "../core/trace.ts";
-import { evalJvp } from "./jvp.ts";
+import { evalJvp, isMoving } from "./jvp.ts";
 
-/** Evaluates `jaxpr` at `primals` under the current interpreter and records what happens to tangents.
+export interface Linearized {
+  readonly outs: readonly NDArray[];
+  readonly linear: ClosedJaxpr;
+  readonly moving: readonly boolean[];
+}
+
+/** Evaluates a jaxpr at `primals` under the current interpreter and records what happens to tangents.
  *  `linear` has one input for each moving input and one output for each moving output; its constants are
  *  the residuals. */
 export function linearizeEval(
-  jaxpr: Jaxpr,
-  consts: readonly NDArray[],
+  of: ClosedJaxpr,
   primals: readonly NDArray[],
-  moving: readonly boolean[],
-): { outs: readonly NDArray[]; linear: ClosedJaxpr; moving: readonly boolean[] } {
+  moving: readonly boolean[] = primals.map(() => true),
+): Linearized {
   const trace = new Trace("linearize", { dependentOnly: true });
-  const avals = jaxpr.inAvals;
-  const tangents = moving.map(
-    (m, i): Tangent =>
-      m
-        ? trace.argument((avals[i] as NDArray["aval"]).strong)
-        : new Zero(avals[i] as NDArray["aval"]),
+  const avals = of.inAvals;
+  const tangents = moving.map((m, i) =>
+    m ? trace.argument((avals[i] as Aval).strong) : new Zero(avals[i] as Aval),
   );
   return within(trace, () => {
-    const dual = evalJvp(jaxpr, consts, primals, tangents, true);
-    const out = dual.tangents.filter((t): t is NDArray => !(t instanceof Zero));
-    return {
-      outs: dual.outs,
-      linear: trace.finish(out),
-      moving: dual.tangents.map((t) => !(t instanceof Zero)),
-    };
+    const dual = evalJvp(of, primals, tangents, true);
+    const linear = trace.finish(dual.tangents.filter(isMoving));
+    return { outs: dual.outs, linear, moving: dual.tangents.map(isMoving) };
   });
 }
 
 export interface LinearizedJaxpr {
   /** inputs ↦ outputs and residuals */
-  readonly primal: ClosedJaxpr;
-  /** number of residuals */
-  readonly residuals: number;
+  readonly jaxpr: ClosedJaxpr;
   /** residuals and moving tangents ↦ moving output tangents */
   readonly linear: ClosedJaxpr;
   readonly moving: readonly boolean[];
 }
 
 /** The two halves of a jaxpr's derivative. */
-export function linearizeJaxpr(
-  { jaxpr, consts }: ClosedJaxpr,
-  moving: readonly boolean[],
-): LinearizedJaxpr {
-  let at: ReturnType<typeof linearizeEval> | undefined;
-  const primal = traceToJaxpr(
+export function linearizeJaxpr(of: ClosedJaxpr, moving: readonly boolean[]): LinearizedJaxpr {
+  let at: Linearized | undefined;
+  const jaxpr = traceToJaxpr(
     "linearize",
     (args) => {
-      at = linearizeEval(jaxpr, consts, args, moving);
+      at = linearizeEval(of, args, moving);
       return [...at.outs, ...at.linear.consts];
     },
-    jaxpr.inAvals,
+    of.inAvals,
   );
   // traceToJaxpr has called its function
-  const { linear, moving: outMoving } = at as ReturnType<typeof linearizeEval>;
-  const { jaxpr: body, consts: residuals } = linear;
-  const open = new Jaxpr([], [...body.constVars, ...body.inVars], body.equations, body.outs);
-  return {
-    primal,
-    residuals: residuals.length,
-    linear: new ClosedJaxpr(open, []),
-    moving: outMoving,
-  };
+  const { linear, moving: outMoving } = at as Linearized;
+  return { jaxpr, linear: closeOver(linear), moving: outMoving };
+}
+
+/** The same function with its constants as leading arguments. */
+export function closeOver({ jaxpr }: ClosedJaxpr): ClosedJaxpr {
+  const { constVars, inVars, equations, outs } = jaxpr;
+  return new ClosedJaxpr(
+    constVars.length === 0 ? jaxpr : new Jaxpr([], [...constVars, ...inVars], equations, outs),
+    [],
+  );
 }

@@ -1,5 +1,5 @@
 /** What a jaxpr computes, as a list of numbers: equal structures are found again whatever their variables are. */
-import { mix } from "../core/hash.ts";
+import { keepAmong, mix } from "../core/hash.ts";
 import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, type Var } from "../core/ir/jaxpr.ts";
 import type { Literal } from "../core/ndarray.ts";
 import { type Params, paramsKey } from "../core/primitive.ts";
@@ -98,8 +98,7 @@ export function canonical(jaxpr: Jaxpr): Jaxpr {
   const hash = outline(jaxpr);
   const known = met.get(hash)?.deref();
   if (known !== undefined && sameStructure(known, jaxpr)) return known;
-  if (met.size >= metLimit) met.delete(met.keys().next().value as number);
-  met.set(hash, new WeakRef(jaxpr));
+  keepAmong(met, metLimit, hash, new WeakRef(jaxpr));
   return jaxpr;
 }
 

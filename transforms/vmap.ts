@@ -5,10 +5,8 @@ import { fail, ShapeError, TreeError } from "../core/errors.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import { moveBatch } from "../core/ops/linear.ts";
 import { normalizeAxis } from "../core/shape.ts";
-import { traceToJaxpr } from "../core/trace.ts";
-import { broadcastPrefix, type TreeDef, unflatten } from "../core/tree.ts";
-import { type Arrays, flatFunction, flattenArrays, pathsOf } from "./arguments.ts";
-import { checkFunction, type Fn } from "./autodiff.ts";
+import { broadcastPrefix, unflatten } from "../core/tree.ts";
+import { type Arrays, checkFunction, flattenArrays, type Fn, traceTree } from "./arguments.ts";
 import { evaluate } from "./evaluate.ts";
 import { type BatchDim, evalBatch } from "./batch.ts";
 
@@ -35,8 +33,7 @@ export function vmap<A extends readonly unknown[], R>(
 ): (...args: A) => Arrays<R> {
   checkFunction("vmap", f);
   return (...args) => {
-    const { leaves, tree } = flattenArrays("vmap", "args", args);
-    const paths = (): string[] => pathsOf("args", args);
+    const { leaves, tree, paths } = flattenArrays("vmap", "args", args);
     if (Array.isArray(inAxes) && inAxes.length !== args.length)
       fail(
         TreeError,
@@ -64,30 +61,35 @@ export function vmap<A extends readonly unknown[], R>(
       const d = dims[i] as BatchDim;
       return d === null ? x.aval : x.aval.with({ shape: x.shape.filter((_, k) => k !== d) });
     });
-    const out: { tree?: TreeDef; value?: unknown } = {};
-    const closed = traceToJaxpr("vmap", flatFunction("vmap", f as Fn, tree, out), avals);
+    const out = traceTree("vmap", f as Fn, tree, avals);
     const wanted = axesOf("vmap outAxes", outAxes, out.value);
-    const { outs } = evaluate("vmap", ["vmap", size, dims, wanted], closed, leaves, (of, all) => {
-      const batched = evalBatch(of.jaxpr, of.consts, size, all, dims);
-      const results = batched.outs.map((x, i) => {
-        const want = wanted[i] as BatchDim;
-        const have = batched.dims[i] as BatchDim;
-        if (want === null) {
-          if (have === null) return x;
-          return fail(
-            ShapeError,
-            "vmap",
-            "outAxes may be null only for a result that is the same for all",
-            `null for a batched result ${i}`,
-            "give it an axis",
-          );
-        }
-        const rank = x.ndim + (have === null ? 1 : 0);
-        return moveBatch(x, have, normalizeAxis("vmap outAxes", want, rank), size);
-      });
-      return { outs: results, note: null };
-    });
-    return unflatten(out.tree as TreeDef, outs) as Arrays<R>;
+    const { outs } = evaluate(
+      "vmap",
+      ["vmap", size, dims, wanted],
+      out.closed,
+      leaves,
+      (of, all) => {
+        const batched = evalBatch(of, size, all, dims);
+        const results = batched.outs.map((x, i) => {
+          const want = wanted[i] as BatchDim;
+          const have = batched.dims[i] as BatchDim;
+          if (want === null) {
+            if (have === null) return x;
+            return fail(
+              ShapeError,
+              "vmap",
+              "outAxes may be null only for a result that is the same for all",
+              `null for a batched result ${i}`,
+              "give it an axis",
+            );
+          }
+          const rank = x.ndim + (have === null ? 1 : 0);
+          return moveBatch(x, have, normalizeAxis("vmap outAxes", want, rank), size);
+        });
+        return { outs: results };
+      },
+    );
+    return unflatten(out.tree, outs) as Arrays<R>;
   };
 }
 

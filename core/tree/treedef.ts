@@ -1,7 +1,7 @@
 /** The structure of a pytree without its leaves. Equal structures are mostly the same object: flattening
  *  finds a structure it has seen before instead of building it again. */
 
-import { textHash } from "../hash.ts";
+import { identity, isRecord, kept, textHash } from "../hash.ts";
 
 /** How a registered class is taken apart and put together. */
 export interface NodeType<T, Aux = unknown> {
@@ -130,26 +130,7 @@ export function setOwn(out: Record<string, unknown>, k: string, v: unknown): voi
 
 // ---- keys of aux data ----
 
-const identities = new WeakMap<object, number>();
 const symbols = new Map<symbol, number>();
-let nextIdentity = 0;
-
-function identity<K>(
-  x: K,
-  known: { get(x: K): number | undefined; set(x: K, n: number): unknown },
-) {
-  let n = known.get(x);
-  if (n === undefined) {
-    n = nextIdentity++;
-    known.set(x, n);
-  }
-  return n;
-}
-
-const isRecord = (x: object): boolean => {
-  const proto = Object.getPrototypeOf(x);
-  return proto === Object.prototype || proto === null;
-};
 
 /** Structural key of plain data; functions and instances count by identity. */
 function auxKey(x: unknown, within: readonly unknown[] = []): string {
@@ -159,14 +140,14 @@ function auxKey(x: unknown, within: readonly unknown[] = []): string {
     case "bigint":
       return `${x}n`;
     case "symbol":
-      return `symbol#${identity(x, symbols)}`;
+      return `symbol#${kept(symbols, x, () => symbols.size)}`;
     case "function":
-      return `function#${identity(x, identities)}`;
+      return `function#${identity(x)}`;
     case "object": {
       if (x === null) return "null";
       const plain = Array.isArray(x) || isRecord(x);
       // a cycle in plain data has no finite structure
-      if (!plain || within.includes(x)) return `object#${identity(x, identities)}`;
+      if (!plain || within.includes(x)) return `object#${identity(x)}`;
       const inner = [...within, x];
       if (Array.isArray(x)) return `[${x.map((v) => auxKey(v, inner)).join(",")}]`;
       const record = x as Record<string, unknown>;
@@ -191,13 +172,8 @@ const remembered = 4096;
 const byKey = new Map<string, TreeDef>();
 
 function intern(key: string, parts: () => Parts): TreeDef {
-  let def = byKey.get(key);
-  if (def === undefined) {
-    if (byKey.size >= remembered) byKey.clear();
-    def = new TreeDef(parts(), key);
-    byKey.set(key, def);
-  }
-  return def;
+  if (byKey.size >= remembered) byKey.clear();
+  return kept(byKey, key, () => new TreeDef(parts(), key));
 }
 
 /** The last few structures with the same kind and width. */
@@ -272,12 +248,8 @@ export function objectDef(list: KeyList, children: readonly TreeDef[]): TreeDef 
 const arraysByLength = new Map<number, Recent>();
 
 export function arrayDef(children: readonly TreeDef[]): TreeDef {
-  let recent = arraysByLength.get(children.length);
-  if (recent === undefined) {
-    if (arraysByLength.size >= remembered) arraysByLength.clear();
-    recent = new Recent();
-    arraysByLength.set(children.length, recent);
-  }
+  if (arraysByLength.size >= remembered) arraysByLength.clear();
+  const recent = kept(arraysByLength, children.length, () => new Recent());
   const seen = recent.find(children);
   if (seen !== undefined) return seen;
   const key = `[${children.map((child) => child.key).join(",")}]`;
