@@ -1,8 +1,8 @@
 /** Arrays as text, the way NumPy prints them. */
 import { bytesSync } from "../array.ts";
 import { type DType, dtypes, isFloat, unpack } from "../dtype.ts";
-import { Literal, type NDArray } from "../ndarray.ts";
-import { type Shape, stridesOf } from "../shape.ts";
+import type { NDArray } from "../ndarray.ts";
+import { stridesOf } from "../shape.ts";
 import { Tracer } from "../trace.ts";
 
 const precision = 8;
@@ -28,88 +28,66 @@ function shortest(x: number, dtype: DType): string {
   return String(Number(x.toPrecision(digits)));
 }
 
-/** Digits before and after the point of a plain decimal. */
-function decimals(x: number, dtype: DType): [string, string] {
-  const text = shortest(Math.abs(x), dtype);
-  const plain = text.includes("e") ? Math.abs(x).toFixed(precision) : text;
-  let [whole = "0", fraction = ""] = plain.split(".");
-  if (fraction.length > precision) {
-    [whole = "0", fraction = ""] = Math.abs(x).toFixed(precision).split(".");
-    fraction = fraction.replace(/0+$/, "");
-  }
-  return [whole, fraction];
-}
+const minus = (x: number): string => (x < 0 || Object.is(x, -0) ? "-" : "");
 
-function scientific(x: number, dtype: DType): [string, string] {
-  const [mantissa = "0", exponent = "+0"] = Number(shortest(Math.abs(x), dtype))
-    .toExponential()
-    .split("e");
-  const fraction = mantissa.split(".")[1] ?? "";
-  const digits =
-    fraction.length > precision
-      ? (Math.abs(x).toExponential(precision).split("e")[0] as string)
-      : mantissa;
-  const sign = exponent.startsWith("-") ? "-" : "+";
-  return [digits, `${sign}${exponent.replace(/[+-]/, "").padStart(2, "0")}`];
+/** Digits before and after the point, and the exponent, if there is to be one. */
+function digitsOf(x: number, dtype: DType, exponential: boolean): [string, string, string] {
+  const size = Math.abs(x);
+  const text = shortest(size, dtype);
+  if (!exponential) {
+    const [whole = "", fraction = ""] = text.split(".");
+    if (fraction.length <= precision) return [whole, fraction, ""];
+    const [rounded = "", rest = ""] = size.toFixed(precision).split(".");
+    return [rounded, rest.replace(/0+$/, ""), ""];
+  }
+  const [mantissa = "", exponent = ""] = Number(text).toExponential().split("e");
+  const digits = mantissa.length > precision + 2 ? size.toExponential(precision) : mantissa;
+  const [whole = "", fraction = ""] = (digits.split("e")[0] as string).split(".");
+  // two digits at least
+  return [whole, fraction, `e${exponent.replace(/^.(?=.$)/, "$&0")}`];
 }
 
 /** A single element: a float as Python writes it, with ".0" where it is whole, with an exponent where the shortest digits and
  *  the dtype's precision leave gaps. */
 function scalar(x: number, dtype: DType): string {
   if (!isFloat(dtype) || !Number.isFinite(x)) return formatter([x], dtype)(x).trim();
-  const sign = x < 0 || Object.is(x, -0) ? "-" : "";
   const size = Math.abs(x);
   // NumPy: float64 until 1e16, the narrower ones as long as all digits before the point count
   const limit = dtype === "float64" ? 1e16 : dtype === "float32" ? 1e6 : 1e3;
   if (size === 0 || (size >= 1e-4 && size < limit)) {
     const text = shortest(size, dtype);
-    return sign + (text.includes(".") ? text : `${text}.0`);
+    return minus(x) + (text.includes(".") ? text : `${text}.0`);
   }
-  const [digits, exponent] = scientific(x, dtype);
-  return `${sign}${digits.replace(/\.$/, "")}e${exponent}`;
+  const [whole, fraction, exponent] = digitsOf(x, dtype, true);
+  return `${minus(x)}${whole}${fraction && `.${fraction}`}${exponent}`;
 }
 
+type Format = (x: number) => string;
+
 /** One formatter for all printed elements, so that columns line up. */
-function formatter(values: readonly number[], dtype: DType): (x: number) => string {
-  if (dtype === "bool") {
-    return (x) => (x ? " True" : "False");
-  }
-  if (!isFloat(dtype)) {
-    const width = Math.max(0, ...values.map((x) => String(x).length));
-    return (x) => String(x).padStart(width);
-  }
+function formatter(values: readonly number[], dtype: DType): Format {
+  const show =
+    dtype === "bool"
+      ? (x: number) => (x ? " True" : "False")
+      : isFloat(dtype)
+        ? floatFormat(values, dtype)
+        : String;
+  const width = Math.max(...values.map((x) => show(x).length));
+  return (x) => show(x).padStart(width);
+}
+
+/** Floats with their points one below the other. */
+function floatFormat(values: readonly number[], dtype: DType): Format {
   const finite = values.filter(Number.isFinite);
   const sizes = finite.map(Math.abs).filter((x) => x !== 0);
-  const [high, low] = [Math.max(0, ...sizes), Math.min(Number.POSITIVE_INFINITY, ...sizes)];
-  const exponential = sizes.length > 0 && (high >= 1e8 || low < 1e-4 || high / low > 1000);
-  const sign = (x: number): string => (x < 0 || Object.is(x, -0) ? "-" : "");
-  const special = (x: number): string => (Number.isNaN(x) ? "nan" : x < 0 ? "-inf" : "inf");
-  if (exponential) {
-    const places = Math.max(
-      0,
-      ...finite.map((x) => (scientific(x, dtype)[0].split(".")[1] ?? "").length),
-    );
-    const show = (x: number): string => {
-      const [digits, exponent] = scientific(x, dtype);
-      const [whole, fraction = ""] = digits.split(".");
-      return `${sign(x)}${whole}.${fraction.padEnd(places, "0")}e${exponent}`;
-    };
-    const width = Math.max(
-      0,
-      ...values.map((x) => (Number.isFinite(x) ? show(x) : special(x)).length),
-    );
-    return (x) => (Number.isFinite(x) ? show(x) : special(x)).padStart(width);
-  }
-  const right = Math.max(0, ...finite.map((x) => decimals(x, dtype)[1].length));
-  const left = Math.max(
-    0,
-    ...finite.map((x) => sign(x).length + decimals(x, dtype)[0].length),
-    ...values.filter((x) => !Number.isFinite(x)).map((x) => special(x).length - right - 1),
-  );
+  const [high, low] = [Math.max(...sizes), Math.min(...sizes)];
+  const exponential = high >= 1e8 || low < 1e-4 || high / low > 1000;
+  const places = Math.max(0, ...finite.map((x) => digitsOf(x, dtype, exponential)[1].length));
   return (x) => {
-    if (!Number.isFinite(x)) return special(x).padStart(left + right + 1);
-    const [whole, fraction] = decimals(x, dtype);
-    return `${(sign(x) + whole).padStart(left)}.${fraction.padEnd(right)}`;
+    if (!Number.isFinite(x)) return Number.isNaN(x) ? "nan" : `${minus(x)}inf`;
+    const [whole, fraction, exponent] = digitsOf(x, dtype, exponential);
+    const padded = fraction.padEnd(places, exponential ? "0" : " ");
+    return `${minus(x)}${whole}.${padded}${exponent}`;
   };
 }
 
@@ -119,66 +97,53 @@ const shown = (n: number, short: boolean): number[] =>
     ? [...Array(edge).keys(), -1, ...Array.from({ length: edge }, (_, i) => n - edge + i)]
     : [...Array(n).keys()];
 
-function body(
-  values: ArrayLike<number>,
-  shape: Shape,
-  dtype: DType,
-  separator: string,
-  indent: number,
-): string {
+function body(x: NDArray, op: string, separator: string, indent: number): string {
+  const { shape, dtype, ndim } = x;
+  const values = unpack(bytesSync(x, op), dtype);
+  if (ndim === 0) return scalar(values[0] as number, dtype);
   const strides = stridesOf(shape);
   const short = values.length > threshold;
-  const printed: number[] = [];
-  const collect = (axis: number, offset: number): void => {
-    if (axis === shape.length) {
-      printed.push(values[offset] as number);
-      return;
-    }
-    for (const i of shown(shape[axis] as number, short))
-      if (i >= 0) collect(axis + 1, offset + i * (strides[axis] as number));
-  };
-  collect(0, 0);
-  const format = formatter(printed, dtype);
-  const level = (axis: number, offset: number, pad: number): string => {
+  const comma = separator.trimEnd();
+  const level = (axis: number, offset: number, pad: number, format: Format): string => {
     const at = shown(shape[axis] as number, short);
-    const step = strides[axis] as number;
-    if (axis === shape.length - 1) {
-      const lines: string[] = [];
-      let line = "";
-      at.forEach((i, k) => {
-        const item = i < 0 ? "..." : format(values[offset + i * step] as number);
-        const piece = k < at.length - 1 ? item + separator.trimEnd() : item;
-        // room is left for the closing brackets, one of them beside the last element
-        if (line !== "" && pad + line.length + 1 + item.length > lineWidth - axis - 1) {
-          lines.push(line.trimEnd());
-          line = piece;
-        } else line = line === "" ? piece : `${line} ${piece}`;
-      });
-      if (line !== "") lines.push(line);
-      return `[${lines.join(`\n${" ".repeat(pad)}`)}]`;
-    }
-    const gap = `${separator.trimEnd()}${"\n".repeat(shape.length - 1 - axis)}${" ".repeat(pad)}`;
-    return `[${at.map((i) => (i < 0 ? "..." : level(axis + 1, offset + i * step, pad + 1))).join(gap)}]`;
+    const margin = " ".repeat(pad);
+    const last = axis === ndim - 1;
+    const items = at.map((i) => {
+      if (i < 0) return "...";
+      const place = offset + i * (strides[axis] as number);
+      return last ? format(values[place] as number) : level(axis + 1, place, pad + 1, format);
+    });
+    if (!last) return `[${items.join(comma + "\n".repeat(ndim - 1 - axis) + margin)}]`;
+    const lines: string[] = [];
+    let line = "";
+    items.forEach((item, k) => {
+      const piece = k < items.length - 1 ? item + comma : item;
+      // room is left for the closing brackets, one of them beside the last element
+      if (line !== "" && pad + line.length + 1 + item.length > lineWidth - axis - 1) {
+        lines.push(line.trimEnd());
+        line = piece;
+      } else line = line === "" ? piece : `${line} ${piece}`;
+    });
+    if (line !== "") lines.push(line);
+    return `[${lines.join(`\n${margin}`)}]`;
   };
-  if (shape.length === 0) return scalar(values[0] as number, dtype);
-  return level(0, 0, indent + 1);
+  const printed: number[] = [];
+  level(0, 0, 0, (value) => `${printed.push(value)}`);
+  return level(0, 0, indent + 1, formatter(printed, dtype));
 }
 
 /** The elements as NumPy's `str` shows them; a tracer shows its type.
  *  @example np.arrayStr(np.array([[1, 2.5], [3, 4]]))  // => "[[1.  2.5]\n [3.  4. ]]" */
 export function arrayStr(x: NDArray): string {
   if (x instanceof Tracer) return `Traced<${x.aval}>`;
-  if (x instanceof Literal) return body([x.value], [], x.dtype, " ", 0);
-  if (x.size === 0) return "[]";
-  return body(unpack(bytesSync(x, "toString"), x.dtype), x.shape, x.dtype, " ", 0);
+  return x.size === 0 ? "[]" : body(x, "toString", " ", 0);
 }
 
 /** Like NumPy's `repr`: `NDArray([1., 2.], dtype=float32)`. */
 export function arrayRepr(x: NDArray): string {
   if (x instanceof Tracer) return `Traced<${x.aval}> of ${x.trace.name}`;
-  const weak = x.weakType ? ", weakType=true" : "";
   const head = "NDArray(";
-  if (x.size === 0) return `${head}[], shape=[${x.shape.join(", ")}], dtype=${x.dtype}${weak})`;
-  const values = unpack(bytesSync(x, "inspect"), x.dtype);
-  return `${head}${body(values, x.shape, x.dtype, ", ", head.length)}, dtype=${x.dtype}${weak})`;
+  const text =
+    x.size === 0 ? `[], shape=[${x.shape.join(", ")}]` : body(x, "inspect", ", ", head.length);
+  return `${head}${text}, dtype=${x.dtype}${x.weakType ? ", weakType=true" : ""})`;
 }
