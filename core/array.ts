@@ -2,7 +2,7 @@
 import { Aval } from "./aval.ts";
 import type { Backend, Storage } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
-import { type DType, dtypes, type HostArray, pack, type PackedArray, unpack } from "./dtype.ts";
+import { type DType, dtypes, type HostArray, pack, unpack } from "./dtype.ts";
 import { BackendError, DTypeError, fail } from "./errors.ts";
 import { Literal, NDArray } from "./ndarray.ts";
 import { concrete } from "./trace.ts";
@@ -67,7 +67,7 @@ export class DeviceArray extends NDArray {
   }
 }
 
-const bytesOf = (a: PackedArray): Uint8Array =>
+export const bytesOf = (a: ArrayBufferView): Uint8Array =>
   new Uint8Array(a.buffer, a.byteOffset, a.byteLength);
 
 /** An array of the given values, packed into the dtype of `aval`. */
@@ -106,19 +106,9 @@ export const itemSize = (x: NDArray): number => dtypes[x.dtype].bytes;
 
 /** The dtype in which a typed array is taken, or null. */
 export const typedArrayDType = (x: unknown): DType | null =>
-  x instanceof Float32Array
-    ? "float32"
-    : x instanceof Float64Array
-      ? "float64"
-      : x instanceof Int32Array
-        ? "int32"
-        : x instanceof Uint32Array
-          ? "uint32"
-          : x instanceof Int8Array
-            ? "int8"
-            : x instanceof Uint8Array || x instanceof Uint8ClampedArray
-              ? "uint8"
-              : null;
+  hostDTypes.find((d) => x instanceof dtypes[d].packed) ??
+  (x instanceof Uint8ClampedArray ? "uint8" : null);
+const hostDTypes = ["float32", "float64", "int32", "uint32", "int8", "uint8"] as const;
 
 /** A leaf of a pytree as an array: arrays as they are, numbers weakly typed float32, booleans bool, typed
  *  arrays as vectors. */

@@ -6,8 +6,24 @@ import * as a from "../ops/arithmetic.ts";
 import * as c from "../ops/compare.ts";
 import { broadcastInDim, convert, expandDims, full as fill, moveAxis } from "../ops/linear.ts";
 import { concatenate, iota, selectN } from "../ops/structural.ts";
-import { checkShape, normalizeAxis, range, type Shape, shapesEqual } from "../shape.ts";
-import { type ArrayInput, broadcastTo, promote, toArray } from "./promote.ts";
+import {
+  broadcastShapes,
+  checkShape,
+  normalizeAxis,
+  range,
+  type Shape,
+  shapesEqual,
+} from "../shape.ts";
+import {
+  type ArrayInput,
+  broadcastTo,
+  int,
+  positions,
+  promote,
+  promoteDTypes,
+  toArray,
+  toMatrix,
+} from "./promote.ts";
 
 export interface DTypeOption {
   readonly dtype?: DType;
@@ -15,7 +31,7 @@ export interface DTypeOption {
 
 const stackLeading = (xs: NDArray[]): NDArray =>
   concatenate(
-    promote("array", ...xs).map((x) => expandDims(x, [0])),
+    promoteDTypes("array", xs).map((x) => expandDims(x, [0])),
     0,
   );
 
@@ -121,13 +137,11 @@ export function linspace(
   }: DTypeOption & { endpoint?: boolean; axis?: number } = {},
 ): NDArray {
   const [n] = checkShape("linspace", [num]) as [number];
-  const [from, to] = promote("linspace", start, stop).map((x) =>
-    isFloat(x.dtype) ? x : convert(x, "float32"),
+  const ends = promote("linspace", start, stop).map((x) =>
+    convert(x, isFloat(x.dtype) ? x.dtype : "float32"),
   ) as [NDArray, NDArray];
-  const shape = a.add(from, to).shape;
-  const [u, v] = [broadcastTo(from, shape), broadcastTo(to, shape)].map((x) =>
-    convert(x, x.dtype),
-  ) as [NDArray, NDArray];
+  const shape = broadcastShapes("linspace", ends[0].shape, ends[1].shape);
+  const [u, v] = ends.map((x) => expandDims(broadcastTo(x, shape), [0])) as [NDArray, NDArray];
   const parts = endpoint ? n - 1 : n;
   const steps = broadcastInDim(
     iota({ dtype: u.dtype, shape: [n], dimension: 0 }),
@@ -137,15 +151,12 @@ export function linspace(
   const t = parts > 0 ? a.div(steps, new Literal(parts, u.dtype)) : steps;
   const one = new Literal(1, u.dtype);
   // (1 − t)·start + t·stop: exact at both ends
-  const mixed = a.add(a.mul(expandDims(u, [0]), a.sub(one, t)), a.mul(expandDims(v, [0]), t));
+  const mixed = a.add(a.mul(u, a.sub(one, t)), a.mul(v, t));
   // the last point is stop itself
   const last = c.eq(steps, new Literal(n - 1, u.dtype));
   const out =
     endpoint && n > 1
-      ? selectN(broadcastTo(last, [n, ...shape]), [
-          mixed,
-          broadcastTo(expandDims(v, [0]), [n, ...shape]),
-        ])
+      ? selectN(broadcastTo(last, [n, ...shape]), [mixed, broadcastTo(v, [n, ...shape])])
       : mixed;
   return convert(
     moveAxis(out, 0, normalizeAxis("linspace", axis, out.ndim)),
@@ -176,9 +187,9 @@ export function eye(
   { k = 0, dtype = "float32" }: DTypeOption & { k?: number } = {},
 ): NDArray {
   const shape = checkShape("eye", [n, m]);
-  const row = iota({ dtype: "int32", shape, dimension: 0 });
-  const column = iota({ dtype: "int32", shape, dimension: 1 });
-  const shifted = k === 0 ? row : a.add(row, new Literal(k, "int32"));
+  const row = positions(shape, 0);
+  const column = positions(shape, 1);
+  const shifted = k === 0 ? row : a.add(row, int(k));
   return convert(c.eq(shifted, column), checkDType("eye", dtype));
 }
 export const identity = (n: number, options?: DTypeOption): NDArray => eye(n, n, options);
@@ -195,15 +206,13 @@ export function tri(
 function below(shape: Shape, k: number): NDArray {
   const rank = shape.length;
   const last = shape.slice(-2);
-  const row = iota({ dtype: "int32", shape: last, dimension: 0 });
-  const column = iota({ dtype: "int32", shape: last, dimension: 1 });
-  const mask = c.le(column, a.add(row, new Literal(k, "int32")));
+  const row = positions(last, 0);
+  const column = positions(last, 1);
+  const mask = c.le(column, a.add(row, int(k)));
   return broadcastInDim(mask, shape, [rank - 2, rank - 1]);
 }
 function triangle(op: string, x: ArrayInput, k: number, lower: boolean): NDArray {
-  const v = toArray(op, x);
-  if (v.ndim < 2)
-    fail(ShapeError, op, "needs at least two axes", String(v.aval), "reshape to a matrix");
+  const v = toMatrix(op, x);
   const mask = below(v.shape, lower ? k : k - 1);
   const zero = fill(v.shape, 0, v.dtype, v.weakType);
   return lower ? selectN(mask, [zero, v]) : selectN(mask, [v, zero]);
@@ -242,10 +251,7 @@ export function meshgrid(
 /** Values f(i, j, …) on the grid of indices, given as int32 arrays. */
 export function fromFunction(f: (...indices: NDArray[]) => NDArray, shape: Shape): NDArray {
   const want = checkShape("fromFunction", shape);
-  return broadcastTo(
-    f(...want.map((_, dimension) => iota({ dtype: "int32", shape: want, dimension }))),
-    want,
-  );
+  return broadcastTo(f(...want.map((_, dimension) => positions(want, dimension))), want);
 }
 
 /** One array per axis with the index along it: [rank, …shape]. */

@@ -8,7 +8,15 @@ import { convert } from "../ops/linear.ts";
 import { broadcastShapes } from "../shape.ts";
 import { selectN } from "../ops/structural.ts";
 import * as t from "../ops/transcendental.ts";
-import { type ArrayInput, broadcastTo, promote, promoteFloat, toArray, toBool } from "./promote.ts";
+import {
+  type ArrayInput,
+  broadcastTo,
+  promote,
+  promoteFloat,
+  toArray,
+  toBool,
+  toFloat,
+} from "./promote.ts";
 
 type Unary = (x: ArrayInput) => NDArray;
 type Binary = (x: ArrayInput, y: ArrayInput) => NDArray;
@@ -19,7 +27,7 @@ const like = (x: NDArray, value: number): NDArray => new Literal(value, x.dtype,
 const float =
   (op: string, f: (x: NDArray) => NDArray): Unary =>
   (x) =>
-    f(x instanceof NDArray && isFloat(x.dtype) ? x : (promoteFloat(op, x)[0] as NDArray));
+    f(x instanceof NDArray && isFloat(x.dtype) ? x : toFloat(op, x));
 /** f of any number. */
 const number =
   (op: string, f: (x: NDArray) => NDArray): Unary =>
@@ -28,7 +36,7 @@ const number =
 const applied = (
   meet: (op: string, x: ArrayInput, y: ArrayInput) => NDArray[],
   op: string,
-  f: (x: NDArray, y: NDArray) => NDArray,
+  f: Operation,
 ): Binary => {
   return (x, y) => {
     if (x instanceof NDArray && isFloat(x.dtype)) {
@@ -39,9 +47,8 @@ const applied = (
     return f(both[0] as NDArray, both[1] as NDArray);
   };
 };
-const two = (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary => applied(promote, op, f);
-const twoFloat = (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary =>
-  applied(promoteFloat, op, f);
+const two = (op: string, f: Operation): Binary => applied(promote, op, f);
+const twoFloat = (op: string, f: Operation): Binary => applied(promoteFloat, op, f);
 /** x where the test holds, y elsewhere, all three broadcast; x and y are of one dtype. */
 function pick(test: NDArray, x: NDArray, y: NDArray): NDArray {
   const shape = broadcastShapes("where", test.shape, x.shape, y.shape);
@@ -49,10 +56,19 @@ function pick(test: NDArray, x: NDArray, y: NDArray): NDArray {
   return selectN(which, [broadcastTo(y, shape), broadcastTo(x, shape)]);
 }
 /** bool arithmetic, as NumPy has it: + is or, · is and */
+type Operation = (x: NDArray, y: NDArray) => NDArray;
 const boolOr =
-  (logic: (x: NDArray, y: NDArray) => NDArray, f: (x: NDArray, y: NDArray) => NDArray) =>
-  (x: NDArray, y: NDArray): NDArray =>
+  (logic: Operation, f: Operation): Operation =>
+  (x, y) =>
     x.dtype === "bool" ? logic(x, y) : f(x, y);
+/** Bools count as int32. */
+const numeric = (f: Operation): Operation =>
+  boolOr((x, y) => f(convert(x, "int32"), convert(y, "int32")), f);
+const floatOr = (op: string, f: (x: NDArray) => NDArray, other: (x: NDArray) => NDArray): Unary =>
+  number(op, (x) => (isFloat(x.dtype) ? f(x) : other(x)));
+const same = (x: NDArray): NDArray => x;
+const isUnsigned = (x: NDArray): boolean => x.dtype.startsWith("uint");
+const nearest = (x: NDArray): NDArray => a.round(x, "toNearestEven");
 
 // ---- arithmetic ----
 
@@ -68,10 +84,10 @@ export const trueDivide: Binary = divide;
 /** −x */
 export const negative: Unary = number("negative", a.neg);
 /** x */
-export const positive: Unary = number("positive", (x) => x);
+export const positive: Unary = number("positive", same);
 /** |x| */
 export const abs: Unary = number("abs", (x) =>
-  x.dtype === "bool" || x.dtype.startsWith("uint") ? x : a.abs(x),
+  x.dtype === "bool" || isUnsigned(x) ? x : a.abs(x),
 );
 export const absolute: Unary = abs;
 export const fabs: Unary = float("fabs", a.abs);
@@ -85,40 +101,38 @@ export const reciprocal: Unary = float("reciprocal", (x) => a.div(like(x, 1), x)
 export const maximum: Binary = two("maximum", a.max);
 /** smaller of x and y; NaN if either is */
 export const minimum: Binary = two("minimum", a.min);
+const skipNaN =
+  (f: Operation, beyond: Operation): Operation =>
+  (x, y) =>
+    isFloat(x.dtype) ? pick(c.or(beyond(x, y), c.ne(y, y)), x, y) : f(x, y);
 /** larger of x and y, NaN counting as missing */
-export const fmax: Binary = two("fmax", (x, y) => {
-  if (!isFloat(x.dtype)) return a.max(x, y);
-  return pick(c.or(c.gt(x, y), c.ne(y, y)), x, y);
-});
+export const fmax: Binary = two("fmax", skipNaN(a.max, c.gt));
 /** smaller of x and y, NaN counting as missing */
-export const fmin: Binary = two("fmin", (x, y) => {
-  if (!isFloat(x.dtype)) return a.min(x, y);
-  return pick(c.or(c.lt(x, y), c.ne(y, y)), x, y);
-});
+export const fmin: Binary = two("fmin", skipNaN(a.min, c.lt));
 /** ⌊x / y⌋ */
-export const floorDivide: Binary = two("floorDivide", (x, y) => {
-  if (x.dtype === "bool") return floorDivide(convert(x, "int32"), convert(y, "int32"));
-  if (isFloat(x.dtype)) {
+export const floorDivide: Binary = two(
+  "floorDivide",
+  numeric((x, y) => {
     // x − mod(x, y) is a multiple of y up to rounding
-    const m = mod(x, y);
-    const q = a.div(a.sub(x, m), y);
-    return a.round(q, "toNearestEven");
-  }
-  const q = a.div(x, y);
-  if (x.dtype.startsWith("uint")) return q;
-  const inexact = c.ne(a.rem(x, y), like(x, 0));
-  const opposed = c.ne(a.sign(x), a.sign(y));
-  return selectN(c.and(inexact, opposed), [q, a.sub(q, like(q, 1))]);
-});
+    if (isFloat(x.dtype)) return nearest(a.div(a.sub(x, mod(x, y)), y));
+    const q = a.div(x, y);
+    if (isUnsigned(x)) return q;
+    const inexact = c.ne(a.rem(x, y), like(x, 0));
+    const opposed = c.ne(a.sign(x), a.sign(y));
+    return selectN(c.and(inexact, opposed), [q, a.sub(q, like(q, 1))]);
+  }),
+);
 /** x − y·⌊x/y⌋: the sign of y */
-export const mod: Binary = two("mod", (x, y) => {
-  if (x.dtype === "bool") return mod(convert(x, "int32"), convert(y, "int32"));
-  const r = a.rem(x, y);
-  if (x.dtype.startsWith("uint")) return r;
-  const zero = like(r, 0);
-  const wrong = c.and(c.ne(r, zero), c.ne(c.lt(r, zero), c.lt(y, like(y, 0))));
-  return selectN(wrong, [r, a.add(r, y)]);
-});
+export const mod: Binary = two(
+  "mod",
+  numeric((x, y) => {
+    const r = a.rem(x, y);
+    if (isUnsigned(x)) return r;
+    const zero = like(r, 0);
+    const wrong = c.and(c.ne(r, zero), c.ne(c.lt(r, zero), c.lt(y, like(y, 0))));
+    return selectN(wrong, [r, a.add(r, y)]);
+  }),
+);
 export const remainder: Binary = mod;
 /** remainder with the sign of x, as in C */
 export const fmod: Binary = two("fmod", a.rem);
@@ -131,21 +145,16 @@ export const divmod = (x: ArrayInput, y: ArrayInput): [NDArray, NDArray] => [
 export function power(x: ArrayInput, y: ArrayInput): NDArray {
   const base = toArray("power", x);
   if (typeof y === "number" && Number.isInteger(y) && Math.abs(y) <= 1024) {
-    if (isFloat(base.dtype)) return y === 2 ? a.integerPow(base, 2) : a.integerPow(base, y);
+    if (isFloat(base.dtype)) return a.integerPow(base, y);
     if (isInteger(base.dtype) && y >= 0) return a.integerPow(base, y);
   }
   const [p, q] = promote("power", base, y);
-  const [u, v] = [p as NDArray, q as NDArray];
-  if (!isFloat(u.dtype)) {
-    if (u.dtype === "bool") return power(convert(u, "int32"), convert(v, "int32"));
-    return integerPower(u, v);
-  }
-  return a.pow(u, v);
+  return isFloat(p.dtype) ? a.pow(p, q) : wholePower(p, q);
 }
 export const pow: typeof power = power;
 export const floatPower: Binary = twoFloat("floatPower", a.pow);
 /** integers to integer powers, by repeated squaring over the bits of the exponent */
-function integerPower(x: NDArray, y: NDArray): NDArray {
+const wholePower = numeric((x, y) => {
   let result: NDArray | null = null;
   let base = x;
   const one = like(x, 1);
@@ -156,7 +165,7 @@ function integerPower(x: NDArray, y: NDArray): NDArray {
     base = a.mul(base, base);
   }
   return result as NDArray;
-}
+});
 /** √(x² + y²) without overflow on the way */
 export const hypot: Binary = twoFloat("hypot", (x, y) => {
   const [u, v] = [a.abs(x), a.abs(y)];
@@ -190,17 +199,17 @@ export const nextafter: Binary = twoFloat("nextafter", a.nextafter);
 
 // ---- rounding ----
 
-const rounding = (op: string, f: (x: NDArray) => NDArray): Unary =>
-  number(op, (x) => (isFloat(x.dtype) ? f(x) : x));
-export const floor: Unary = rounding("floor", a.floor);
-export const ceil: Unary = rounding("ceil", a.ceil);
+export const floor: Unary = floatOr("floor", a.floor, same);
+export const ceil: Unary = floatOr("ceil", a.ceil, same);
 /** towards zero */
-export const trunc: Unary = rounding("trunc", (x) =>
-  selectN(c.lt(x, like(x, 0)), [a.floor(x), a.ceil(x)]),
+export const trunc: Unary = floatOr(
+  "trunc",
+  (x) => selectN(c.lt(x, like(x, 0)), [a.floor(x), a.ceil(x)]),
+  same,
 );
 export const fix: Unary = trunc;
 /** to the nearest integer, halves to even */
-export const rint: Unary = rounding("rint", (x) => a.round(x, "toNearestEven"));
+export const rint: Unary = floatOr("rint", nearest, same);
 /** to `decimals` places, halves to even */
 export function round(x: ArrayInput, decimals = 0): NDArray {
   const v = toArray("round", x);
@@ -214,11 +223,10 @@ export function round(x: ArrayInput, decimals = 0): NDArray {
       "convert to float32",
     );
   }
-  if (decimals === 0) return a.round(v, "toNearestEven");
+  if (decimals === 0) return nearest(v);
   const factor = like(v, 10 ** Math.abs(decimals));
-  return decimals > 0
-    ? a.div(a.round(a.mul(v, factor), "toNearestEven"), factor)
-    : a.mul(a.round(a.div(v, factor), "toNearestEven"), factor);
+  const [up, down] = decimals > 0 ? [a.mul, a.div] : [a.div, a.mul];
+  return down(nearest(up(v, factor)), factor);
 }
 export const around: typeof round = round;
 
@@ -231,8 +239,9 @@ export const expm1: Unary = float("expm1", t.expm1);
 export const log: Unary = float("log", t.log);
 /** log(1 + x), accurate near 0 */
 export const log1p: Unary = float("log1p", t.log1p);
-export const log2: Unary = float("log2", (x) => a.div(t.log(x), like(x, Math.LN2)));
-export const log10: Unary = float("log10", (x) => a.div(t.log(x), like(x, Math.LN10)));
+const logOfBase = (op: string, ln: number): Unary => float(op, (x) => a.div(t.log(x), like(x, ln)));
+export const log2: Unary = logOfBase("log2", Math.LN2);
+export const log10: Unary = logOfBase("log10", Math.LN10);
 export const sqrt: Unary = float("sqrt", t.sqrt);
 export const cbrt: Unary = float("cbrt", t.cbrt);
 export const sin: Unary = float("sin", t.sin);
@@ -255,8 +264,9 @@ export const arctan2: Binary = atan2;
 export const arcsinh: Unary = asinh;
 export const arccosh: Unary = acosh;
 export const arctanh: Unary = atanh;
-export const deg2rad: Unary = float("deg2rad", (x) => a.mul(x, like(x, Math.PI / 180)));
-export const rad2deg: Unary = float("rad2deg", (x) => a.mul(x, like(x, 180 / Math.PI)));
+const times = (op: string, factor: number): Unary => float(op, (x) => a.mul(x, like(x, factor)));
+export const deg2rad: Unary = times("deg2rad", Math.PI / 180);
+export const rad2deg: Unary = times("rad2deg", 180 / Math.PI);
 export const radians: Unary = deg2rad;
 export const degrees: Unary = rad2deg;
 /** sin(πx)/(πx), 1 at 0 */
@@ -295,8 +305,7 @@ export const lessEqual: Binary = two("lessEqual", c.le);
 export const greater: Binary = two("greater", c.gt);
 export const greaterEqual: Binary = two("greaterEqual", c.ge);
 
-const logical = (op: string, f: (x: NDArray, y: NDArray) => NDArray): Binary =>
-  two(op, (x, y) => f(toBool(x), toBool(y)));
+const logical = (op: string, f: Operation): Binary => two(op, (x, y) => f(toBool(x), toBool(y)));
 export const logicalAnd: Binary = logical("logicalAnd", c.and);
 export const logicalOr: Binary = logical("logicalOr", c.or);
 export const logicalXor: Binary = logical("logicalXor", c.xor);
@@ -315,11 +324,11 @@ const shift =
     // a bare number as the shift takes the dtype of what is shifted
     const by = typeof n === "number" ? new Literal(n, v.dtype, true) : toArray(op, n);
     const [p, q] = promote(op, v, by);
-    return f(p as NDArray, q as NDArray);
+    return f(p, q);
   };
 export const leftShift: Binary = shift("leftShift", c.shiftLeft);
 export const rightShift: Binary = shift("rightShift", (x, n) =>
-  x.dtype.startsWith("uint") ? c.shiftRightLogical(x, n) : c.shiftRightArithmetic(x, n),
+  isUnsigned(x) ? c.shiftRightLogical(x, n) : c.shiftRightArithmetic(x, n),
 );
 export const bitwiseLeftShift: Binary = leftShift;
 export const bitwiseRightShift: Binary = rightShift;
@@ -330,24 +339,18 @@ export const bitwiseCount: Unary = number("bitwiseCount", (x) =>
 
 const never = (x: NDArray): NDArray => c.ne(x, x);
 export const isnan: Unary = number("isnan", never);
-export const isfinite: Unary = number("isfinite", (x) =>
-  isFloat(x.dtype) ? c.isFinite(x) : c.eq(x, x),
-);
-export const isinf: Unary = number("isinf", (x) =>
-  isFloat(x.dtype) ? c.eq(a.abs(x), like(x, Number.POSITIVE_INFINITY)) : never(x),
-);
-export const isposinf: Unary = number("isposinf", (x) =>
-  isFloat(x.dtype) ? c.eq(x, like(x, Number.POSITIVE_INFINITY)) : never(x),
-);
-export const isneginf: Unary = number("isneginf", (x) =>
-  isFloat(x.dtype) ? c.eq(x, like(x, Number.NEGATIVE_INFINITY)) : never(x),
-);
+export const isfinite: Unary = floatOr("isfinite", c.isFinite, (x) => c.eq(x, x));
+const isExactly = (op: string, value: number, of: (x: NDArray) => NDArray): Unary =>
+  floatOr(op, (x) => c.eq(of(x), like(x, value)), never);
+export const isinf: Unary = isExactly("isinf", Number.POSITIVE_INFINITY, a.abs);
+export const isposinf: Unary = isExactly("isposinf", Number.POSITIVE_INFINITY, same);
+export const isneginf: Unary = isExactly("isneginf", Number.NEGATIVE_INFINITY, same);
 
 // ---- selection ----
 
 /** x where the condition holds, y elsewhere. The gradient of the side that is not taken is zero, NaN or not. */
 export function where(condition: ArrayInput, x: ArrayInput, y: ArrayInput): NDArray {
-  const [p, q] = promote("where", x, y) as [NDArray, NDArray];
+  const [p, q] = promote("where", x, y);
   return pick(toBool(toArray("where", condition)), p, q);
 }
 /** x limited to [min, max]; either bound may be null. NaN stays. */

@@ -4,22 +4,23 @@ import { isFloat, isInteger } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { Literal, NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
-import * as c from "../ops/compare.ts";
-import { gather, type GatherMode } from "../ops/gather.ts";
+import { gather } from "../ops/gather.ts";
 import { dynamicUpdateSlice } from "../ops/indexing.ts";
 import * as l from "../ops/linear.ts";
-import {
-  scatter,
-  scatterAdd,
-  scatterMax,
-  scatterMin,
-  scatterMul,
-  type ScatterOptions,
-} from "../ops/scatter.ts";
-import { concatenate, iota, rev, selectN, slice as sliceP } from "../ops/structural.ts";
-import { broadcastShapes, range, type Shape, showShape, sizeOf } from "../shape.ts";
+import { scatter, scatterAdd, scatterMax, scatterMin, scatterMul } from "../ops/scatter.ts";
+import { concatenate, rev, slice as sliceP } from "../ops/structural.ts";
+import { broadcastShapes, range, type Shape, shapesEqual, showShape, sizeOf } from "../shape.ts";
 import { where } from "./elementwise.ts";
-import { type ArrayInput, broadcastTo, type NestedList, toArray } from "./promote.ts";
+import {
+  type ArrayInput,
+  broadcastTo,
+  fromEnd,
+  int,
+  type NestedList,
+  positions,
+  toArray,
+  truePositions,
+} from "./promote.ts";
 
 /** start:stop:step of one axis; `null` where Python leaves a part out. */
 export class Slice {
@@ -57,31 +58,18 @@ export function slice(start: number | null = null, stop?: number | null, step = 
 /** One item of an index. */
 export type Index = number | Slice | null | "..." | NDArray | NestedList;
 
-/** What an index does to each axis of the operand. */
+/** What an index does: it puts in an axis, takes part of one, or names the elements of one. A number is a part of one element, whose
+ *  axis is dropped. */
 type Item =
-  | { readonly kind: "number"; readonly at: number }
-  | { readonly kind: "slice"; readonly slice: Slice }
   | { readonly kind: "new" }
+  | ({ readonly kind: "number" | "slice" } & Part)
   | { readonly kind: "array"; readonly array: NDArray };
-
-/** Positions of the nonzero elements of a concrete mask, one list for each axis. */
-function maskPositions(mask: NDArray): NDArray[] {
-  const values = dataSync(mask, "indexing with a mask");
-  const columns: number[][] = mask.shape.map(() => []);
-  const index = mask.shape.map(() => 0);
-  for (let p = 0; p < values.length; p++) {
-    if (values[p])
-      columns.forEach((column, axis) => {
-        column.push(index[axis] as number);
-      });
-    for (let axis = index.length - 1; axis >= 0; axis--) {
-      index[axis] = (index[axis] as number) + 1;
-      if ((index[axis] as number) < (mask.shape[axis] as number)) break;
-      index[axis] = 0;
-    }
-  }
-  return columns.map((column) => toArray("mask", new Int32Array(column)));
+interface Part {
+  readonly first: number;
+  readonly count: number;
+  readonly step: number;
 }
+const whole = new Slice(null, null, 1);
 
 function parse(x: NDArray, indices: readonly Index[]): Item[] {
   const describeIndex = (i: unknown): string =>
@@ -98,97 +86,84 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
       `[${indices.map(describeIndex).join(", ")}] for ${x.aval}`,
       remedy,
     );
-  const whole = (list: NestedList): NDArray =>
-    wholeNumbers(toArray("index", list, list.length === 0 ? { dtype: "int32" } : {}), () =>
-      bad("an index must be a whole number", "round it"),
-    );
-  const given = indices.map((i) => (Array.isArray(i) ? whole(i) : i));
-  const items: (Item | "...")[] = [];
+  const given = indices.map((i) =>
+    Array.isArray(i)
+      ? wholeNumbers(toArray("index", i, i.length === 0 ? { dtype: "int32" } : {}), bad)
+      : i,
+  );
   // a mask stands for as many axes as it has; "..." for those that nobody names
   const axesOf = (i: Index): number =>
     i === null || i === "..." ? 0 : i instanceof NDArray && i.dtype === "bool" ? i.ndim : 1;
-  const named = given.reduce<number>((n, i) => n + axesOf(i), 0);
-  let consumed = 0;
-  let hidden = 0;
+  const hidden = x.ndim - given.reduce<number>((n, i) => n + axesOf(i), 0);
+  const dots = given.filter((i) => i === "...").length;
+  if (dots > 1) bad("'...' may stand once", "remove one");
+  if (dots === 0) given.push("...");
+  const parts: (null | number | Slice | NDArray)[] = [];
+  let axis = 0;
   for (const i of given) {
-    if (i === null) items.push({ kind: "new" });
-    else if (i === "...") {
-      if (items.includes("...")) bad("'...' may stand once", "remove one");
-      items.push("...");
-      hidden = Math.max(0, x.ndim - named);
-    } else if (i instanceof Slice) {
-      items.push({ kind: "slice", slice: i });
-      consumed++;
-    } else if (typeof i === "number") {
-      if (!Number.isInteger(i)) bad("an index must be a whole number", "round it");
-      items.push({ kind: "number", at: i });
-      consumed++;
-    } else if (i instanceof NDArray) {
-      if (i.dtype === "bool") {
-        for (let axis = 0; axis < i.ndim; axis++)
-          if (i.shape[axis] !== x.shape[hidden + consumed + axis])
-            bad(
-              "a mask must have the shape of the axes that it indexes",
-              `give it the shape ${showShape(x.shape)}`,
-            );
-        for (const column of maskPositions(i)) items.push({ kind: "array", array: column });
-        consumed += i.ndim;
-      } else {
-        if (!isInteger(i.dtype))
-          return fail(
-            DTypeError,
-            "index",
-            "an index array must hold integers or bools",
-            String(i.aval),
-            'convert it with astype("int32")',
+    if (i === "...") {
+      for (let k = 0; k < hidden; k++) parts.push(whole);
+      axis += Math.max(0, hidden);
+    } else if (i instanceof NDArray && i.dtype === "bool") {
+      for (const n of i.shape)
+        if (n !== x.shape[axis++])
+          bad(
+            "a mask must have the shape of the axes that it indexes",
+            `give it the shape ${showShape(x.shape)}`,
           );
-        items.push({ kind: "array", array: l.convert(i, "int32") });
-        consumed++;
-      }
-    } else
-      bad("an index is a number, slice(…), null, '...', an integer array or a mask", "see slice");
+      parts.push(...truePositions(i, "indexing with a mask"));
+    } else {
+      if (i instanceof NDArray && !isInteger(i.dtype))
+        fail(
+          DTypeError,
+          "index",
+          "an index array must hold integers or bools",
+          String(i.aval),
+          'convert it with astype("int32")',
+        );
+      if (typeof i === "number" && !Number.isInteger(i)) bad(...fraction);
+      if (i !== null && typeof i !== "number" && !(i instanceof NDArray || i instanceof Slice))
+        bad("an index is a number, slice(…), null, '...', an integer array or a mask", "see slice");
+      parts.push(i as null | number | Slice | NDArray);
+      axis += axesOf(i);
+    }
   }
-  if (consumed > x.ndim) bad(`at most ${x.ndim} axes can be indexed`, "remove an index");
-  const rest = range(x.ndim - consumed).map(
-    (): Item => ({ kind: "slice", slice: new Slice(null, null, 1) }),
-  );
-  const at = items.indexOf("...");
-  return (
-    at < 0 ? [...items, ...rest] : [...items.slice(0, at), ...rest, ...items.slice(at + 1)]
-  ) as Item[];
+  if (hidden < 0) bad(`at most ${x.ndim} axes can be indexed`, "remove an index");
+  axis = 0;
+  return parts.map((i): Item => {
+    if (i === null) return { kind: "new" };
+    const n = x.shape[axis++] as number;
+    if (i instanceof NDArray) return { kind: "array", array: l.convert(i, "int32") };
+    if (i instanceof Slice) return { kind: "slice", ...partOf(i, n) };
+    if (i < -n || i >= n)
+      fail(
+        ShapeError,
+        "index",
+        n === 0
+          ? "an axis of size 0 has no elements"
+          : `an index into axis ${axis - 1} must lie between ${-n} and ${n - 1}`,
+        `${i} for ${x.aval}`,
+        "check the bounds",
+      );
+    return { kind: "number", first: i < 0 ? i + n : i, count: 1, step: 1 };
+  });
 }
-function wholeNumbers(x: NDArray, bad: () => never): NDArray {
+const fraction = ["an index must be a whole number", "round it"] as const;
+function wholeNumbers(x: NDArray, bad: (requirement: string, remedy: string) => never): NDArray {
   if (!isFloat(x.dtype)) return x;
   const values = dataSync(x);
-  if (!values.every(Number.isInteger)) bad();
+  if (!values.every(Number.isInteger)) bad(...fraction);
   return toArray("index", Int32Array.from(values), { shape: x.shape });
 }
 
-/** Bounds of a slice on an axis of size n: first, count and step. */
-function resolve(
-  { start, stop, step }: Slice,
-  n: number,
-): { first: number; count: number; step: number } {
-  const clamp = (i: number, low: number, high: number): number =>
-    Math.min(high, Math.max(low, i < 0 ? i + n : i));
+/** What a slice takes of an axis of size n. */
+function partOf({ start, stop, step }: Slice, n: number): Part {
   const [low, high] = step > 0 ? [0, n] : [-1, n - 1];
-  const first = start === null ? (step > 0 ? 0 : n - 1) : clamp(start, low, high);
-  const last = stop === null ? (step > 0 ? n : -1) : clamp(stop, low, high);
+  const place = (i: number | null, open: number): number =>
+    i === null ? open : Math.min(high, Math.max(low, i < 0 ? i + n : i));
+  const first = place(start, step > 0 ? low : high);
+  const last = place(stop, step > 0 ? high : low);
   return { first, count: Math.max(0, Math.ceil((last - first) / step)), step };
-}
-
-function checkNumber(x: NDArray, axis: number, at: number): number {
-  const n = x.shape[axis] as number;
-  if (at >= -n && at < n) return at < 0 ? at + n : at;
-  return fail(
-    ShapeError,
-    "index",
-    n === 0
-      ? "an axis of size 0 has no elements"
-      : `an index into axis ${axis} must lie between ${-n} and ${n - 1}`,
-    `${at} for ${x.aval}`,
-    "check the bounds",
-  );
 }
 
 export interface GetOptions {
@@ -199,8 +174,10 @@ export interface GetOptions {
 
 /** Elements at an index.
  *  @throws ShapeError for numbers out of range; entries of index arrays are clipped, as in JAX */
-export function getIndex(x: NDArray, indices: readonly Index[], options: GetOptions = {}): NDArray {
-  const items = parse(x, indices);
+export const getIndex = (x: NDArray, indices: readonly Index[], options?: GetOptions): NDArray =>
+  getItems(x, parse(x, indices), options);
+
+function getItems(x: NDArray, items: readonly Item[], options: GetOptions = {}): NDArray {
   const advanced = items.some((i) => i.kind === "array");
   // static part: slices, and numbers where no array takes part
   const start: number[] = [];
@@ -208,53 +185,35 @@ export function getIndex(x: NDArray, indices: readonly Index[], options: GetOpti
   const strides: number[] = [];
   const flipped: number[] = [];
   const dropped: number[] = [];
-  let axis = 0;
   for (const item of items) {
     if (item.kind === "new") continue;
-    const n = x.shape[axis] as number;
-    if (item.kind === "slice") {
-      const { first, count, step } = resolve(item.slice, n);
-      const last = first + (count - 1) * step;
-      if (step < 0) flipped.push(axis);
-      start.push(count === 0 ? 0 : Math.min(first, last));
-      limit.push(count === 0 ? 0 : Math.max(first, last) + 1);
-      strides.push(Math.abs(step));
-    } else if (item.kind === "number" && !advanced) {
-      const at = checkNumber(x, axis, item.at);
-      start.push(at);
-      limit.push(at + 1);
-      strides.push(1);
-      dropped.push(axis);
-    } else {
-      start.push(0);
-      limit.push(n);
-      strides.push(1);
-    }
-    axis++;
+    const axis = start.length;
+    const isGathered = item.kind === "array" || (advanced && item.kind === "number");
+    const { first, count, step } = isGathered ? partOf(whole, x.shape[axis] as number) : item;
+    const last = first + (count - 1) * step;
+    if (step < 0) flipped.push(axis);
+    if (!isGathered && item.kind === "number") dropped.push(axis);
+    start.push(count === 0 ? 0 : Math.min(first, last));
+    limit.push(count === 0 ? 0 : Math.max(first, last) + 1);
+    strides.push(Math.abs(step));
   }
-  const whole = start.every((s, i) => s === 0 && limit[i] === x.shape[i] && strides[i] === 1);
-  let out = whole
-    ? x
-    : sliceP(x, start, limit, strides.every((s) => s === 1) ? undefined : strides);
+  const steps = strides.some((s) => s !== 1);
+  let out = x;
+  if (steps || start.some((s, i) => s !== 0 || limit[i] !== x.shape[i]))
+    out = sliceP(x, start, limit, steps ? strides : undefined);
   if (flipped.length > 0) out = rev(out, flipped);
-  if (!advanced)
-    return insertNew(
-      l.squeeze(out, dropped),
-      items.filter((i) => i.kind !== "number"),
-    );
-  return gatherItems(out, items, options);
-}
-
-/** New axes put in, given the items that leave an axis in the result. */
-function insertNew(x: NDArray, items: readonly Item[]): NDArray {
-  const positions = items.flatMap((item, i) => (item.kind === "new" ? [i] : []));
-  return positions.length === 0 ? x : l.expandDims(x, positions);
+  if (advanced) return gatherItems(out, items, options);
+  const standing = items.filter((i) => i.kind !== "number");
+  return l.expandDims(
+    l.squeeze(out, dropped),
+    standing.flatMap((item, i) => (item.kind === "new" ? [i] : [])),
+  );
 }
 
 function gatherItems(
   x: NDArray,
   items: readonly Item[],
-  { mode = "clip", fillValue }: GetOptions,
+  { mode = "clip", ...fill }: GetOptions,
 ): NDArray {
   // numbers beside arrays are index arrays of rank 0
   const axes: number[] = [];
@@ -263,51 +222,42 @@ function gatherItems(
   let axis = 0;
   items.forEach((item, position) => {
     if (item.kind === "new") return;
-    if (item.kind === "array" || item.kind === "number") {
+    if (item.kind !== "slice") {
       axes.push(axis);
       standing.push(position);
       arrays.push(
-        item.kind === "array"
-          ? fromEnd(item.array, x.shape[axis] as number)
-          : new Literal(checkNumber(x, axis, item.at), "int32"),
+        item.kind === "array" ? fromEnd(item.array, x.shape[axis] as number) : int(item.first),
       );
     }
     axis++;
   });
   const batch = broadcastShapes("index", ...arrays.map((i) => i.shape));
+  const rank = batch.length;
   const starts = concatenate(
-    arrays.map((i) => l.expandDims(broadcastTo(i, batch), [batch.length])),
-    batch.length,
+    arrays.map((i) => l.expandDims(broadcastTo(i, batch), [rank])),
+    rank,
   );
-  const kept = range(x.ndim).filter((i) => !axes.includes(i));
   // arrays side by side put their axes where they stand, others put them first
-  const adjacent = standing.every((p, k) => k === 0 || p === (standing[k - 1] as number) + 1);
-  const before = adjacent ? kept.filter((i) => i < (axes[0] as number)).length : 0;
-  const offsetDims = kept.map((_, k) => (k < before ? k : k + batch.length));
+  const [place, first] = standing.every((p, k) => p === (standing[0] as number) + k)
+    ? [standing[0] as number, axes[0] as number]
+    : [0, 0];
+  const kept = range(x.ndim).filter((i) => !axes.includes(i));
   const out = gather(x, starts, {
-    dimensionNumbers: { offsetDims, collapsedSliceDims: axes, startIndexMap: axes },
+    ...fill,
+    dimensionNumbers: {
+      offsetDims: kept.map((_, k) => (k < first ? k : k + rank)),
+      collapsedSliceDims: axes,
+      startIndexMap: axes,
+    },
     sliceSizes: x.shape.map((n, i) => (axes.includes(i) ? 1 : n)),
-    mode: mode as GatherMode,
-    ...(fillValue === undefined ? {} : { fillValue }),
+    mode,
   });
-  // positions of new axes in the result
-  const layout: ("new" | "axis")[] = [];
   const slots = items.filter((i) => i.kind === "new" || i.kind === "slice");
-  const first = items.findIndex((i) => i.kind === "array" || i.kind === "number");
-  const slotsBefore = adjacent
-    ? items.slice(0, first).filter((i) => i.kind !== "array" && i.kind !== "number").length
-    : 0;
-  slots.forEach((slot, k) => {
-    if (k === slotsBefore) layout.push(...batch.map(() => "axis" as const));
-    layout.push(slot.kind === "new" ? "new" : "axis");
-  });
-  if (slotsBefore === slots.length) layout.push(...batch.map(() => "axis" as const));
-  const positions = layout.flatMap((kind, i) => (kind === "new" ? [i] : []));
-  return positions.length === 0 ? out : l.expandDims(out, positions);
+  return l.expandDims(
+    out,
+    slots.flatMap((slot, k) => (slot.kind === "new" ? [k < place ? k : k + rank] : [])),
+  );
 }
-/** Negative entries count from the end. */
-const fromEnd = (i: NDArray, n: number): NDArray =>
-  selectN(c.lt(i, new Literal(0, "int32")), [i, a.add(i, new Literal(n, "int32"))]);
 
 // ---- updates ----
 
@@ -317,21 +267,14 @@ export interface UpdateOptions {
   readonly indicesAreSorted?: boolean;
   readonly uniqueIndices?: boolean;
 }
-type Combine = "set" | "add" | "mul" | "min" | "max";
-const scatters = {
-  set: scatter,
-  add: scatterAdd,
-  mul: scatterMul,
-  min: scatterMin,
-  max: scatterMax,
-} as const;
-
-const combined = {
-  set: (_x: NDArray, v: NDArray): NDArray => v,
-  add: a.add,
-  mul: a.mul,
-  min: a.min,
-  max: a.max,
+type Combine = keyof typeof combine;
+/** How a value joins an element: the scatter, and the function of both. */
+const combine = {
+  set: [scatter, (_x: NDArray, v: NDArray): NDArray => v],
+  add: [scatterAdd, a.add],
+  mul: [scatterMul, a.mul],
+  min: [scatterMin, a.min],
+  max: [scatterMax, a.max],
 } as const;
 
 /** `x` with the elements at an index replaced by, or combined with, `value`. */
@@ -342,88 +285,68 @@ function update(
   how: Combine,
   options: UpdateOptions,
 ): NDArray {
+  const [write, join] = combine[how];
   const v = l.convert(toArray(how, value), x.dtype);
-  const mask =
-    indices.length === 1 && indices[0] instanceof NDArray && indices[0].dtype === "bool"
-      ? indices[0]
-      : null;
+  const [mask, ...others] = indices;
   // a mask of the whole array needs no positions, so it works under jit
-  if (mask !== null && v.ndim === 0 && mask.ndim <= x.ndim) {
-    const full = l.broadcastInDim(mask, x.shape, range(mask.ndim));
-    return where(full, combined[how](x, v), x);
-  }
-  const block = how === "set" ? staticBlock(x, indices) : null;
-  if (block !== null)
+  if (
+    mask instanceof NDArray &&
+    mask.dtype === "bool" &&
+    others.length === 0 &&
+    v.ndim === 0 &&
+    mask.ndim <= x.ndim
+  )
+    return where(l.broadcastInDim(mask, x.shape, range(mask.ndim)), join(x, v), x);
+  const items = parse(x, indices);
+  const spread = (shape: Shape): NDArray => {
+    if (!shapesEqual(broadcastShapes(`at(…).${how}`, v.shape, shape), shape))
+      fail(
+        ShapeError,
+        `at(…).${how}`,
+        "the value must broadcast to the indexed part",
+        `${v.aval} for ${showShape(shape)}`,
+        "reshape the value",
+      );
+    return broadcastTo(v, shape);
+  };
+  // a block of neighbours is written as a whole
+  const parts = items.filter((i) => i.kind !== "new");
+  if (how === "set" && parts.every(isBlock)) {
+    const shape = items.flatMap((i) => (i.kind === "number" ? [] : isBlock(i) ? [i.count] : [1]));
     return dynamicUpdateSlice(
       x,
-      l.reshape(broadcastTo(v, checkedShape(how, v, block.shape)), block.sizes),
-      block.start.map((s) => new Literal(s, "int32")),
+      l.reshape(
+        spread(shape),
+        parts.map((p) => p.count),
+      ),
+      parts.map((p) => int(p.count === 0 ? 0 : p.first)),
     );
+  }
   // where each addressed element stands in the flattened array
   const size = sizeOf(x.shape);
-  const places = l.reshape(iota({ dtype: "int32", shape: [size], dimension: 0 }), x.shape);
-  const at = getIndex(
-    places,
-    indices,
+  const at = getItems(
+    l.reshape(positions([size], 0), x.shape),
+    items,
     options.mode === "clip" ? {} : { mode: "fill", fillValue: size },
   );
   const n = at.size;
-  const updates = l.reshape(broadcastTo(v, checkedShape(how, v, at.shape)), [n]);
-  const settings: ScatterOptions = {
+  const out = write(l.reshape(x, [size]), l.reshape(at, [n, 1]), l.reshape(spread(at.shape), [n]), {
+    // only integer arrays can address an element twice
+    uniqueIndices: !indices.some(
+      (i) => Array.isArray(i) || (i instanceof NDArray && i.dtype !== "bool"),
+    ),
+    ...options,
     dimensionNumbers: {
       updateWindowDims: [],
       insertedWindowDims: [0],
       scatterDimsToOperandDims: [0],
     },
     mode: "fill",
-    ...(options.indicesAreSorted === undefined
-      ? {}
-      : { indicesAreSorted: options.indicesAreSorted }),
-    // only integer arrays can address an element twice
-    uniqueIndices:
-      options.uniqueIndices ??
-      !indices.some((i) => Array.isArray(i) || (i instanceof NDArray && i.dtype !== "bool")),
-  };
-  const out = scatters[how](l.reshape(x, [size]), l.reshape(at, [n, 1]), updates, settings);
+  });
   return l.reshape(out, x.shape);
 }
-function checkedShape(how: string, v: NDArray, shape: Shape): Shape {
-  const met = broadcastShapes(`at(…).${how}`, v.shape, shape);
-  if (showShape(met) !== showShape(shape))
-    fail(
-      ShapeError,
-      `at(…).${how}`,
-      "the value must broadcast to the indexed part",
-      `${v.aval} for ${showShape(shape)}`,
-      "reshape the value",
-    );
-  return shape;
-}
-/** The box that an index of numbers and unit slices addresses, or null. */
-function staticBlock(
-  x: NDArray,
-  indices: readonly Index[],
-): { start: number[]; sizes: number[]; shape: number[] } | null {
-  if (indices.some((i) => i instanceof NDArray || Array.isArray(i))) return null;
-  const start: number[] = [];
-  const sizes: number[] = [];
-  const shape: number[] = [];
-  let axis = 0;
-  for (const item of parse(x, indices)) {
-    if (item.kind === "new") shape.push(1);
-    else if (item.kind === "number") {
-      start.push(checkNumber(x, axis++, item.at));
-      sizes.push(1);
-    } else if (item.kind === "slice") {
-      const { first, count, step } = resolve(item.slice, x.shape[axis++] as number);
-      if (step !== 1) return null;
-      start.push(count === 0 ? 0 : first);
-      sizes.push(count);
-      shape.push(count);
-    }
-  }
-  return { start, sizes, shape };
-}
+const isBlock = (i: Item): i is Part & { kind: "number" | "slice" } =>
+  (i.kind === "number" || i.kind === "slice") && i.step === 1;
 
 /** A place in an array, for functional updates: `x.at(1, slice(2)).set(0)`. */
 export class At {

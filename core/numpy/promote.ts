@@ -1,12 +1,31 @@
 /** Operands: what users may pass, and how operands of different types meet. */
-import { asArray, describe, fromBytes, fromValues, typedArrayDType } from "../array.ts";
+import {
+  asArray,
+  bytesOf,
+  dataSync,
+  describe,
+  fromBytes,
+  fromValues,
+  typedArrayDType,
+} from "../array.ts";
 import { Aval } from "../aval.ts";
 import { type DType, dtypes, isFloat, promoteTypes } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { Literal, NDArray } from "../ndarray.ts";
-import { ne } from "../ops/compare.ts";
-import { broadcastInDim, convert } from "../ops/linear.ts";
-import { checkShape, range, type Shape, showShape, sizeOf } from "../shape.ts";
+import { add } from "../ops/arithmetic.ts";
+import { lt, ne } from "../ops/compare.ts";
+import { broadcastInDim, convert, expandDims, reshape } from "../ops/linear.ts";
+import { iota, selectN } from "../ops/structural.ts";
+import {
+  checkShape,
+  normalizeAxis,
+  range,
+  type Shape,
+  shapesEqual,
+  showShape,
+  sizeOf,
+  stridesOf,
+} from "../shape.ts";
 
 /** Lists of numbers, nested to any depth, all of one shape; they may hold arrays too. */
 export type NestedList = readonly (number | boolean | NDArray | NestedList)[];
@@ -24,51 +43,39 @@ export type ArrayInput = NDArray | number | boolean | NestedList | TypedArray;
 
 const isNested = (x: unknown): x is NestedList => Array.isArray(x);
 
-/** Shape of a nested list, by its first elements; checks that the others agree. */
-function listShape(op: string, list: NestedList): number[] {
-  const shapeOf = (x: unknown, path: string): number[] => {
-    if (x instanceof NDArray) return [...x.shape];
-    if (!isNested(x)) {
-      if (typeof x === "number" || typeof x === "boolean") return [];
-      return fail(
-        DTypeError,
+/** Shape of a nested list whose numbers go to `values`; checks that all rows agree. */
+function readList(op: string, x: unknown, values: (number | boolean)[], path = "values"): Shape {
+  if (x instanceof NDArray) return x.shape;
+  if (typeof x === "number" || typeof x === "boolean") {
+    values.push(x);
+    return [];
+  }
+  if (!isNested(x))
+    return fail(
+      DTypeError,
+      op,
+      "lists must hold numbers or booleans",
+      `${describe(x)} at ${path}`,
+      "convert it first",
+    );
+  let first: Shape = [];
+  x.forEach((v, i) => {
+    const shape = readList(op, v, values, `${path}[${i}]`);
+    if (i === 0) first = shape;
+    else if (!shapesEqual(shape, first))
+      fail(
+        ShapeError,
         op,
-        "lists must hold numbers or booleans",
-        `${describe(x)} at ${path}`,
-        "convert it first",
+        "nested lists must form a full block",
+        `${showShape(first)} at ${path}[0] and ${showShape(shape)} at ${path}[${i}]`,
+        "make all rows equally long",
       );
-    }
-    let shape: number[] | null = null;
-    x.forEach((v, i) => {
-      const s = shapeOf(v, `${path}[${i}]`);
-      if (shape !== null && showShape(s) !== showShape(shape))
-        fail(
-          ShapeError,
-          op,
-          "nested lists must form a full block",
-          `${showShape(shape)} at ${path}[0] and ${showShape(s)} at ${path}[${i}]`,
-          "make all rows equally long",
-        );
-      shape = s;
-    });
-    return [x.length, ...(shape ?? [])];
-  };
-  return shapeOf(list, "values");
+  });
+  return [x.length, ...first];
 }
 
 function holdsArray(list: NestedList): boolean {
   return list.some((x) => x instanceof NDArray || (isNested(x) && holdsArray(x)));
-}
-
-function flattenList(list: NestedList, into: number[]): { bool: boolean } {
-  let bool = true;
-  for (const x of list)
-    if (isNested(x)) bool = flattenList(x, into).bool && bool;
-    else {
-      into.push(Number(x));
-      bool = bool && typeof x === "boolean";
-    }
-  return { bool };
 }
 
 /** An array from numbers, lists or typed arrays; arrays pass through. `stack` joins lists that hold arrays. */
@@ -98,10 +105,7 @@ export function toArray(
         "check its length",
       );
     if (dtype === undefined || dtype === typed)
-      return fromBytes(
-        new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
-        Aval.of(want, typed),
-      );
+      return fromBytes(bytesOf(values), Aval.of(want, typed));
     return fromValues(values, Aval.of(want, dtype));
   }
   if (isNested(x)) {
@@ -114,28 +118,15 @@ export function toArray(
           describe(x),
           "join them with np.stack",
         );
-      listShape(op, x);
-      const parts = x.map((v) => toArray(op, v, options));
-      return options.stack(parts);
+      readList(op, x, []);
+      return options.stack(x.map((v) => toArray(op, v, options)));
     }
-    const values: number[] = [];
-    const own = listShape(op, x);
-    const { bool } = flattenList(x, values);
-    const d = dtype ?? (bool && values.length > 0 ? "bool" : "float32");
-    return fromValues(values, Aval.of(own, d));
+    const values: (number | boolean)[] = [];
+    const own = readList(op, x, values);
+    const bool = values.length > 0 && values.every((v) => typeof v === "boolean");
+    return fromValues(values.map(Number), Aval.of(own, dtype ?? (bool ? "bool" : "float32")));
   }
   return asArray(x, op);
-}
-
-/** `x` with the rank of the widest operand: axes of size 1 are put in front. */
-export function promoteRank(x: NDArray, rank: number): NDArray {
-  if (x.ndim === rank || x.ndim === 0) return x;
-  const missing = rank - x.ndim;
-  return broadcastInDim(
-    x,
-    [...new Array<number>(missing).fill(1), ...x.shape],
-    range(x.ndim, missing),
-  );
 }
 
 /** `x` repeated to `shape` by NumPy's rules. */
@@ -158,76 +149,97 @@ function meet(op: string, x: Aval, y: Aval): Meeting {
   const known = meetings[slot];
   if (known !== undefined && known.x === x && known.y === y) return known;
   const { dtype, weakType } = promoteTypes(op, [x, y]);
-  checkBroadcast(op, [x, y]);
-  const meeting = { x, y, dtype, weakType, rank: Math.max(x.rank, y.rank) };
+  const rank = Math.max(x.rank, y.rank);
+  for (let k = 1; k <= rank; k++) {
+    const m = x.shape[x.rank - k] ?? 1;
+    const n = y.shape[y.rank - k] ?? 1;
+    if (m !== n && m !== 1 && n !== 1)
+      fail(
+        ShapeError,
+        op,
+        "shapes must broadcast: sizes aligned at the last axis must be equal or 1",
+        `${x} and ${y}`,
+        `make axis ${-k} agree (${m} against ${n}) or insert an axis of size 1`,
+      );
+  }
+  const meeting = { x, y, dtype, weakType, rank };
   meetings[slot] = meeting;
   return meeting;
 }
 
 // a weak operand beside a strong one takes its dtype and keeps nothing of its own
-const adapt = (x: NDArray, dtype: DType, weakType: boolean, rank: number): NDArray =>
-  promoteRank(x.dtype === dtype ? x : convert(x, dtype, weakType), rank);
+const adapt = (x: NDArray, { dtype, weakType, rank }: Meeting): NDArray => {
+  const typed = x.dtype === dtype ? x : convert(x, dtype, weakType);
+  return x.ndim === rank || x.ndim === 0 ? typed : expandDims(typed, range(rank - x.ndim));
+};
 
-/** Operands in their common dtype (JAX's lattice), their ranks made equal; scalars stay scalars. */
-export function promote(op: string, ...inputs: readonly ArrayInput[]): NDArray[] {
-  if (inputs.length === 1) return [toArray(op, inputs[0])];
-  if (inputs.length === 2) {
-    const x = toArray(op, inputs[0]);
-    const y = toArray(op, inputs[1]);
-    if (x.aval === y.aval) return [x, y];
-    const { dtype, weakType, rank } = meet(op, x.aval, y.aval);
-    return [adapt(x, dtype, weakType, rank), adapt(y, dtype, weakType, rank)];
-  }
-  const xs = inputs.map((x) => toArray(op, x));
-  const avals = xs.map((x) => x.aval);
-  const { dtype, weakType } = promoteTypes(op, avals);
-  checkBroadcast(op, avals);
-  const rank = Math.max(...xs.map((x) => x.ndim));
-  return xs.map((x) => adapt(x, dtype, weakType, rank));
+/** Two operands in their common dtype and rank: of lower rank get leading axes of size 1, scalars stay scalars (elementwise
+ *  primitives take them). Weak types survive only where both are weak. */
+export function promote(op: string, x: ArrayInput, y: ArrayInput): [NDArray, NDArray] {
+  const u = toArray(op, x);
+  const v = toArray(op, y);
+  if (u.aval === v.aval) return [u, v];
+  const meeting = meet(op, u.aval, v.aval);
+  return [adapt(u, meeting), adapt(v, meeting)];
 }
 
-/** Arrays in their common dtype, shapes as they are. */
+/** The arrays in their common dtype, each with its own shape. */
 export function promoteDTypes(op: string, xs: readonly NDArray[]): NDArray[] {
-  const { dtype, weakType } = promoteTypes(
-    op,
-    xs.map((x) => x.aval),
-  );
+  const { dtype, weakType } = promoteTypes(op, xs);
   return xs.map((x) => (x.dtype === dtype ? x : convert(x, dtype, weakType)));
 }
 
-/** `promote`, then to a float dtype: integers and bools become float32. */
-export function promoteFloat(op: string, ...inputs: readonly ArrayInput[]): NDArray[] {
-  const xs = promote(op, ...inputs);
-  for (let i = 0; i < xs.length; i++) {
-    const x = xs[i] as NDArray;
-    if (!isFloat(x.dtype)) xs[i] = convert(x, "float32", x.weakType);
-  }
-  return xs;
+const floating = (x: NDArray): NDArray =>
+  isFloat(x.dtype) ? x : convert(x, "float32", x.weakType);
+/** An operand as a float: integers and booleans become float32. */
+export const toFloat = (op: string, x: ArrayInput): NDArray => floating(toArray(op, x));
+/** `promote`, with integers and booleans as float32. */
+export function promoteFloat(op: string, x: ArrayInput, y: ArrayInput): [NDArray, NDArray] {
+  const [u, v] = promote(op, x, y);
+  return [floating(u), floating(v)];
 }
 
-/** x ≠ 0 */
+/** True where an element is not 0. */
 export const toBool = (x: NDArray): NDArray =>
   x.dtype === "bool" ? x : ne(x, new Literal(0, x.dtype, x.weakType));
 
-function checkBroadcast(op: string, xs: readonly Aval[]): void {
-  const rank = Math.max(...xs.map((x) => x.rank));
-  for (let k = 1; k <= rank; k++) {
-    let size = 1;
-    for (const x of xs) {
-      const s = x.shape[x.rank - k] ?? 1;
-      if (s === 1 || s === size) continue;
-      if (size !== 1)
-        fail(
-          ShapeError,
-          op,
-          "shapes must broadcast: sizes aligned at the last axis must be equal or 1",
-          xs.join(" and "),
-          `make axis ${-k} agree (${size} against ${s}) or insert an axis of size 1`,
-        );
-      size = s;
-    }
-  }
+/** An operand and one of its axes; flattened where no axis is given. */
+export function toAxis(op: string, x: ArrayInput, axis?: number | null): [NDArray, number] {
+  const v = toArray(op, x);
+  const along = axis === undefined || axis === null ? reshape(v, [v.size]) : v;
+  return [along, normalizeAxis(op, axis ?? 0, along.ndim)];
 }
+
+/** An operand of at least two axes. */
+export function toMatrix(op: string, x: ArrayInput): NDArray {
+  const v = toArray(op, x);
+  if (v.ndim < 2)
+    fail(ShapeError, op, "needs at least two axes", String(v.aval), "reshape to a matrix");
+  return v;
+}
+
+/** Where a mask is true: an index array for each of its axes. */
+export function truePositions(mask: NDArray, op: string): NDArray[] {
+  const found: number[] = [];
+  dataSync(mask, op).forEach((m, i) => {
+    if (m) found.push(i);
+  });
+  const strides = stridesOf(mask.shape);
+  return mask.shape.map((n, axis) =>
+    toArray(
+      op,
+      Int32Array.from(found, (i) => Math.floor(i / (strides[axis] as number)) % n),
+    ),
+  );
+}
+
+/** The position of each element along one axis. */
+export const positions = (shape: Shape, dimension: number): NDArray =>
+  iota({ dtype: "int32", shape, dimension });
+export const int = (n: number): Literal => new Literal(n, "int32");
+/** Indices with those that count from the end, which are negative, counted from the start of an axis of size n. */
+export const fromEnd = (i: NDArray, n: number): NDArray =>
+  selectN(lt(i, int(0)), [i, add(i, int(n))]);
 
 /** Largest finite value, smallest, and spacing at 1, of a float dtype.
  *  @example finfo("float32").eps  // => 1.1920928955078125e-7 */

@@ -11,11 +11,20 @@ import * as r from "../ops/reduce.ts";
 import { sort as sortOperands } from "../ops/sort.ts";
 import { sliceInDim, stopGradient } from "../ops/structural.ts";
 import * as t from "../ops/transcendental.ts";
-import { normalizeAxes, normalizeAxis, range, sizeOf } from "../shape.ts";
+import { normalizeAxes, range, shapesEqual, sizeOf } from "../shape.ts";
 import { eye } from "./creation.ts";
 import { abs, isnan, logicalAnd, square, where } from "./elementwise.ts";
-import { ravel, reshape, stack } from "./manipulation.ts";
-import { type ArrayInput, broadcastTo, promote, promoteFloat, toArray, toBool } from "./promote.ts";
+import { reshape, stack } from "./manipulation.ts";
+import {
+  type ArrayInput,
+  broadcastTo,
+  promote,
+  promoteFloat,
+  toArray,
+  toAxis,
+  toBool,
+  toFloat,
+} from "./promote.ts";
 
 export type AxisArg = number | readonly number[] | null;
 export interface ReduceOptions {
@@ -34,13 +43,7 @@ function over(op: string, x: ArrayInput, axis: AxisArg | undefined, keepdims: bo
   const v = toArray(op, x);
   const axes = normalizeAxes(op, axis, v.ndim);
   const count = sizeOf(axes.map((i) => v.shape[i] as number));
-  const finish = (y: NDArray): NDArray =>
-    keepdims
-      ? l.expandDims(
-          y,
-          [...axes].sort((p, q) => p - q),
-        )
-      : y;
+  const finish = (y: NDArray): NDArray => (keepdims ? l.expandDims(y, axes) : y);
   return { v, axes, count, finish };
 }
 /** Elements that do not count replaced by a neutral value. */
@@ -54,74 +57,69 @@ function accumulated(v: NDArray, dtype: DType | undefined): NDArray {
   return v.dtype === "uint8" ? l.convert(v, "uint32") : v;
 }
 
+export type Reduction = (x: ArrayInput, axis?: AxisArg, options?: ReduceOptions) => NDArray;
+/** What elements that do not count are replaced by. */
+type Neutral = (v: NDArray, axes: readonly number[], options: ReduceOptions) => number;
+
+/** A reduction of what `prepare` makes of the elements, joined with the value to start from. */
+const reduction =
+  (
+    op: string,
+    reduce: (x: NDArray, axes: readonly number[]) => NDArray,
+    join: (x: NDArray, initial: number) => NDArray,
+    neutral: Neutral,
+    prepare: (v: NDArray, dtype: DType | undefined) => NDArray,
+  ): Reduction =>
+  (x, axis, options = {}) => {
+    const { v, axes, finish } = over(op, x, axis, options.keepdims);
+    const rest = neutral(v, axes, options);
+    const total = reduce(masked(prepare(v, options.dtype), options.where, rest), axes);
+    return finish(options.initial === undefined ? total : join(total, options.initial));
+  };
+const zero: Neutral = () => 0;
+const one: Neutral = () => 1;
+const same = (v: NDArray): NDArray => v;
+/** For an extremum: the other end of the dtype's range. Nothing is neutral where there is nothing else. */
+const far =
+  (op: string, end: "min" | "max"): Neutral =>
+  (v, axes, { initial }) => {
+    if (initial === undefined && axes.some((i) => v.shape[i] === 0))
+      fail(
+        ShapeError,
+        op,
+        "an empty reduction has no extremum",
+        `${v.aval} over axes [${axes.join(",")}]`,
+        "give initial, or check that the array has elements",
+      );
+    if (!isFloat(v.dtype)) return dtypes[v.dtype][end];
+    return end === "min" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
+  };
+
 /** Σ x over `axis` (all axes by default).
  *  @example np.sum(np.ones([2, 3]), 0).toArray()  // => [2, 2, 2] */
-export function sum(x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray {
-  const { v, axes, finish } = over("sum", x, axis, options.keepdims);
-  const total = l.reduceSum(masked(accumulated(v, options.dtype), options.where, 0), axes);
-  return finish(options.initial === undefined ? total : a.add(total, options.initial));
-}
+export const sum: Reduction = reduction("sum", l.reduceSum, a.add, zero, accumulated);
 /** Π x over `axis`. */
-export function prod(x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray {
-  const { v, axes, finish } = over("prod", x, axis, options.keepdims);
-  const total = r.reduceProd(masked(accumulated(v, options.dtype), options.where, 1), axes);
-  return finish(options.initial === undefined ? total : a.mul(total, options.initial));
-}
-function extremum(
-  op: "max" | "min",
-  x: ArrayInput,
-  axis: AxisArg | undefined,
-  options: ReduceOptions,
-): NDArray {
-  const { v, axes, count, finish } = over(op, x, axis, options.keepdims);
-  if (count === 0 && options.initial === undefined)
-    fail(
-      ShapeError,
-      op,
-      "an empty reduction has no extremum",
-      `${v.aval} over axes [${axes.join(",")}]`,
-      "give initial, or check that the array has elements",
-    );
-  const { min, max } = isFloat(v.dtype)
-    ? { min: Number.NEGATIVE_INFINITY, max: Number.POSITIVE_INFINITY }
-    : dtypes[v.dtype];
-  const neutral = op === "max" ? min : max;
-  const reduced = (op === "max" ? r.reduceMax : r.reduceMin)(
-    masked(v, options.where, neutral),
-    axes,
-  );
-  const pair = op === "max" ? a.max : a.min;
-  return finish(options.initial === undefined ? reduced : pair(reduced, options.initial));
-}
+export const prod: Reduction = reduction("prod", r.reduceProd, a.mul, one, accumulated);
 /** Largest element; NaN if any is. The gradient is shared equally among ties. */
-export const max = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
-  extremum("max", x, axis, options);
+export const max: Reduction = reduction("max", r.reduceMax, a.max, far("max", "min"), same);
 /** Smallest element; NaN if any is. */
-export const min = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
-  extremum("min", x, axis, options);
-export const amax: typeof max = max;
-export const amin: typeof min = min;
+export const min: Reduction = reduction("min", r.reduceMin, a.min, far("min", "max"), same);
+export const amax: Reduction = max;
+export const amin: Reduction = min;
 /** max − min */
-export const ptp = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
+export const ptp: Reduction = (x, axis, options) =>
   a.sub(max(x, axis, options), min(x, axis, options));
 
 /** True where all elements are nonzero. */
-export function all(x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray {
-  const { v, axes, finish } = over("all", x, axis, options.keepdims);
-  return finish(r.reduceAnd(masked(toBool(v), options.where, 1), axes));
-}
+export const all: Reduction = reduction("all", r.reduceAnd, same, one, toBool);
 /** True where any element is nonzero. */
-export function any(x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray {
-  const { v, axes, finish } = over("any", x, axis, options.keepdims);
-  return finish(r.reduceOr(masked(toBool(v), options.where, 0), axes));
-}
+export const any: Reduction = reduction("any", r.reduceOr, same, zero, toBool);
 /** Number of nonzero elements, int32. */
-export const countNonzero = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
+export const countNonzero: Reduction = (x, axis, options) =>
   sum(toBool(toArray("countNonzero", x)), axis, options);
 
 // ---- statistics ----
 
-const asFloat = (op: string, x: ArrayInput): NDArray => promoteFloat(op, x)[0] as NDArray;
 /** Number of elements that count: a constant, or an array where there is a mask. */
 function population(
   v: NDArray,
@@ -136,12 +134,12 @@ function population(
   );
 }
 /** Arithmetic mean, in float; 16-bit floats are summed in float32. */
-export function mean(x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray {
-  const { v, axes, count, finish } = over("mean", asFloat("mean", x), axis, options.keepdims);
+export const mean: Reduction = (x, axis, options = {}) => {
+  const { v, axes, count, finish } = over("mean", toFloat("mean", x), axis, options.keepdims);
   const wide = options.dtype === undefined ? v : l.convert(v, options.dtype);
   const total = l.reduceSum(masked(wide, options.where, 0), axes);
   return finish(a.div(total, population(wide, axes, count, options.where)));
-}
+};
 /** Weighted mean Σ w·x / Σ w. */
 export function average(
   x: ArrayInput,
@@ -149,7 +147,7 @@ export function average(
   { weights, keepdims = false }: { weights?: ArrayInput; keepdims?: boolean } = {},
 ): NDArray {
   if (weights === undefined) return mean(x, axis, { keepdims });
-  const [v, w] = promoteFloat("average", x, weights) as [NDArray, NDArray];
+  const [v, w] = promoteFloat("average", x, weights);
   const full = broadcastTo(w, v.shape);
   return a.div(sum(a.mul(v, full), axis, { keepdims }), sum(full, axis, { keepdims }));
 }
@@ -161,7 +159,7 @@ export interface VarOptions extends ReduceOptions {
 }
 /** Mean of (x − mean)², divided by n − ddof. */
 function variance(x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray {
-  const { v, axes, count, finish } = over("var", asFloat("var", x), axis, options.keepdims);
+  const { v, axes, count, finish } = over("var", toFloat("var", x), axis, options.keepdims);
   const shared = options.where === undefined ? {} : { where: options.where };
   const center = mean(v, axes, { ...shared, keepdims: true });
   const deviation = masked(square(a.sub(v, center)), options.where, 0);
@@ -176,20 +174,24 @@ export { variance as var };
 export const std = (x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray =>
   t.sqrt(variance(x, axis, options));
 
-function orderAxis(
-  op: string,
-  x: ArrayInput,
-  axis: AxisArg | undefined,
-): { v: NDArray; at: number; axes: number[]; kept: number[] } {
-  const v = asFloat(op, x);
+/** The reduced axes as one, the last. */
+function lastAxis(op: string, x: ArrayInput, axis: AxisArg | undefined): [NDArray, number[]] {
+  const v = toFloat(op, x);
   const axes = normalizeAxes(op, axis, v.ndim);
   const kept = range(v.ndim).filter((i) => !axes.includes(i));
   const moved = l.transpose(v, [...kept, ...axes]);
   const shape = kept.map((i) => v.shape[i] as number);
-  const n = sizeOf(axes.map((i) => v.shape[i] as number));
-  return { v: l.reshape(moved, [...shape, n]), at: shape.length, axes, kept };
+  return [l.reshape(moved, [...shape, sizeOf(axes.map((i) => v.shape[i] as number))]), axes];
 }
-/** between the two neighbouring elements; "nearest" takes the lower of two that are equally near */
+
+/** The weight of the higher of two neighbours at a distance of `rest` from the lower one. */
+const weights = {
+  linear: (rest: number) => rest,
+  lower: () => 0,
+  higher: Math.ceil,
+  midpoint: (rest: number) => (rest > 0 ? 0.5 : 0),
+  nearest: (rest: number) => (rest > 0.5 ? 1 : 0),
+};
 export type Interpolation = "linear" | "lower" | "higher" | "midpoint" | "nearest";
 export interface QuantileOptions {
   readonly keepdims?: boolean;
@@ -213,7 +215,8 @@ export function quantile(
         String(p),
         "use percentile for percents",
       );
-  const { v, at, axes } = orderAxis("quantile", x, axis);
+  const [v, axes] = lastAxis("quantile", x, axis);
+  const at = v.ndim - 1;
   const n = v.shape[at] as number;
   if (n === 0) fail(ShapeError, "quantile", "needs elements", String(v.aval), "check the axis");
   const sorted = sortOperands([v], { dimension: at })[0] as NDArray;
@@ -222,39 +225,17 @@ export function quantile(
   const results = list.map((p) => {
     const position = p * (n - 1);
     const low = Math.floor(position);
-    const high = Math.ceil(position);
-    const rest = position - low;
-    const weight =
-      method === "linear"
-        ? rest
-        : method === "lower"
-          ? 0
-          : method === "higher"
-            ? Math.ceil(rest)
-            : method === "midpoint"
-              ? high > low
-                ? 0.5
-                : 0
-              : rest > 0.5
-                ? 1
-                : 0;
+    const weight = weights[method](position - low);
     const value =
       weight === 0
         ? element(low)
         : weight === 1
-          ? element(high)
-          : a.add(a.mul(element(low), 1 - weight), a.mul(element(high), weight));
-    return where(anyNaN, new Literal(Number.NaN, v.dtype, true), value);
+          ? element(low + 1)
+          : a.add(a.mul(element(low), 1 - weight), a.mul(element(low + 1), weight));
+    const y = where(anyNaN, new Literal(Number.NaN, v.dtype, true), value);
+    return keepdims ? l.expandDims(y, axes) : y;
   });
-  const finish = (y: NDArray): NDArray =>
-    keepdims
-      ? l.expandDims(
-          y,
-          [...axes].sort((i, j) => i - j),
-        )
-      : y;
-  if (typeof q === "number") return finish(results[0] as NDArray);
-  return stack(results.map(finish));
+  return typeof q === "number" ? (results[0] as NDArray) : stack(results);
 }
 /** quantile of q/100 */
 export const percentile = (
@@ -278,119 +259,93 @@ const present = (x: ArrayInput, mask: ArrayInput | undefined): NDArray => {
   const there = c.not(isnan(x));
   return mask === undefined ? there : logicalAnd(there, mask);
 };
-export const nansum = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
-  sum(dropNaN("nansum", x, 0), axis, options);
-export const nanprod = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
-  prod(dropNaN("nanprod", x, 1), axis, options);
-function nanExtremum(
-  op: "max" | "min",
-  x: ArrayInput,
-  axis: AxisArg | undefined,
-  options: ReduceOptions,
-): NDArray {
-  const v = toArray(`nan${op}`, x);
-  if (!isFloat(v.dtype)) return extremum(op, v, axis, options);
-  const neutral = op === "max" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
-  const found = extremum(op, dropNaN(`nan${op}`, v, neutral), axis, options);
-  // all missing gives NaN
-  const keep = options.keepdims === undefined ? {} : { keepdims: options.keepdims };
-  return where(all(isnan(v), axis, keep), new Literal(Number.NaN, v.dtype, true), found);
-}
-export const nanmax = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
-  nanExtremum("max", x, axis, options);
-export const nanmin = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
-  nanExtremum("min", x, axis, options);
-export const nanmean = (x: ArrayInput, axis?: AxisArg, options: ReduceOptions = {}): NDArray =>
-  mean(dropNaN("nanmean", x, 0), axis, { ...options, where: present(x, options.where) });
-export const nanvar = (x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray =>
-  variance(dropNaN("nanvar", x, 0), axis, { ...options, where: present(x, options.where) });
+const dropping =
+  (op: string, f: Reduction, neutral: number): Reduction =>
+  (x, axis, options) =>
+    f(dropNaN(op, x, neutral), axis, options);
+export const nansum: Reduction = dropping("nansum", sum, 0);
+export const nanprod: Reduction = dropping("nanprod", prod, 1);
+const nanExtremum =
+  (op: string, f: Reduction, neutral: number): Reduction =>
+  (x, axis, options = {}) => {
+    const v = toArray(op, x);
+    const found = f(dropNaN(op, v, neutral), axis, options);
+    if (!isFloat(v.dtype)) return found;
+    // all missing gives NaN
+    const missing = all(isnan(v), axis, { keepdims: options.keepdims ?? false });
+    return where(missing, new Literal(Number.NaN, v.dtype, true), found);
+  };
+export const nanmax: Reduction = nanExtremum("nanmax", max, Number.NEGATIVE_INFINITY);
+export const nanmin: Reduction = nanExtremum("nanmin", min, Number.POSITIVE_INFINITY);
+const presentOnly =
+  <O extends ReduceOptions>(
+    op: string,
+    f: (x: ArrayInput, axis?: AxisArg, options?: O | ReduceOptions) => NDArray,
+  ) =>
+  (x: ArrayInput, axis?: AxisArg, options?: O): NDArray =>
+    f(dropNaN(op, x, 0), axis, { ...options, where: present(x, options?.where) });
+export const nanmean: Reduction = presentOnly("nanmean", mean);
+export const nanvar = presentOnly<VarOptions>("nanvar", variance);
 export const nanstd = (x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray =>
   t.sqrt(nanvar(x, axis, options));
 
 // ---- positions of extrema ----
 
 type ArgOptions = { readonly keepdims?: boolean };
-function argExtremum(
-  op: "argmax" | "argmin",
-  x: ArrayInput,
-  axis: number | undefined,
-  { keepdims = false }: ArgOptions,
-): NDArray {
-  const v = toArray(op, x);
-  const flat = axis === undefined ? ravel(v) : v;
-  const at = normalizeAxis(op, axis ?? 0, flat.ndim);
-  if (flat.shape[at] === 0)
-    fail(
-      ShapeError,
-      op,
-      "an empty axis has no extremum",
-      String(v.aval),
-      "check that there are elements",
-    );
-  const found = (op === "argmax" ? r.argmax : r.argmin)(flat, at, "int32");
-  if (!keepdims) return found;
-  return axis === undefined
-    ? reshape(
-        found,
-        v.shape.map(() => 1),
-      )
-    : l.expandDims(found, [at]);
-}
+type ArgReduction = (x: ArrayInput, axis?: number, options?: ArgOptions) => NDArray;
+const argReduction =
+  (op: string, find: typeof r.argmax): ArgReduction =>
+  (x, axis, { keepdims = false } = {}) => {
+    const v = toArray(op, x);
+    const [along, at] = toAxis(op, v, axis);
+    if (along.shape[at] === 0)
+      fail(
+        ShapeError,
+        op,
+        "an empty axis has no extremum",
+        String(v.aval),
+        "check that there are elements",
+      );
+    const found = find(along, at, "int32");
+    if (!keepdims) return found;
+    return l.expandDims(found, axis === undefined ? range(v.ndim) : [at]);
+  };
 /** Index of the first largest element (NaN counts as largest), int32; over the flattened array without axis. */
-export const argmax = (x: ArrayInput, axis?: number, options: ArgOptions = {}): NDArray =>
-  argExtremum("argmax", x, axis, options);
+export const argmax: ArgReduction = argReduction("argmax", r.argmax);
 /** Index of the first smallest element (NaN counts as smallest), int32. */
-export const argmin = (x: ArrayInput, axis?: number, options: ArgOptions = {}): NDArray =>
-  argExtremum("argmin", x, axis, options);
-const nanArg = (
-  op: "argmax" | "argmin",
-  x: ArrayInput,
-  axis: number | undefined,
-  options: ArgOptions,
-): NDArray => {
-  const neutral = op === "argmax" ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY;
-  return where(
-    all(isnan(x), axis ?? null, options),
-    new Literal(-1, "int32"),
-    argExtremum(op, dropNaN(`nan${op}`, x, neutral), axis, options),
-  );
-};
+export const argmin: ArgReduction = argReduction("argmin", r.argmin);
+const nanArg =
+  (op: string, f: ArgReduction, neutral: number): ArgReduction =>
+  (x, axis, options) =>
+    where(
+      all(isnan(x), axis, options),
+      new Literal(-1, "int32"),
+      f(dropNaN(op, x, neutral), axis, options),
+    );
 /** argmax over the elements that are not NaN; −1 where there is none */
-export const nanargmax = (x: ArrayInput, axis?: number, options: ArgOptions = {}): NDArray =>
-  nanArg("argmax", x, axis, options);
-export const nanargmin = (x: ArrayInput, axis?: number, options: ArgOptions = {}): NDArray =>
-  nanArg("argmin", x, axis, options);
+export const nanargmax: ArgReduction = nanArg("nanargmax", argmax, Number.NEGATIVE_INFINITY);
+export const nanargmin: ArgReduction = nanArg("nanargmin", argmin, Number.POSITIVE_INFINITY);
 
 // ---- cumulative ----
 
 const cumulative =
-  (op: string, f: (x: NDArray, axis: number) => NDArray, prepare: (x: NDArray) => NDArray) =>
+  (op: string, f: typeof cum.cumsum, dropped?: number) =>
   (x: ArrayInput, axis?: number, { dtype }: { dtype?: DType } = {}): NDArray => {
-    const v = toArray(op, x);
-    const flat = axis === undefined ? ravel(v) : v;
-    const at = normalizeAxis(op, axis ?? 0, flat.ndim);
-    return f(prepare(dtype === undefined ? flat : l.convert(flat, dtype)), at);
+    const [v, at] = toAxis(op, x, axis);
+    const typed = dtype === undefined ? v : l.convert(v, dtype);
+    const wide = typed.dtype === "bool" ? l.convert(typed, "int32") : typed;
+    return f(dropped === undefined ? wide : dropNaN(op, wide, dropped), { axis: at });
   };
-const widenBool = (x: NDArray): NDArray => (x.dtype === "bool" ? l.convert(x, "int32") : x);
 /** out[i] = Σ_{j ≤ i} x[j] along `axis` (flattened without one) */
-export const cumsum = cumulative("cumsum", (x, axis) => cum.cumsum(x, { axis }), widenBool);
+export const cumsum = cumulative("cumsum", cum.cumsum);
 /** out[i] = Π_{j ≤ i} x[j] */
-export const cumprod = cumulative("cumprod", (x, axis) => cum.cumprod(x, { axis }), widenBool);
-export const nancumsum = cumulative(
-  "nancumsum",
-  (x, axis) => cum.cumsum(x, { axis }),
-  (x) => dropNaN("nancumsum", widenBool(x), 0),
-);
-export const nancumprod = cumulative(
-  "nancumprod",
-  (x, axis) => cum.cumprod(x, { axis }),
-  (x) => dropNaN("nancumprod", widenBool(x), 1),
-);
+export const cumprod = cumulative("cumprod", cum.cumprod);
+export const nancumsum = cumulative("nancumsum", cum.cumsum, 0);
+export const nancumprod = cumulative("nancumprod", cum.cumprod, 1);
 
 /** n-th differences along an axis. */
 export function diff(x: ArrayInput, n = 1, axis = -1): NDArray {
-  let v = toArray("diff", x);
-  const at = normalizeAxis("diff", axis, v.ndim);
+  let [v, at] = toAxis("diff", x, axis);
   for (let k = 0; k < n; k++) {
     const size = v.shape[at] as number;
     const [high, low] = [
@@ -407,7 +362,7 @@ export function cov(
   x: ArrayInput,
   { rowvar = true, ddof = 1 }: { rowvar?: boolean; ddof?: number } = {},
 ): NDArray {
-  let v = asFloat("cov", x);
+  let v = toFloat("cov", x);
   if (v.ndim > 2)
     fail(
       ShapeError,
@@ -416,13 +371,14 @@ export function cov(
       String(v.aval),
       "reshape to [variables, observations]",
     );
-  if (v.ndim < 2) v = reshape(v, [1, v.size]);
+  const isVector = v.ndim < 2;
+  if (isVector) v = reshape(v, [1, v.size]);
   else if (!rowvar) v = l.transpose(v, [1, 0]);
   const n = v.shape[1] as number;
   const d = a.sub(v, mean(v, 1, { keepdims: true }));
   const product = dotGeneral(d, d, { contract: [[1], [1]], batch: [[], []] });
   const result = a.div(product, new Literal(n - ddof, v.dtype));
-  return toArray("cov", x).ndim < 2 ? reshape(result, []) : result;
+  return isVector ? reshape(result, []) : result;
 }
 /** Correlation coefficients. */
 export function corrcoef(x: ArrayInput, options: { rowvar?: boolean } = {}): NDArray {
@@ -448,7 +404,7 @@ export function isclose(
   y: ArrayInput,
   { rtol = 1e-5, atol = 1e-8, equalNan = false }: CloseOptions = {},
 ): NDArray {
-  const [u, v] = promoteFloat("isclose", x, y) as [NDArray, NDArray];
+  const [u, v] = promoteFloat("isclose", x, y);
   const bound = a.add(a.mul(abs(v), rtol), atol);
   const near = c.le(abs(a.sub(u, v)), bound);
   // infinities are close only to themselves
@@ -467,8 +423,8 @@ export function arrayEqual(
   { equalNan = false }: { equalNan?: boolean } = {},
 ): NDArray {
   const [u, v] = [toArray("arrayEqual", x), toArray("arrayEqual", y)];
-  if (u.ndim !== v.ndim || u.shape.some((n, i) => n !== v.shape[i])) return new Literal(0, "bool");
-  const [p, q] = promote("arrayEqual", u, v) as [NDArray, NDArray];
+  if (!shapesEqual(u.shape, v.shape)) return new Literal(0, "bool");
+  const [p, q] = promote("arrayEqual", u, v);
   const same = c.eq(p, q);
   return all(equalNan ? c.or(same, c.and(c.ne(p, p), c.ne(q, q))) : same);
 }
@@ -479,7 +435,7 @@ export function logsumexp(
   axis?: AxisArg,
   { keepdims = false, b }: { keepdims?: boolean; b?: ArrayInput } = {},
 ): NDArray {
-  const { v, axes, finish } = over("logsumexp", asFloat("logsumexp", x), axis, keepdims);
+  const { v, axes, finish } = over("logsumexp", toFloat("logsumexp", x), axis, keepdims);
   const top = max(v, axes, { keepdims: true });
   // an infinite maximum must not turn into ∞ − ∞
   const shift = stopGradient(where(c.isFinite(top), top, new Literal(0, v.dtype, true)));

@@ -1,6 +1,5 @@
 /** Picking, ordering and searching. */
 import type { DType } from "../dtype.ts";
-import { dataSync } from "../array.ts";
 import { fail, ShapeError } from "../errors.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
@@ -8,12 +7,22 @@ import * as c from "../ops/compare.ts";
 import { gather } from "../ops/gather.ts";
 import * as l from "../ops/linear.ts";
 import { sort as sortOperands, topK as topKOf } from "../ops/sort.ts";
-import { iota, rev, selectN } from "../ops/structural.ts";
+import { rev, selectN } from "../ops/structural.ts";
 import { broadcastShapes, normalizeAxis, range } from "../shape.ts";
 import { resultType } from "./creation.ts";
 import { where } from "./elementwise.ts";
 import { ravel } from "./manipulation.ts";
-import { type ArrayInput, broadcastTo, toArray, toBool } from "./promote.ts";
+import {
+  type ArrayInput,
+  broadcastTo,
+  fromEnd,
+  int,
+  positions,
+  toArray,
+  toAxis,
+  toBool,
+  truePositions,
+} from "./promote.ts";
 
 /** What to do with an index that is out of range. */
 export type TakeMode = "fill" | "clip" | "wrap";
@@ -23,14 +32,9 @@ const intIndices = (op: string, x: ArrayInput): NDArray => {
   // bare numbers and lists of numbers are taken as whole numbers
   return v.dtype === "int32" ? v : l.convert(v, "int32");
 };
-function inRange(index: NDArray, n: number, mode: TakeMode): NDArray {
-  const size = new Literal(n, "int32");
-  if (mode === "wrap") {
-    const r = a.rem(index, size);
-    return selectN(c.lt(r, new Literal(0, "int32")), [r, a.add(r, size)]);
-  }
-  return selectN(c.lt(index, new Literal(0, "int32")), [index, a.add(index, size)]);
-}
+/** Indices counted from the start of an axis of size n, as far as the mode allows negative ones. */
+const inRange = (index: NDArray, n: number, mode: TakeMode): NDArray =>
+  fromEnd(mode === "wrap" ? a.rem(index, int(n)) : index, n);
 
 /** Elements (or slices along `axis`) at the given indices; negative ones count from the end.
  *  @param mode out of range: "fill" with NaN (default; the smallest value of signed, the largest of unsigned integers), "clip" (where
@@ -42,8 +46,7 @@ export function take(
   axis?: number,
   { mode = "fill" }: { readonly mode?: TakeMode } = {},
 ): NDArray {
-  const v = axis === undefined ? ravel(x) : toArray("take", x);
-  const at = normalizeAxis("take", axis ?? 0, v.ndim);
+  const [v, at] = toAxis("take", x, axis);
   const given = intIndices("take", indices);
   const index = mode === "clip" ? given : inRange(given, v.shape[at] as number, mode);
   const kept = range(v.ndim).filter((i) => i !== at);
@@ -65,10 +68,9 @@ export function takeAlongAxis(
   axis?: number | null,
   { mode = "fill" }: { readonly mode?: TakeMode } = {},
 ): NDArray {
-  const flat = axis === null || axis === undefined;
-  const v = flat ? ravel(x) : toArray("takeAlongAxis", x);
+  const [v, at] = toAxis("takeAlongAxis", x, axis);
   const given = intIndices("takeAlongAxis", indices);
-  const index0 = flat ? ravel(given) : given;
+  const index0 = axis === null || axis === undefined ? ravel(given) : given;
   if (index0.ndim !== v.ndim)
     fail(
       ShapeError,
@@ -77,7 +79,6 @@ export function takeAlongAxis(
       `${v.aval} and ${index0.aval}`,
       "expand the indices",
     );
-  const at = normalizeAxis("takeAlongAxis", axis ?? 0, v.ndim);
   const others = (s: readonly number[]): number[] => s.map((n, i) => (i === at ? 1 : n));
   const shared = broadcastShapes("takeAlongAxis", others(v.shape), others(index0.shape));
   const full = (z: NDArray): NDArray =>
@@ -107,8 +108,7 @@ export function sort(
   axis = -1,
   { descending = false }: { readonly descending?: boolean } = {},
 ): NDArray {
-  const v = toArray("sort", x);
-  const at = normalizeAxis("sort", axis, v.ndim);
+  const [v, at] = toAxis("sort", x, axis);
   const out = sortOperands([v], { dimension: at })[0] as NDArray;
   return descending ? rev(out, [at]) : out;
 }
@@ -118,16 +118,11 @@ export function argsort(
   axis = -1,
   { descending = false }: { readonly descending?: boolean } = {},
 ): NDArray {
-  const v = toArray("argsort", x);
-  const at = normalizeAxis("argsort", axis, v.ndim);
-  const positions = iota({ dtype: "int32", shape: v.shape, dimension: at });
-  if (!descending) return sortOperands([v, positions], { dimension: at, numKeys: 1 })[1] as NDArray;
+  const [v, at] = toAxis("argsort", x, axis);
   // equal elements keep their order when both the array and the result are reversed
-  const reversed = sortOperands([rev(v, [at]), rev(positions, [at])], {
-    dimension: at,
-    numKeys: 1,
-  });
-  return rev(reversed[1] as NDArray, [at]);
+  const turn = (z: NDArray): NDArray => (descending ? rev(z, [at]) : z);
+  const operands = [turn(v), turn(positions(v.shape, at))];
+  return turn(sortOperands(operands, { dimension: at, numKeys: 1 })[1] as NDArray);
 }
 /** The k largest elements of the last axis in decreasing order, and their indices (int32). */
 export function topK(x: ArrayInput, k: number): [NDArray, NDArray] {
@@ -169,7 +164,6 @@ export function searchsorted(
   const dtype = resultType(sorted, values);
   const [s, q] = [l.convert(sorted, dtype), l.convert(values, dtype)];
   const n = s.size;
-  const int = (k: number): Literal => new Literal(k, "int32");
   // NaN stands after everything else, as in a sorted vector
   const missing = c.ne(q, q);
   const below = (e: NDArray): NDArray =>
@@ -186,19 +180,7 @@ export function searchsorted(
 
 /** Indices (int32) of the nonzero elements, one vector for each axis. Needs concrete values. */
 export function nonzero(x: ArrayInput): NDArray[] {
-  const v = toArray("nonzero", x);
-  const mask = dataSync(toBool(v), "nonzero");
-  const strides = v.shape.map((_, i) => v.shape.slice(i + 1).reduce((p, n) => p * n, 1));
-  const found: number[] = [];
-  mask.forEach((m, i) => {
-    if (m) found.push(i);
-  });
-  return v.shape.map((n, axis) =>
-    toArray(
-      "nonzero",
-      Int32Array.from(found, (i) => Math.floor(i / (strides[axis] as number)) % n),
-    ),
-  );
+  return truePositions(toBool(toArray("nonzero", x)), "nonzero");
 }
 
 /** One row for each label: 1 at the label's place, 0 elsewhere; all zeros for labels out of range.
@@ -210,11 +192,6 @@ export function oneHot(
 ): NDArray {
   const v = intIndices("oneHot", labels);
   const at = normalizeAxis("oneHot", axis, v.ndim + 1);
-  const shape = [...v.shape.slice(0, at), classes, ...v.shape.slice(at)];
-  const position = iota({
-    dtype: "int32",
-    shape: shape.map((n, i) => (i === at ? n : 1)),
-    dimension: at,
-  });
-  return l.convert(c.eq(l.expandDims(v, [at]), position), dtype);
+  const shape = range(v.ndim + 1).map((i) => (i === at ? classes : 1));
+  return l.convert(c.eq(l.expandDims(v, [at]), positions(shape, at)), dtype);
 }
