@@ -11,9 +11,16 @@ import {
   range,
   type Shape,
   showShape,
+  shapesEqual,
   sizeOf,
 } from "../shape.ts";
-import { type ArrayInput, broadcastTo as broadcast, promoteDTypes, toArray } from "./promote.ts";
+import {
+  type ArrayInput,
+  broadcastTo as broadcast,
+  promoteDTypes,
+  toArray,
+  toAxis,
+} from "./promote.ts";
 
 /** The same elements in another shape; one size may be −1.
  *  @example np.reshape(np.arange(6), [2, -1]).shape  // => [2, 3] */
@@ -36,7 +43,10 @@ export function reshape(x: ArrayInput, shape: Shape | number): NDArray {
   return l.reshape(v, checkShape("reshape", want));
 }
 /** All elements in one axis. */
-export const ravel = (x: ArrayInput): NDArray => reshape(x, [sizeOf(toArray("ravel", x).shape)]);
+export function ravel(x: ArrayInput): NDArray {
+  const v = toArray("ravel", x);
+  return l.reshape(v, [v.size]);
+}
 
 /** Axes in another order (reversed by default). */
 export function transpose(x: ArrayInput, axes?: readonly number[]): NDArray {
@@ -80,10 +90,7 @@ export function moveaxis(
       "pair them up",
     );
   const order = range(v.ndim).filter((i) => !from.includes(i));
-  for (const [t, f] of to
-    .map((t, i) => [t, from[i] as number] as const)
-    .sort((p, q) => p[0] - q[0]))
-    order.splice(t, 0, f);
+  for (const t of to.toSorted((p, q) => p - q)) order.splice(t, 0, from[to.indexOf(t)] as number);
   return l.transpose(v, order);
 }
 /** Inserts axes of size 1 at the given positions of the result. */
@@ -104,8 +111,7 @@ export function squeeze(x: ArrayInput, axis?: number | readonly number[]): NDArr
 export function broadcastTo(x: ArrayInput, shape: Shape | number): NDArray {
   const v = toArray("broadcastTo", x);
   const want = checkShape("broadcastTo", shape);
-  const met = broadcastShapes("broadcastTo", v.shape, want);
-  if (showShape(met) !== showShape(want))
+  if (!shapesEqual(broadcastShapes("broadcastTo", v.shape, want), want))
     fail(
       ShapeError,
       "broadcastTo",
@@ -162,7 +168,7 @@ export function stack(xs: readonly ArrayInput[], axis = 0): NDArray {
   const first = arrays[0] as NDArray;
   const at = normalizeAxis("stack", axis, first.ndim + 1);
   for (const x of arrays)
-    if (showShape(x.shape) !== showShape(first.shape))
+    if (!shapesEqual(x.shape, first.shape))
       fail(
         ShapeError,
         "stack",
@@ -203,10 +209,9 @@ function operandsOf(op: string, xs: readonly ArrayInput[]): NDArray[] {
 
 /** Pieces along an axis: `n` equal ones, or cut at the given positions. */
 export function split(x: ArrayInput, parts: number | readonly number[], axis = 0): NDArray[] {
-  const v = toArray("split", x);
-  const at = normalizeAxis("split", axis, v.ndim);
-  const size = v.shape[at] as number;
+  const [v, at] = toAxis("split", x, axis);
   if (typeof parts === "number") {
+    const size = v.shape[at] as number;
     if (!Number.isInteger(parts) || parts <= 0 || size % parts !== 0)
       fail(
         ShapeError,
@@ -215,34 +220,26 @@ export function split(x: ArrayInput, parts: number | readonly number[], axis = 0
         `${v.aval} axis ${at} = ${size} into ${parts}`,
         "use arraySplit, or give the positions",
       );
-    return s.split(v, new Array<number>(parts).fill(size / parts), at);
   }
-  return cut(v, parts, at);
+  return arraySplit(v, parts, at);
 }
 /** Like split; the first parts are one longer where the axis does not divide. */
 export function arraySplit(x: ArrayInput, parts: number | readonly number[], axis = 0): NDArray[] {
-  const v = toArray("arraySplit", x);
-  const at = normalizeAxis("arraySplit", axis, v.ndim);
-  if (typeof parts !== "number") return cut(v, parts, at);
+  const [v, at] = toAxis("arraySplit", x, axis);
   const size = v.shape[at] as number;
+  if (typeof parts !== "number") {
+    const inner = parts.map((p) => Math.min(size, Math.max(0, p < 0 ? p + size : p)));
+    return [...inner, size].map((to, i) => {
+      const from = inner[i - 1] ?? 0;
+      return s.sliceInDim(v, from, Math.max(from, to), 1, at);
+    });
+  }
   const [each, more] = [Math.floor(size / parts), size % parts];
   return s.split(
     v,
     range(parts).map((i) => each + (i < more ? 1 : 0)),
     at,
   );
-}
-function cut(v: NDArray, positions: readonly number[], axis: number): NDArray[] {
-  const size = v.shape[axis] as number;
-  const bounds = [
-    0,
-    ...positions.map((p) => Math.min(size, Math.max(0, p < 0 ? p + size : p))),
-    size,
-  ];
-  return range(bounds.length - 1).map((i) => {
-    const from = bounds[i] as number;
-    return s.sliceInDim(v, from, Math.max(from, bounds[i + 1] as number), 1, axis);
-  });
 }
 export const hsplit = (x: ArrayInput, parts: number | readonly number[]): NDArray[] =>
   split(x, parts, toArray("hsplit", x).ndim === 1 ? 0 : 1);
@@ -252,8 +249,7 @@ export const dsplit = (x: ArrayInput, parts: number | readonly number[]): NDArra
   split(x, parts, 2);
 /** The slices along an axis, without it. */
 export function unstack(x: ArrayInput, axis = 0): NDArray[] {
-  const v = toArray("unstack", x);
-  const at = normalizeAxis("unstack", axis, v.ndim);
+  const [v, at] = toAxis("unstack", x, axis);
   return range(v.shape[at] as number).map((i) => s.indexInDim(v, i, at, false));
 }
 
@@ -261,11 +257,11 @@ export function unstack(x: ArrayInput, axis = 0): NDArray[] {
 
 /** The array repeated `reps` times along each axis. */
 export function tile(x: ArrayInput, reps: number | readonly number[]): NDArray {
-  let v = toArray("tile", x);
-  let counts = checkShape("tile", reps);
-  const rank = Math.max(v.ndim, counts.length);
-  counts = [...new Array<number>(rank - counts.length).fill(1), ...counts];
-  v = l.expandDims(v, range(rank - v.ndim));
+  const given = toArray("tile", x);
+  const counts = [...checkShape("tile", reps)];
+  const rank = Math.max(given.ndim, counts.length);
+  while (counts.length < rank) counts.unshift(1);
+  const v = l.expandDims(given, range(rank - given.ndim));
   // [a, b] becomes [1, a, 1, b], is repeated along the ones and flattened
   const open = l.expandDims(
     v,
@@ -279,22 +275,14 @@ export function tile(x: ArrayInput, reps: number | readonly number[]): NDArray {
 }
 /** Each element repeated; counts may differ along the axis if they are given as numbers. */
 export function repeat(x: ArrayInput, repeats: number | readonly number[], axis?: number): NDArray {
-  const v = axis === undefined ? ravel(x) : toArray("repeat", x);
-  const at = normalizeAxis("repeat", axis ?? 0, v.ndim);
+  const [v, at] = toAxis("repeat", x, axis);
   const size = v.shape[at] as number;
-  if (typeof repeats === "number") {
-    const open = l.expandDims(v, [at + 1]);
-    const shape = [
-      ...v.shape.slice(0, at + 1),
-      ...checkShape("repeat", [repeats]),
-      ...v.shape.slice(at + 1),
-    ];
+  const counts = checkShape("repeat", repeats);
+  if (typeof repeats === "number")
     return l.reshape(
-      l.broadcastInDim(open, shape, range(shape.length)),
+      l.moveBatch(v, null, at + 1, repeats),
       v.shape.map((n, i) => (i === at ? n * repeats : n)),
     );
-  }
-  const counts = checkShape("repeat", repeats);
   if (counts.length !== size)
     fail(
       ShapeError,
@@ -331,7 +319,7 @@ export function roll(
     const at = normalizeAxis("roll", a, v.ndim);
     const n = v.shape[at] as number;
     if (n === 0) return;
-    const k = (((shifts[i] as number) % n) + n) % n;
+    const k = modulo(shifts[i] as number, n);
     if (k === 0) return;
     out = s.concatenate(
       [s.sliceInDim(out, n - k, n, 1, at), s.sliceInDim(out, 0, n - k, 1, at)],
@@ -355,16 +343,9 @@ export function rot90(
 ): NDArray {
   const v = toArray("rot90", x);
   const [a, b] = axes;
-  switch (((k % 4) + 4) % 4) {
-    case 1:
-      return swapaxes(flip(v, b), a, b);
-    case 2:
-      return flip(v, [a, b]);
-    case 3:
-      return flip(swapaxes(v, a, b), b);
-    default:
-      return v;
-  }
+  const turns = modulo(k, 4);
+  if (turns % 2 === 1) return swapaxes(flip(v, turns === 1 ? b : a), a, b);
+  return turns === 0 ? v : flip(v, [a, b]);
 }
 
 export type PadWidth = number | readonly [number, number] | readonly (readonly [number, number])[];
@@ -392,12 +373,13 @@ export function pad(
   let out = v;
   pairs.forEach(([low, high], axis) => {
     const n = out.shape[axis] as number;
-    const period = mode === "reflect" ? Math.max(1, 2 * (n - 1)) : mode === "symmetric" ? 2 * n : n;
+    // the ends of a mirrored axis count once or twice
+    const once = mode === "reflect" ? 1 : 0;
+    const period = mode === "wrap" ? n : Math.max(1, 2 * (n - once));
     const position = (i: number): number => {
       if (mode === "edge") return Math.min(n - 1, Math.max(0, i));
-      const k = ((i % period) + period) % period;
-      if (mode === "reflect") return k < n ? k : period - k;
-      return mode === "symmetric" && k >= n ? period - 1 - k : k;
+      const k = modulo(i, period);
+      return k < n ? k : period - 1 + once - k;
     };
     if (n === 0)
       fail(
@@ -414,8 +396,19 @@ export function pad(
   });
   return out;
 }
-function padPairs(width: PadWidth, rank: number): (readonly [number, number])[] {
-  const bad = (): never =>
+function padPairs(width: PadWidth, rank: number): readonly (readonly [number, number])[] {
+  const given =
+    typeof width === "number"
+      ? [[width, width] as const]
+      : typeof width[0] === "number"
+        ? [width as readonly [number, number]]
+        : (width as readonly (readonly [number, number])[]);
+  const pairs =
+    given.length === 1 ? range(rank).map(() => given[0] as readonly [number, number]) : given;
+  if (
+    pairs.length !== rank ||
+    !pairs.every((p) => p.length === 2 && p.every((n) => Number.isInteger(n) && n >= 0))
+  )
     fail(
       ShapeError,
       "pad",
@@ -423,18 +416,8 @@ function padPairs(width: PadWidth, rank: number): (readonly [number, number])[] 
       JSON.stringify(width),
       `give ${rank} pairs`,
     );
-  const pairs: (readonly [number, number])[] =
-    typeof width === "number"
-      ? range(rank).map(() => [width, width] as const)
-      : typeof width[0] === "number"
-        ? range(rank).map(() => width as readonly [number, number])
-        : (width as readonly (readonly [number, number])[]).slice();
-  if (pairs.length === 1 && rank > 1)
-    for (let i = 1; i < rank; i++) pairs.push(pairs[0] as readonly [number, number]);
-  if (
-    pairs.length !== rank ||
-    !pairs.every((p) => p.length === 2 && p.every((n) => Number.isInteger(n) && n >= 0))
-  )
-    bad();
   return pairs;
 }
+
+/** The remainder that is not negative. */
+const modulo = (x: number, n: number): number => ((x % n) + n) % n;

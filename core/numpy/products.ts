@@ -2,18 +2,28 @@
 import { fail, ShapeError } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
-import * as c from "../ops/compare.ts";
 import { dotGeneral } from "../ops/contract.ts";
 import * as l from "../ops/linear.ts";
-import { iota, pad, selectN, sliceInDim } from "../ops/structural.ts";
+import { pad, selectN, sliceInDim } from "../ops/structural.ts";
 import { broadcastShapes, normalizeAxes, normalizeAxis, range } from "../shape.ts";
 import { ravel } from "./manipulation.ts";
-import { type ArrayInput, broadcastTo, promoteDTypes, toArray } from "./promote.ts";
+import { eye } from "./creation.ts";
+import { type ArrayInput, broadcastTo, promoteDTypes, toArray, toMatrix } from "./promote.ts";
 import { sum } from "./reductions.ts";
 
 /** Two operands in one dtype. */
 const pair = (op: string, x: ArrayInput, y: ArrayInput): [NDArray, NDArray] =>
   promoteDTypes(op, [toArray(op, x), toArray(op, y)]) as [NDArray, NDArray];
+/** Σ of products over the axes `left` of x and `right` of y; the first `batch` axes of both are common. */
+const contract = (
+  x: NDArray,
+  y: NDArray,
+  left: readonly number[],
+  right: readonly number[],
+  batch: readonly number[] = [],
+): NDArray => dotGeneral(x, y, { contract: [left, right], batch: [batch, batch] });
+/** The axis of the right operand that a matrix product sums over. */
+const rows = (y: NDArray): number => Math.max(0, y.ndim - 2);
 function needAxes(op: string, ...xs: readonly NDArray[]): void {
   for (const x of xs)
     if (x.ndim === 0)
@@ -34,7 +44,7 @@ export function matmul(x: ArrayInput, y: ArrayInput): NDArray {
   const [u, v] = pair("matmul", x, y);
   needAxes("matmul", u, v);
   const uk = u.ndim - 1;
-  const vk = v.ndim === 1 ? 0 : v.ndim - 2;
+  const vk = rows(v);
   if (u.shape[uk] !== v.shape[vk])
     fail(
       ShapeError,
@@ -46,26 +56,20 @@ export function matmul(x: ArrayInput, y: ArrayInput): NDArray {
   const ub = u.ndim === 1 ? [] : u.shape.slice(0, -2);
   const vb = v.ndim === 1 ? [] : v.shape.slice(0, -2);
   // batch axes of one operand alone are free axes of its matrix
-  if (vb.length === 0) return dotGeneral(u, v, { contract: [[uk], [vk]], batch: [[], []] });
+  if (vb.length === 0) return contract(u, v, [uk], [vk]);
   const shape = broadcastShapes("matmul", ub, vb);
   const n = shape.length;
   const full = (z: NDArray, b: readonly number[]): NDArray =>
-    b.length === n && b.every((s, i) => s === shape[i])
-      ? z
-      : broadcastTo(z, [...shape, ...z.shape.slice(b.length)]);
-  const [p, q] = [full(u, ub), full(v, vb)];
-  return dotGeneral(p, q, {
-    contract: [[p.ndim - 1], [v.ndim === 1 ? q.ndim - 1 : q.ndim - 2]],
-    batch: [range(n), range(n)],
-  });
+    broadcastTo(z, [...shape, ...z.shape.slice(b.length)]);
+  const p = full(u, ub);
+  return contract(p, full(v, vb), [p.ndim - 1], [n], range(n));
 }
 
 /** Inner product of vectors, matrix product of matrices; in general the last axis of x with the last but one of y. */
 export function dot(x: ArrayInput, y: ArrayInput): NDArray {
   const [u, v] = pair("dot", x, y);
   if (u.ndim === 0 || v.ndim === 0) return a.mul(u, v);
-  const at = v.ndim === 1 ? 0 : v.ndim - 2;
-  return dotGeneral(u, v, { contract: [[u.ndim - 1], [at]], batch: [[], []] });
+  return contract(u, v, [u.ndim - 1], [rows(v)]);
 }
 /** Inner product of the flattened arrays. */
 export const vdot = (x: ArrayInput, y: ArrayInput): NDArray => dot(ravel(x), ravel(y));
@@ -79,13 +83,13 @@ export function vecdot(x: ArrayInput, y: ArrayInput, axis = -1): NDArray {
   const shape = broadcastShapes("vecdot", p.shape.slice(0, -1), q.shape.slice(0, -1));
   const n = shape.length;
   const full = (z: NDArray): NDArray => broadcastTo(z, [...shape, z.shape.at(-1) as number]);
-  return dotGeneral(full(p), full(q), { contract: [[n], [n]], batch: [range(n), range(n)] });
+  return contract(full(p), full(q), [n], [n], range(n));
 }
 /** Σ over the last axes of both. */
 export function inner(x: ArrayInput, y: ArrayInput): NDArray {
   const [u, v] = pair("inner", x, y);
   if (u.ndim === 0 || v.ndim === 0) return a.mul(u, v);
-  return dotGeneral(u, v, { contract: [[u.ndim - 1], [v.ndim - 1]], batch: [[], []] });
+  return contract(u, v, [u.ndim - 1], [v.ndim - 1]);
 }
 /** out[i, j] = x[i]·y[j] of the flattened arrays. */
 export function outer(x: ArrayInput, y: ArrayInput): NDArray {
@@ -137,7 +141,7 @@ export function tensordot(
     left = normalizeAxes("tensordot", axes[0], u.ndim);
     right = normalizeAxes("tensordot", axes[1], v.ndim);
   }
-  return dotGeneral(u, v, { contract: [left, right], batch: [[], []] });
+  return contract(u, v, left, right);
 }
 
 // ---- diagonals ----
@@ -148,9 +152,7 @@ export function diagonal(
   offset = 0,
   { axis1 = 0, axis2 = 1 }: { axis1?: number; axis2?: number } = {},
 ): NDArray {
-  const v = toArray("diagonal", x);
-  if (v.ndim < 2)
-    fail(ShapeError, "diagonal", "needs at least two axes", String(v.aval), "reshape to a matrix");
+  const v = toMatrix("diagonal", x);
   const [i, j] = [
     normalizeAxis("diagonal", axis1, v.ndim),
     normalizeAxis("diagonal", axis2, v.ndim),
@@ -181,9 +183,7 @@ export function diag(x: ArrayInput, k = 0): NDArray {
   if (v.ndim !== 1)
     fail(ShapeError, "diag", "needs a vector or a matrix", String(v.aval), "use diagonal");
   const n = (v.shape[0] as number) + Math.abs(k);
-  const row = iota({ dtype: "int32", shape: [n, n], dimension: 0 });
-  const column = iota({ dtype: "int32", shape: [n, n], dimension: 1 });
-  const on = c.eq(a.add(row, k), column);
+  const on = eye(n, n, { k, dtype: "bool" });
   const zero = l.full([], 0, v.dtype);
   const padded = pad(v, zero, [k > 0 ? [0, k, 0] : [-k, 0, 0]]);
   return selectN(on, [
