@@ -2,8 +2,7 @@
  *  (keys sorted), arrays, `null`, `undefined` and instances of registered classes; everything else is a leaf. */
 import { fail, TreeError } from "./errors.ts";
 import { NDArray } from "./ndarray.ts";
-import { flatten, leaves, unflatten } from "./tree/flatten.ts";
-import { joinPath, levelOf } from "./tree/node.ts";
+import { flatten, leaves, leavesWithPath, unflatten } from "./tree/flatten.ts";
 import { failMismatch, flattenUpTo } from "./tree/prefix.ts";
 import type { TreeDef } from "./tree/treedef.ts";
 import type { Leaf, LeafOptions, MapLeaves } from "./tree/types.ts";
@@ -67,16 +66,8 @@ export function mapWithPath(
   t: unknown,
   ...rest: unknown[]
 ): unknown {
-  const { lists, def, isLeaf } = align("tree.mapWithPath", t, rest);
-  const paths: string[] = [];
-  const visit = (x: unknown, path: string): void => {
-    const { kind, children, names } = levelOf(x, isLeaf);
-    if (kind === "leaf") paths.push(path);
-    children.forEach((child, i) => {
-      visit(child, joinPath(path, names[i] as string));
-    });
-  };
-  visit(t, "");
+  const { lists, def, options } = align("tree.mapWithPath", t, rest);
+  const paths = leavesWithPath(t, options).map(([path]) => path);
   return unflatten(def, zip([paths, ...lists], f as (...leaves: unknown[]) => unknown));
 }
 
@@ -84,18 +75,21 @@ function align(
   op: string,
   t: unknown,
   args: readonly unknown[],
-): { lists: readonly (readonly unknown[])[]; def: TreeDef; isLeaf?: (x: unknown) => boolean } {
+): {
+  lists: readonly (readonly unknown[])[];
+  def: TreeDef;
+  options: LeafOptions | undefined;
+} {
   const last = args.at(-1);
-  const isLeaf = isStop(last) ? last.isLeaf : undefined;
-  const rest = isLeaf === undefined ? args : args.slice(0, -1);
-  const options: LeafOptions | undefined = isLeaf && { isLeaf };
+  const options = isStop(last) ? last : undefined;
+  const rest = options === undefined ? args : args.slice(0, -1);
   const [first, def] = flatten(t, options);
   const others = rest.map((other) => {
     if (options !== undefined) return flattenUpTo(op, t, other, options);
     const [list, otherDef] = flatten(other);
     return otherDef.equals(def) ? list : failMismatch(op, t, other);
   });
-  return { lists: [first as unknown[], ...others], def, ...(isLeaf && { isLeaf }) };
+  return { lists: [first as unknown[], ...others], def, options };
 }
 
 /** A tree with the single key `isLeaf` and a function in it is taken for options. */
@@ -106,10 +100,7 @@ const isStop = (x: unknown): x is { isLeaf: (x: unknown) => boolean } =>
   Object.keys(x).length === 1;
 
 function zip(lists: readonly (readonly unknown[])[], f: (...xs: unknown[]) => unknown): unknown[] {
-  const [a, b] = lists as [unknown[], unknown[]?];
-  if (b === undefined) return a.map((x) => f(x));
-  if (lists.length === 2) return a.map((x, i) => f(x, b[i]));
-  return a.map((_, i) => f(...lists.map((list) => list[i])));
+  return (lists[0] as unknown[]).map((_, i) => f(...lists.map((list) => list[i])));
 }
 
 /** outer ∘ inner ↦ inner ∘ outer: a tree of trees turned inside out.
@@ -148,10 +139,10 @@ export function reduce(
   ...given: [init?: unknown, options?: LeafOptions]
 ): unknown {
   const list = leaves(t, given[1]) as unknown[];
-  if (given.length > 0) return list.reduce((sofar, x) => f(sofar, x), given[0]);
-  if (list.length === 0)
+  if (given.length === 0 && list.length === 0)
     fail(TreeError, "tree.reduce", "a tree must have a leaf", "none", "pass an initial value");
-  return list.reduce((sofar, x) => f(sofar, x));
+  const init = given.length > 0 ? given[0] : list.shift();
+  return list.reduce((sofar, x) => f(sofar, x), init);
 }
 
 /** True when `test` holds for every leaf (of a tree of booleans: when all are true).

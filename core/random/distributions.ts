@@ -1,5 +1,5 @@
 /** Continuous distributions and coin tosses, each a transform of uniform draws. */
-import { checkDType, type DType, dtypes } from "../dtype.ts";
+import { checkDType, type DType, type DTypeInfo, dtypes } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
 import { abs, div, max, min, mul, neg, nextafter, sign, sub } from "../ops/arithmetic.ts";
@@ -25,16 +25,23 @@ export interface FloatOptions {
   readonly dtype?: DType;
 }
 
+type Draw = (key: Key, shape?: Shape, options?: FloatOptions) => NDArray;
+/** What `f` makes of a uniform draw from [least, 1). */
+const transformed =
+  (op: string, least: (info: DTypeInfo) => number, f: (u: NDArray) => NDArray): Draw =>
+  (key, shape = [], options = {}) => {
+    const dtype = checkFloat(op, options.dtype);
+    return f(uniform(key, shape, { dtype, minval: least(dtypes[dtype]) }));
+  };
 /** −1 + ε/2, the float that follows −1 */
-const afterMinusOne = (dtype: DType): number => -1 + dtypes[dtype].eps / 2;
+const afterMinusOne = ({ eps }: DTypeInfo): number => -1 + eps / 2;
+const smallest = ({ tiny }: DTypeInfo): number => tiny;
 
 /** Standard normal: √2 · erf⁻¹(u), u uniform in (−1, 1); density e^(−x²/2)/√(2π).
  *  @example random.normal(random.key(0), [3]).shape // => [3] */
-export function normal(key: Key, shape: Shape = [], options: FloatOptions = {}): NDArray {
-  const dtype = checkFloat("random.normal", options.dtype);
-  const u = uniform(key, shape, { dtype, minval: afterMinusOne(dtype), maxval: 1 });
-  return mul(Math.SQRT2, erfInv(u));
-}
+export const normal: Draw = transformed("random.normal", afterMinusOne, (u) =>
+  mul(Math.SQRT2, erfInv(u)),
+);
 
 /** Standard normal restricted to (lower, upper), by inversion: √2 · erf⁻¹(u), u uniform between erf(lower/√2) and
  *  erf(upper/√2). Differentiable in the bounds.
@@ -91,30 +98,24 @@ export function rademacher(key: Key, shape: Shape = [], options: { dtype?: DType
 
 /** Exponential of rate 1: −log(1 − u).
  *  @example random.exponential(random.key(0), [3]).shape // => [3] */
-export function exponential(key: Key, shape: Shape = [], options: FloatOptions = {}): NDArray {
-  const u = uniform(key, shape, { dtype: checkFloat("random.exponential", options.dtype) });
-  return neg(log1p(neg(u)));
-}
+export const exponential: Draw = transformed(
+  "random.exponential",
+  () => 0,
+  (u) => neg(log1p(neg(u))),
+);
 
 /** Standard Gumbel: −log(−log u), u uniform in (0, 1).
  *  @example random.gumbel(random.key(0), [3]).shape // => [3] */
-export function gumbel(key: Key, shape: Shape = [], options: FloatOptions = {}): NDArray {
-  const dtype = checkFloat("random.gumbel", options.dtype);
-  return neg(log(neg(log(uniform(key, shape, { dtype, minval: dtypes[dtype].tiny })))));
-}
+export const gumbel: Draw = transformed("random.gumbel", smallest, (u) => neg(log(neg(log(u)))));
 
 /** Standard Laplace: sign(u)·log(1 − |u|), u uniform in (−1, 1).
  *  @example random.laplace(random.key(0), [3]).shape // => [3] */
-export function laplace(key: Key, shape: Shape = [], options: FloatOptions = {}): NDArray {
-  const dtype = checkFloat("random.laplace", options.dtype);
-  const u = uniform(key, shape, { dtype, minval: afterMinusOne(dtype) });
-  return mul(sign(u), log1p(neg(abs(u))));
-}
+export const laplace: Draw = transformed("random.laplace", afterMinusOne, (u) =>
+  mul(sign(u), log1p(neg(abs(u)))),
+);
 
 /** Standard logistic: log(u/(1 − u)), u uniform in (0, 1).
  *  @example random.logistic(random.key(0), [3]).shape // => [3] */
-export function logistic(key: Key, shape: Shape = [], options: FloatOptions = {}): NDArray {
-  const dtype = checkFloat("random.logistic", options.dtype);
-  const u = uniform(key, shape, { dtype, minval: dtypes[dtype].tiny });
-  return sub(log(u), log1p(neg(u)));
-}
+export const logistic: Draw = transformed("random.logistic", smallest, (u) =>
+  sub(log(u), log1p(neg(u))),
+);

@@ -109,7 +109,7 @@ export function describeNode(x: unknown): string {
     case "array":
       return `array of length ${children.length}`;
     case "object": {
-      const shown = names.slice(0, 8).map((n) => (n.startsWith(".") ? n.slice(1) : n));
+      const shown = names.slice(0, 8).map((n) => joinPath("", n));
       if (names.length > 8) shown.push("…");
       return `object {${shown.join(", ")}}`;
     }

@@ -17,7 +17,7 @@ function sameLevel(a: Level, b: Level): boolean {
 
 function lackingKeys(x: Level, y: Level): string[] {
   const have = new Set(y.names);
-  return x.names.filter((n) => !have.has(n)).map((n) => (n.startsWith(".") ? n.slice(1) : n));
+  return x.names.filter((n) => !have.has(n)).map((n) => joinPath("", n));
 }
 /** What sets two levels apart, the second first: `array of length 3 at layers against array of length 2`. */
 function difference(want: unknown, got: unknown, path: string): string {
@@ -42,73 +42,63 @@ function difference(want: unknown, got: unknown, path: string): string {
   return `${describeNode(got)} at ${place(path)} against ${describeNode(want)}${detail}`;
 }
 
-/** Throws the TreeError that names the first place where `got` is not built like `want`. */
-export function failMismatch(
-  op: string,
-  want: unknown,
-  got: unknown,
-  isLeaf?: LeafOptions["isLeaf"],
-): never {
-  const visit = (a: unknown, b: unknown, path: string): void => {
-    const x = levelOf(a, isLeaf);
-    const y = levelOf(b, isLeaf);
-    if (!sameLevel(x, y))
-      fail(
-        TreeError,
-        op,
-        "trees must have the same structure",
-        difference(a, b, path),
-        "give both trees the same keys, lengths and classes",
-      );
-    x.children.forEach((child, i) => {
-      visit(child, y.children[i], joinPath(path, x.names[i] as string));
+/** Goes over a tree and another that is to have its structure; `atLeaf`, where there is one, gets the first one's leaves with what stands
+ *  in their places. */
+function visitBoth(
+  one: unknown,
+  other: unknown,
+  isLeaf: LeafOptions["isLeaf"],
+  atLeaf: ((leaf: unknown, subtree: unknown) => void) | null,
+  mismatch: (one: unknown, other: unknown, path: string) => never,
+): void {
+  const visit = (p: unknown, x: unknown, path: string): void => {
+    const a = levelOf(p, isLeaf);
+    if (atLeaf !== null && a.kind === "leaf") {
+      atLeaf(p, x);
+      return;
+    }
+    const b = levelOf(x);
+    if (!sameLevel(a, b)) mismatch(p, x, path);
+    a.children.forEach((child, i) => {
+      visit(child, b.children[i], joinPath(path, a.names[i] as string));
     });
   };
-  visit(want, got, "");
-  return fail(
-    TreeError,
-    op,
-    "trees must have the same structure",
-    "trees that changed while they were read",
-    "pass plain data",
+  visit(one, other, "");
+}
+
+/** Throws the first difference between two trees. */
+export function failMismatch(op: string, want: unknown, got: unknown): never {
+  const differ = (detail: string, remedy: string): never =>
+    fail(TreeError, op, "trees must have the same structure", detail, remedy);
+  visitBoth(want, got, undefined, null, (a, b, path) =>
+    differ(difference(a, b, path), "give both trees the same keys, lengths and classes"),
   );
+  return differ("trees that changed while they were read", "pass plain data");
 }
 
-interface Overlay {
-  readonly leaf: unknown;
-  readonly subtree: unknown;
-  readonly path: string;
-}
-
-/** Lays `prefix` over `t`: each leaf of the prefix with the subtree of `t` at its place. */
+/** Each leaf of a prefix with the subtree of `t` in its place. */
 function overlay(
   op: string,
   prefix: unknown,
   t: unknown,
-  isLeaf: LeafOptions["isLeaf"],
-): Overlay[] {
-  flatten(prefix, isLeaf && { isLeaf }); // reports a cycle
-  const out: Overlay[] = [];
-  const visit = (p: unknown, x: unknown, path: string): void => {
-    const a = levelOf(p, isLeaf);
-    if (a.kind === "leaf") {
-      out.push({ leaf: p, subtree: x, path });
-      return;
-    }
-    const b = levelOf(x);
-    if (!sameLevel(a, b))
+  options: LeafOptions | undefined,
+): [leaf: unknown, subtree: unknown][] {
+  flatten(prefix, options); // reports a cycle
+  const out: [unknown, unknown][] = [];
+  visitBoth(
+    prefix,
+    t,
+    options?.isLeaf,
+    (leaf, subtree) => out.push([leaf, subtree]),
+    (p, x, path) =>
       fail(
         TreeError,
         op,
         "the prefix must match the top of the tree",
         `${describeNode(p)} in the prefix at ${place(path)} against ${describeNode(x)} in the tree`,
         "give one value for the whole subtree, or one for each of its children",
-      );
-    a.children.forEach((child, i) => {
-      visit(child, b.children[i], joinPath(path, a.names[i] as string));
-    });
-  };
-  visit(prefix, t, "");
+      ),
+  );
   return out;
 }
 
@@ -124,7 +114,7 @@ export function broadcastPrefix<P>(
   t: unknown,
   options?: LeafOptions,
 ): Leaf<P>[] {
-  return overlay(op, prefix, t, options?.isLeaf).flatMap(({ leaf, subtree }) =>
+  return overlay(op, prefix, t, options).flatMap(([leaf, subtree]) =>
     new Array<Leaf<P>>(leaves(subtree).length).fill(leaf as Leaf<P>),
   );
 }
@@ -138,5 +128,5 @@ export function flattenUpTo(
   t: unknown,
   options?: LeafOptions,
 ): unknown[] {
-  return overlay(op, prefix, t, options?.isLeaf).map(({ subtree }) => subtree);
+  return overlay(op, prefix, t, options).map(([, subtree]) => subtree);
 }
