@@ -3,14 +3,9 @@ import { allDTypes, type DType, dtypes } from "./dtype.ts";
 import { mix } from "./hash.ts";
 import { type Shape, shapesEqual, sizeOf } from "./shape.ts";
 
-/** The avals of a dtype. */
-class Kind {
-  scalar: Aval | null = null;
-  weakScalar: Aval | null = null;
-  readonly byHash = new Map<number, Aval>();
-}
-const kinds = Object.fromEntries(allDTypes.map((d) => [d, new Kind()])) as {
-  readonly [D in DType]: Kind;
+/** The avals of each dtype, by hash. */
+const known = Object.fromEntries(allDTypes.map((d) => [d, new Map()])) as {
+  readonly [D in DType]: Map<number, Aval>;
 };
 let count = 0;
 
@@ -25,32 +20,33 @@ export class Aval {
   /** the type without the weak bit: what two values must share to be interchangeable */
   readonly strong: Aval;
   /** another one with the same hash */
-  #next: Aval | undefined;
+  readonly #next: Aval | undefined;
 
-  private constructor(id: number, shape: Shape, dtype: DType, strong: Aval | null) {
+  private constructor(
+    id: number,
+    shape: Shape,
+    dtype: DType,
+    strong: Aval | null,
+    next: Aval | undefined,
+  ) {
     this.id = id;
     this.shape = Object.freeze([...shape]);
     this.dtype = dtype;
     this.weakType = strong !== null;
     this.size = sizeOf(shape);
     this.strong = strong ?? this;
+    this.#next = next;
   }
 
   static of(shape: Shape, dtype: DType, weakType = false): Aval {
-    const kind = kinds[dtype];
-    if (shape.length === 0) {
-      const scalar = weakType ? kind.weakScalar : kind.scalar;
-      if (scalar !== null) return scalar;
-    }
     let hash = weakType ? 1 : 0;
     for (const size of shape) hash = mix(hash, size);
-    for (let a = kind.byHash.get(hash); a !== undefined; a = a.#next)
+    const byHash = known[dtype];
+    for (let a = byHash.get(hash); a !== undefined; a = a.#next)
       if (a.weakType === weakType && shapesEqual(a.shape, shape)) return a;
     const strong = weakType ? Aval.of(shape, dtype) : null;
-    const aval = new Aval(count++, shape, dtype, strong);
-    aval.#next = kind.byHash.get(hash);
-    kind.byHash.set(hash, aval);
-    if (shape.length === 0) kind[weakType ? "weakScalar" : "scalar"] = aval;
+    const aval = new Aval(count++, shape, dtype, strong, byHash.get(hash));
+    byHash.set(hash, aval);
     return aval;
   }
 

@@ -27,12 +27,12 @@ export type PackedArray =
   | Float64Array;
 
 type PackedConstructor = {
-  new (length: number): PackedArray;
+  readonly BYTES_PER_ELEMENT: number;
+  new (length: number): PackedArray & { set(values: ArrayLike<number>): void };
   new (buffer: ArrayBufferLike, byteOffset?: number, length?: number): PackedArray;
 };
 
 export interface DTypeInfo {
-  readonly name: DType;
   readonly kind: DTypeKind;
   /** bytes of one element in memory */
   readonly bytes: number;
@@ -51,52 +51,60 @@ export interface DTypeInfo {
   readonly tiny: number;
 }
 
-const info = (
-  name: DType,
+/** An integer of `bits` bits; a bool has one. */
+const integer = (
   kind: DTypeKind,
-  bytes: number,
   short: string,
-  packed: unknown,
-  min: number,
-  max: number,
-  mantissa = 0,
-  tiny = 1,
-): DTypeInfo => ({
-  name,
-  kind,
-  bytes,
-  short,
-  packed: packed as PackedConstructor,
-  min,
-  max,
-  eps: mantissa === 0 ? 0 : 2 ** -mantissa,
-  mantissa,
-  tiny,
-});
-
-const bf16Max = (2 - 2 ** -7) * 2 ** 127;
-const f32Max = (2 - 2 ** -23) * 2 ** 127;
+  packed: PackedConstructor,
+  bits: number,
+): DTypeInfo => {
+  const min = kind === "int" ? -(2 ** (bits - 1)) : 0;
+  const max = 2 ** bits - 1 + min;
+  return {
+    kind,
+    short,
+    packed,
+    bytes: packed.BYTES_PER_ELEMENT,
+    min,
+    max,
+    eps: 0,
+    mantissa: 0,
+    tiny: 1,
+  };
+};
+/** A float of `mantissa` explicit bits and exponents up to `bias`. */
+const float = (
+  short: string,
+  packed: PackedConstructor,
+  mantissa: number,
+  bias: number,
+): DTypeInfo => {
+  const eps = 2 ** -mantissa;
+  const max = (2 - eps) * 2 ** bias;
+  const tiny = 2 ** (1 - bias);
+  return {
+    kind: "float",
+    short,
+    packed,
+    bytes: packed.BYTES_PER_ELEMENT,
+    min: -max,
+    max,
+    eps,
+    mantissa,
+    tiny,
+  };
+};
 
 export const dtypes: { readonly [D in DType]: DTypeInfo } = {
-  bool: info("bool", "bool", 1, "bool", Uint8Array, 0, 1),
-  int8: info("int8", "int", 1, "i8", Int8Array, -128, 127),
-  uint8: info("uint8", "uint", 1, "u8", Uint8Array, 0, 255),
-  int32: info("int32", "int", 4, "i32", Int32Array, -(2 ** 31), 2 ** 31 - 1),
-  uint32: info("uint32", "uint", 4, "u32", Uint32Array, 0, 2 ** 32 - 1),
-  float16: info("float16", "float", 2, "f16", Uint16Array, -65504, 65504, 10, 2 ** -14),
-  bfloat16: info("bfloat16", "float", 2, "bf16", Uint16Array, -bf16Max, bf16Max, 7, 2 ** -126),
-  float32: info("float32", "float", 4, "f32", Float32Array, -f32Max, f32Max, 23, 2 ** -126),
-  float64: info(
-    "float64",
-    "float",
-    8,
-    "f64",
-    Float64Array,
-    -Number.MAX_VALUE,
-    Number.MAX_VALUE,
-    52,
-    2 ** -1022,
-  ),
+  bool: integer("bool", "bool", Uint8Array, 1),
+  int8: integer("int", "i8", Int8Array, 8),
+  uint8: integer("uint", "u8", Uint8Array, 8),
+  int32: integer("int", "i32", Int32Array, 32),
+  uint32: integer("uint", "u32", Uint32Array, 32),
+  float16: float("f16", Uint16Array, 10, 15),
+  bfloat16: float("bf16", Uint16Array, 7, 127),
+  float32: float("f32", Float32Array, 23, 127),
+  float64: float("f64", Float64Array, 52, 1023),
 };
 
 export const allDTypes: readonly DType[] = Object.keys(dtypes) as DType[];
@@ -227,6 +235,16 @@ export const numberToFloat16: (x: number) => number = encoder16(10, 15);
 /** Nearest bfloat16 bits. */
 export const numberToBfloat16: (x: number) => number = encoder16(7, 127);
 
+/** How the 16-bit floats are stored. */
+const bits16: {
+  readonly [D in DType]?: {
+    readonly encode: (x: number) => number;
+    readonly decode: (bits: number) => number;
+  };
+} = {
+  float16: { encode: numberToFloat16, decode: float16ToNumber },
+  bfloat16: { encode: numberToBfloat16, decode: bfloat16ToNumber },
+};
 const f64 = new Float64Array(1);
 const f64bits = new Uint32Array(f64.buffer);
 /** ⌊log₂ a⌋ of a normal positive double, exact. */
@@ -251,11 +269,9 @@ export function castNumber(x: number, d: DType): number {
       return x;
     case "float32":
       return Math.fround(x);
-    case "float16":
-      return float16ToNumber(numberToFloat16(x));
-    case "bfloat16":
-      return bfloat16ToNumber(numberToBfloat16(x));
     default: {
+      const half = bits16[d];
+      if (half !== undefined) return half.decode(half.encode(x));
       if (Number.isNaN(x)) return 0;
       const { min, max } = dtypes[d];
       const t = Math.min(max, Math.max(min, Math.trunc(x)));
@@ -283,13 +299,10 @@ export function wrapInteger(x: number, d: DType): number {
 /** Packs numbers into storage of dtype `d` (each converted by `castNumber`). */
 export function pack(values: ArrayLike<number>, d: DType): PackedArray {
   const out = new dtypes[d].packed(values.length);
-  if (d === "float16" || d === "bfloat16") {
-    const enc = d === "float16" ? numberToFloat16 : numberToBfloat16;
-    for (let i = 0; i < out.length; i++) out[i] = enc(values[i] as number);
-  } else if (d === "float32" || d === "float64") {
-    for (let i = 0; i < out.length; i++) out[i] = values[i] as number;
-  } else {
-    for (let i = 0; i < out.length; i++) out[i] = castNumber(values[i] as number, d);
+  if (d === "float32" || d === "float64") out.set(values);
+  else {
+    const encode = bits16[d]?.encode ?? ((x: number) => castNumber(x, d));
+    for (let i = 0; i < out.length; i++) out[i] = encode(values[i] as number);
   }
   return out;
 }
@@ -308,9 +321,9 @@ export function unpack(bytes: Uint8Array, d: DType): HostArray {
   const { packed, bytes: width } = dtypes[d];
   const aligned = bytes.byteOffset % width === 0 ? bytes : bytes.slice();
   const raw = new packed(aligned.buffer, aligned.byteOffset, aligned.byteLength / width);
-  if (d !== "float16" && d !== "bfloat16") return raw as HostArray;
-  const dec = d === "float16" ? float16ToNumber : bfloat16ToNumber;
+  const decode = bits16[d]?.decode;
+  if (decode === undefined) return raw as HostArray;
   const out = new Float32Array(raw.length);
-  for (let i = 0; i < out.length; i++) out[i] = dec(raw[i] as number);
+  for (let i = 0; i < out.length; i++) out[i] = decode(raw[i] as number);
   return out;
 }

@@ -5,7 +5,7 @@ import type { Literal } from "../core/ndarray.ts";
 import { type Params, paramsKey } from "../core/primitive.ts";
 
 export interface Structure {
-  /** equal for jaxprs that differ in nothing but their literals */
+  /** equal for jaxprs that differ in nothing but the literals kept apart */
   readonly code: number[];
   /** the literals of the outermost equations, in order */
   readonly literals: readonly Literal[];
@@ -14,7 +14,8 @@ export interface Structure {
 const float = new Float64Array(1);
 const words = new Int32Array(float.buffer);
 
-export function structureOf(jaxpr: Jaxpr): Structure {
+/** With `apart` the literals of the outermost equations are kept apart from the code. */
+export function structureOf(jaxpr: Jaxpr, apart = true): Structure {
   const code: number[] = [];
   const literals: Literal[] = [];
   const numbers = new Map<Var, number>();
@@ -22,25 +23,25 @@ export function structureOf(jaxpr: Jaxpr): Structure {
     numbers.set(v, numbers.size);
     code.push(v.aval.id);
   };
-  const atom = (a: Atom, outermost: boolean): void => {
+  const atom = (a: Atom, apart: boolean): void => {
     if (!isLiteral(a)) {
       code.push(numbers.get(a) as number);
       return;
     }
     code.push(-1 - a.aval.id);
-    if (outermost) literals.push(a);
+    if (apart) literals.push(a);
     else {
       float[0] = a.value;
       code.push(words[0] as number, words[1] as number);
     }
   };
-  const visit = (j: Jaxpr, outermost: boolean): void => {
+  const visit = (j: Jaxpr, apart: boolean): void => {
     code.push(j.constVars.length, j.inVars.length, j.equations.length, j.outs.length);
     for (const v of j.constVars) define(v);
     for (const v of j.inVars) define(v);
     for (const e of j.equations) {
       code.push(e.primitive.id, e.inputs.length, e.outputs.length);
-      for (const a of e.inputs) atom(a, outermost);
+      for (const a of e.inputs) atom(a, apart);
       for (const v of e.outputs) define(v);
       if (!holdsJaxpr(e.params)) code.push(paramsKey(e.params));
       else
@@ -49,7 +50,7 @@ export function structureOf(jaxpr: Jaxpr): Structure {
           param((e.params as Record<string, unknown>)[k]);
         }
     }
-    for (const a of j.outs) atom(a, outermost);
+    for (const a of j.outs) atom(a, apart);
   };
   const param = (value: unknown): void => {
     if (value instanceof ClosedJaxpr) {
@@ -61,7 +62,7 @@ export function structureOf(jaxpr: Jaxpr): Structure {
       value.forEach(param);
     } else code.push(paramsKey(value));
   };
-  visit(jaxpr, true);
+  visit(jaxpr, apart);
   return { code, literals };
 }
 
@@ -95,30 +96,10 @@ const met = new Map<number, WeakRef<Jaxpr>>();
 /** A living jaxpr that computes the same, literals included, or the jaxpr itself: what is compiled for one of them
  *  serves all, as when `jit` is called anew in a loop. */
 export function canonical(jaxpr: Jaxpr): Jaxpr {
-  const hash = outline(jaxpr);
+  const { code } = structureOf(jaxpr, false);
+  const hash = hashOf(code);
   const known = met.get(hash)?.deref();
-  if (known !== undefined && sameStructure(known, jaxpr)) return known;
+  if (known !== undefined && sameCode(structureOf(known, false).code, code)) return known;
   keepAmong(met, metLimit, hash, new WeakRef(jaxpr));
   return jaxpr;
-}
-
-/** A hash of what is at hand: most jaxprs are alone with theirs, and their structure is not needed. */
-function outline({ constVars, inVars, equations }: Jaxpr): number {
-  let hash = constVars.length;
-  for (const v of inVars) hash = mix(hash, v.aval.id);
-  for (const { primitive, inputs, outputs } of equations) {
-    hash = mix(hash, primitive.id);
-    for (const a of inputs) if (isLiteral(a)) hash = mix(hash, a.value * 65536);
-    for (const v of outputs) hash = mix(hash, v.aval.id);
-  }
-  return hash;
-}
-
-function sameStructure(a: Jaxpr, b: Jaxpr): boolean {
-  const one = structureOf(a);
-  const other = structureOf(b);
-  return (
-    sameCode(one.code, other.code) &&
-    one.literals.every((l, i) => Object.is(l.value, other.literals[i]?.value))
-  );
 }

@@ -94,26 +94,46 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
   // a mask stands for as many axes as it has; "..." for those that nobody names
   const axesOf = (i: Index): number =>
     i === null || i === "..." ? 0 : i instanceof NDArray && i.dtype === "bool" ? i.ndim : 1;
-  const hidden = x.ndim - given.reduce<number>((n, i) => n + axesOf(i), 0);
-  const dots = given.filter((i) => i === "...").length;
-  if (dots > 1) bad("'...' may stand once", "remove one");
-  if (dots === 0) given.push("...");
-  const parts: (null | number | Slice | NDArray)[] = [];
+  let hidden = x.ndim;
+  for (const i of given) hidden -= axesOf(i);
+  const dots = given.indexOf("...");
+  if (dots < 0) given.push("...");
+  else if (given.includes("...", dots + 1)) bad("'...' may stand once", "remove one");
+  const items: Item[] = [];
   let axis = 0;
   for (const i of given) {
-    if (i === "...") {
-      for (let k = 0; k < hidden; k++) parts.push(whole);
-      axis += Math.max(0, hidden);
-    } else if (i instanceof NDArray && i.dtype === "bool") {
+    if (i === null) items.push({ kind: "new" });
+    else if (i === "...")
+      for (let k = 0; k < hidden; k++) items.push(sliceOf(whole, x.shape[axis++] as number));
+    else if (i instanceof Slice) items.push(sliceOf(i, x.shape[axis++] as number));
+    else if (typeof i === "number") {
+      const n = x.shape[axis] as number;
+      if (!Number.isInteger(i)) bad(...fraction);
+      if (i < -n || i >= n)
+        fail(
+          ShapeError,
+          "index",
+          n === 0
+            ? "an axis of size 0 has no elements"
+            : `an index into axis ${axis} must lie between ${-n} and ${n - 1}`,
+          `${i} for ${x.aval}`,
+          "check the bounds",
+        );
+      items.push({ kind: "number", first: i < 0 ? i + n : i, count: 1, step: 1 });
+      axis++;
+    } else if (!(i instanceof NDArray))
+      bad("an index is a number, slice(…), null, '...', an integer array or a mask", "see slice");
+    else if (i.dtype === "bool") {
       for (const n of i.shape)
         if (n !== x.shape[axis++])
           bad(
             "a mask must have the shape of the axes that it indexes",
             `give it the shape ${showShape(x.shape)}`,
           );
-      parts.push(...truePositions(i, "indexing with a mask"));
+      for (const array of truePositions(i, "indexing with a mask"))
+        items.push({ kind: "array", array });
     } else {
-      if (i instanceof NDArray && !isInteger(i.dtype))
+      if (!isInteger(i.dtype))
         fail(
           DTypeError,
           "index",
@@ -121,32 +141,12 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
           String(i.aval),
           'convert it with astype("int32")',
         );
-      if (typeof i === "number" && !Number.isInteger(i)) bad(...fraction);
-      if (i !== null && typeof i !== "number" && !(i instanceof NDArray || i instanceof Slice))
-        bad("an index is a number, slice(…), null, '...', an integer array or a mask", "see slice");
-      parts.push(i as null | number | Slice | NDArray);
-      axis += axesOf(i);
+      items.push({ kind: "array", array: l.convert(i, "int32") });
+      axis++;
     }
   }
   if (hidden < 0) bad(`at most ${x.ndim} axes can be indexed`, "remove an index");
-  axis = 0;
-  return parts.map((i): Item => {
-    if (i === null) return { kind: "new" };
-    const n = x.shape[axis++] as number;
-    if (i instanceof NDArray) return { kind: "array", array: l.convert(i, "int32") };
-    if (i instanceof Slice) return { kind: "slice", ...partOf(i, n) };
-    if (i < -n || i >= n)
-      fail(
-        ShapeError,
-        "index",
-        n === 0
-          ? "an axis of size 0 has no elements"
-          : `an index into axis ${axis - 1} must lie between ${-n} and ${n - 1}`,
-        `${i} for ${x.aval}`,
-        "check the bounds",
-      );
-    return { kind: "number", first: i < 0 ? i + n : i, count: 1, step: 1 };
-  });
+  return items;
 }
 const fraction = ["an index must be a whole number", "round it"] as const;
 function wholeNumbers(x: NDArray, bad: (requirement: string, remedy: string) => never): NDArray {
@@ -157,13 +157,13 @@ function wholeNumbers(x: NDArray, bad: (requirement: string, remedy: string) => 
 }
 
 /** What a slice takes of an axis of size n. */
-function partOf({ start, stop, step }: Slice, n: number): Part {
+function sliceOf({ start, stop, step }: Slice, n: number): Part & { kind: "slice" } {
   const [low, high] = step > 0 ? [0, n] : [-1, n - 1];
   const place = (i: number | null, open: number): number =>
     i === null ? open : Math.min(high, Math.max(low, i < 0 ? i + n : i));
   const first = place(start, step > 0 ? low : high);
   const last = place(stop, step > 0 ? high : low);
-  return { first, count: Math.max(0, Math.ceil((last - first) / step)), step };
+  return { kind: "slice", first, count: Math.max(0, Math.ceil((last - first) / step)), step };
 }
 
 export interface GetOptions {
@@ -189,7 +189,7 @@ function getItems(x: NDArray, items: readonly Item[], options: GetOptions = {}):
     if (item.kind === "new") continue;
     const axis = start.length;
     const isGathered = item.kind === "array" || (advanced && item.kind === "number");
-    const { first, count, step } = isGathered ? partOf(whole, x.shape[axis] as number) : item;
+    const { first, count, step } = isGathered ? sliceOf(whole, x.shape[axis] as number) : item;
     const last = first + (count - 1) * step;
     if (step < 0) flipped.push(axis);
     if (!isGathered && item.kind === "number") dropped.push(axis);
@@ -310,17 +310,18 @@ function update(
     return broadcastTo(v, shape);
   };
   // a block of neighbours is written as a whole
-  const parts = items.filter((i) => i.kind !== "new");
-  if (how === "set" && parts.every(isBlock)) {
-    const shape = items.flatMap((i) => (i.kind === "number" ? [] : isBlock(i) ? [i.count] : [1]));
-    return dynamicUpdateSlice(
-      x,
-      l.reshape(
-        spread(shape),
-        parts.map((p) => p.count),
-      ),
-      parts.map((p) => int(p.count === 0 ? 0 : p.first)),
-    );
+  if (how === "set" && items.every((i) => i.kind === "new" || isBlock(i))) {
+    const start: NDArray[] = [];
+    const sizes: number[] = [];
+    const shape: number[] = [];
+    for (const i of items) {
+      if (isBlock(i)) {
+        start.push(int(i.count === 0 ? 0 : i.first));
+        sizes.push(i.count);
+      }
+      if (i.kind !== "number") shape.push(isBlock(i) ? i.count : 1);
+    }
+    return dynamicUpdateSlice(x, l.reshape(spread(shape), sizes), start);
   }
   // where each addressed element stands in the flattened array
   const size = sizeOf(x.shape);

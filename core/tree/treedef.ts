@@ -172,8 +172,10 @@ const remembered = 4096;
 const byKey = new Map<string, TreeDef>();
 
 function intern(key: string, parts: () => Parts): TreeDef {
-  if (byKey.size >= remembered) byKey.clear();
-  return kept(byKey, key, () => new TreeDef(parts(), key));
+  return kept(byKey, key, () => {
+    if (byKey.size >= remembered) byKey.clear();
+    return new TreeDef(parts(), key);
+  });
 }
 
 /** The last few structures with the same kind and width. */
@@ -248,8 +250,12 @@ export function objectDef(list: KeyList, children: readonly TreeDef[]): TreeDef 
 const arraysByLength = new Map<number, Recent>();
 
 export function arrayDef(children: readonly TreeDef[]): TreeDef {
-  if (arraysByLength.size >= remembered) arraysByLength.clear();
-  const recent = kept(arraysByLength, children.length, () => new Recent());
+  let recent = arraysByLength.get(children.length);
+  if (recent === undefined) {
+    if (arraysByLength.size >= remembered) arraysByLength.clear();
+    recent = new Recent();
+    arraysByLength.set(children.length, recent);
+  }
   const seen = recent.find(children);
   if (seen !== undefined) return seen;
   const key = `[${children.map((child) => child.key).join(",")}]`;
