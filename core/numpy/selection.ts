@@ -7,7 +7,8 @@ import * as c from "../ops/compare.ts";
 import { gather } from "../ops/gather.ts";
 import * as l from "../ops/linear.ts";
 import { sort as sortOperands, topK as topKOf } from "../ops/sort.ts";
-import { rev, selectN } from "../ops/structural.ts";
+import { rev } from "../ops/structural.ts";
+import { countBefore, takeRows } from "../ops/take.ts";
 import { broadcastShapes, normalizeAxis, range } from "../shape.ts";
 import { resultType } from "./creation.ts";
 import { where } from "./elementwise.ts";
@@ -49,16 +50,7 @@ export function take(
   const [v, at] = toAxis("take", x, axis);
   const given = intIndices("take", indices);
   const index = mode === "clip" ? given : inRange(given, v.shape[at] as number, mode);
-  const kept = range(v.ndim).filter((i) => i !== at);
-  return gather(v, l.expandDims(index, [index.ndim]), {
-    dimensionNumbers: {
-      offsetDims: kept.map((i) => (i < at ? i : i - 1 + index.ndim)),
-      collapsedSliceDims: [at],
-      startIndexMap: [at],
-    },
-    sliceSizes: v.shape.map((n, i) => (i === at ? Math.min(1, n) : n)),
-    mode: mode === "wrap" ? "clip" : mode,
-  });
+  return takeRows(v, index, at, mode === "wrap" ? "clip" : mode);
 }
 
 /** out[…, i, …] = x[…, indices[…, i, …], …]: one index for each element, along one axis. */
@@ -163,19 +155,11 @@ export function searchsorted(
     fail(ShapeError, "searchsorted", "needs a sorted vector", String(sorted.aval), "flatten it");
   const dtype = resultType(sorted, values);
   const [s, q] = [l.convert(sorted, dtype), l.convert(values, dtype)];
-  const n = s.size;
   // NaN stands after everything else, as in a sorted vector
   const missing = c.ne(q, q);
   const below = (e: NDArray): NDArray =>
     side === "left" ? c.or(c.lt(e, q), c.and(missing, c.eq(e, e))) : c.or(c.le(e, q), missing);
-  // how many elements are below: bit by bit from the highest
-  let count = broadcastTo(int(0), q.shape);
-  for (let bit = n === 0 ? 0 : 2 ** Math.floor(Math.log2(n)); bit >= 1; bit /= 2) {
-    const more = a.add(count, int(bit));
-    const last = take(s, a.sub(more, int(1)), 0, { mode: "clip" });
-    count = selectN(c.and(c.le(more, int(n)), below(last)), [count, more]);
-  }
-  return count;
+  return countBefore(s, q.shape, below);
 }
 
 /** Indices (int32) of the nonzero elements, one vector for each axis. Needs concrete values. */

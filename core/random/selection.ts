@@ -2,26 +2,21 @@
 import { checkDType, type DType, dtypes, isInteger } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { Literal, NDArray } from "../ndarray.ts";
-import { add, div, max, min, mul, rem, sub } from "../ops/arithmetic.ts";
-import { and, gt, le, not } from "../ops/compare.ts";
+import { add, max, min, mul, rem, sub } from "../ops/arithmetic.ts";
+import { and, gt, le, lt } from "../ops/compare.ts";
 import { cumsum } from "../ops/cumulative.ts";
-import { gather } from "../ops/gather.ts";
-import { convert, expandDims, full, reshape, squeeze, transpose } from "../ops/linear.ts";
+import { convert, full, reshape, transpose } from "../ops/linear.ts";
 import { randomBits, randomSplit } from "../ops/random.ts";
 import { argmax } from "../ops/reduce.ts";
 import { sort, topK } from "../ops/sort.ts";
-import { iota, selectN, sliceInDim } from "../ops/structural.ts";
+import { indexInDim, iota, selectN, sliceInDim, unstack } from "../ops/structural.ts";
+import { countBefore, takeRows } from "../ops/take.ts";
 import { log } from "../ops/transcendental.ts";
 import { checkShape, normalizeAxis, range, type Shape, showShape, sizeOf } from "../shape.ts";
 import { uniform } from "./bits.ts";
 import { gumbel } from "./distributions.ts";
 import { checkKey, type Key } from "./key.ts";
 import { drawShape, floatParameter, type Parameter, parameter, toShape } from "./operand.ts";
-
-/** The rows of a batch of keys. */
-function keysOf(keys: NDArray): NDArray[] {
-  return range(keys.shape[0] as number).map((i) => squeeze(sliceInDim(keys, i, i + 1, 1, 0), [0]));
-}
 
 // ---- integers ----
 
@@ -60,7 +55,7 @@ export function randint(
   // 2³² mod span, as the square of 2¹⁶ mod span
   const root = rem(full(span.shape, 2 ** 16, "uint32"), span);
   const multiplier = rem(mul(root, root), span);
-  const [upper, lower] = keysOf(randomSplit(k, [2])).map((s) => randomBits(s, 32, want)[0]) as [
+  const [upper, lower] = unstack(randomSplit(k, [2])).map((s) => randomBits(s, 32, want)[0]) as [
     NDArray,
     NDArray,
   ];
@@ -97,7 +92,7 @@ function shuffle(key: Key, x: NDArray, axis: number): NDArray {
   const rounds = Math.ceil((3 * Math.log(Math.max(1, x.size))) / Math.log(2 ** 32 - 1));
   let [k, out] = [key, x];
   for (let i = 0; i < rounds; i++) {
-    const [next, now] = keysOf(randomSplit(k, [2])) as [NDArray, NDArray];
+    const [next, now] = unstack(randomSplit(k, [2])) as [NDArray, NDArray];
     const order = randomBits(now, 32, x.shape)[0] as NDArray;
     k = next;
     out = sort([order, out], { dimension: axis, numKeys: 1, isStable: true })[1] as NDArray;
@@ -105,21 +100,6 @@ function shuffle(key: Key, x: NDArray, axis: number): NDArray {
   return out;
 }
 const countTo = (n: number): NDArray => iota({ dtype: "int32", shape: [n], dimension: 0 });
-
-/** x[…, indices, …] along an axis, for indices in range. */
-function takeRows(x: NDArray, indices: NDArray, axis: number): NDArray {
-  const before = range(axis);
-  const after = range(x.ndim - axis - 1, axis + indices.ndim);
-  return gather(x, expandDims(indices, [indices.ndim]), {
-    dimensionNumbers: {
-      offsetDims: [...before, ...after],
-      collapsedSliceDims: [axis],
-      startIndexMap: [axis],
-    },
-    sliceSizes: x.shape.map((n, i) => (i === axis ? 1 : n)),
-    mode: "clip",
-  });
-}
 
 /** `x` in random order along `axis`; a number n stands for 0, 1, …, n − 1.
  *  @param options.axis         default 0
@@ -144,22 +124,6 @@ export function permutation(
 }
 
 // ---- choices ----
-
-/** The number of entries of an ascending vector that are below r: at which r would be inserted, to the left of equals. */
-function searchSorted(sorted: NDArray, r: NDArray): NDArray {
-  const n = sorted.shape[0] as number;
-  let low = full(r.shape, 0, "int32");
-  let high = full(r.shape, n, "int32");
-  for (let size = n; size > 0; size = Math.floor(size / 2)) {
-    const middle = add(low, div(sub(high, low), 2));
-    // once low = high = n the probe is clamped, and r lies above it: nothing moves
-    const left = le(r, takeRows(sorted, middle, 0));
-    const open = gt(high, low);
-    high = selectN(and(open, left), [high, middle]);
-    low = selectN(and(open, not(left)), [low, add(middle, 1)]);
-  }
-  return low;
-}
 
 export interface ChoiceOptions {
   /** draw with replacement (default true) */
@@ -220,9 +184,9 @@ export function choice(
     );
   if (replace) {
     const total = cumsum(q, { axis: 0 });
-    const last = squeeze(sliceInDim(total, n - 1, n, 1, 0), [0]);
+    const last = indexInDim(total, n - 1, 0, false);
     const r = mul(last, sub(1, uniform(k, want, { dtype: q.dtype })));
-    return entries(searchSorted(total, r));
+    return entries(countBefore(total, want, (e) => lt(e, r)));
   }
   // the largest of log p + Gumbel noise are a draw without replacement
   const noisy = add(gumbel(k, [n], { dtype: q.dtype }), log(q));
