@@ -4,7 +4,7 @@ import { fail, ShapeError } from "../errors.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
 import * as c from "../ops/compare.ts";
-import { gather } from "../ops/gather.ts";
+import { gatherAlong } from "../ops/gather.ts";
 import * as l from "../ops/linear.ts";
 import { sort as sortOperands, topK as topKOf } from "../ops/sort.ts";
 import { rev } from "../ops/structural.ts";
@@ -79,18 +79,7 @@ export function takeAlongAxis(
       shared.map((n, i) => (i === at ? (z.shape[at] as number) : n)),
     );
   const [p, q] = [full(v), inRange(full(index0), v.shape[at] as number, mode)];
-  const batch = range(v.ndim).filter((i) => i !== at);
-  return gather(p, l.expandDims(q, [q.ndim]), {
-    dimensionNumbers: {
-      offsetDims: [],
-      collapsedSliceDims: [at],
-      startIndexMap: [at],
-      operandBatchingDims: batch,
-      startIndicesBatchingDims: batch,
-    },
-    sliceSizes: p.shape.map((n) => Math.min(1, n)),
-    mode: mode === "wrap" ? "clip" : mode,
-  });
+  return gatherAlong(p, q, at, mode === "wrap" ? "clip" : mode);
 }
 
 /** Elements in increasing order along an axis (the last by default); NaN last. Stable.

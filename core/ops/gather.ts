@@ -180,7 +180,12 @@ export function gather(
 
 /** out[…, i, …] = x[…, indices[…, i, …], …] along `axis`; the other axes of both have the same sizes. Indices are in range.
  *  @throws ShapeError when the other sizes differ */
-export function gatherAlong(x: NDArray, indices: NDArray, axis: number): NDArray {
+export function gatherAlong(
+  x: NDArray,
+  indices: NDArray,
+  axis: number,
+  mode?: GatherMode,
+): NDArray {
   const others = range(x.ndim).filter((i) => i !== axis);
   return gather(x, moveBatch(indices, null, indices.ndim, 1), {
     dimensionNumbers: {
@@ -190,7 +195,8 @@ export function gatherAlong(x: NDArray, indices: NDArray, axis: number): NDArray
       operandBatchingDims: others,
       startIndicesBatchingDims: others,
     },
-    sliceSizes: x.shape.map((n, i) => (i === axis ? 1 : Math.min(1, n))),
+    sliceSizes: x.shape.map((n) => Math.min(1, n)),
+    ...(mode && { mode }),
   });
 }
 
