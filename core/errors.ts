@@ -4,30 +4,23 @@
 export class CotangentError extends Error {
   override readonly name: string = "CotangentError";
 }
+/** Names are properties because minifiers change those of classes. */
+const named = <N extends string>(name: N) =>
+  class extends CotangentError {
+    override readonly name: N = name;
+  };
 /** Shapes, axes, sizes or indices do not fit. */
-export class ShapeError extends CotangentError {
-  override readonly name = "ShapeError";
-}
+export class ShapeError extends named("ShapeError") {}
 /** A dtype is unknown or does not fit the operation. */
-export class DTypeError extends CotangentError {
-  override readonly name = "DTypeError";
-}
+export class DTypeError extends named("DTypeError") {}
 /** A pytree has the wrong structure; the message names the path. */
-export class TreeError extends CotangentError {
-  override readonly name = "TreeError";
-}
+export class TreeError extends named("TreeError") {}
 /** A traced value was used where a concrete one is needed, or outside its trace. */
-export class TraceError extends CotangentError {
-  override readonly name = "TraceError";
-}
+export class TraceError extends named("TraceError") {}
 /** A primitive has no rule for the requested transform; the message gives the reason. */
-export class RuleError extends CotangentError {
-  override readonly name = "RuleError";
-}
+export class RuleError extends named("RuleError") {}
 /** A backend cannot do what was asked: unknown name, out of memory, invalid module. */
-export class BackendError extends CotangentError {
-  override readonly name = "BackendError";
-}
+export class BackendError extends named("BackendError") {}
 
 type ErrorClass = new (message: string) => CotangentError;
 
@@ -51,15 +44,14 @@ export function userFrame(): string {
   const { stack } = new Error();
   if (limit !== undefined) engine.stackTraceLimit = limit;
   if (stack === undefined) return "";
-  const here = import.meta.url.replace(/core\/errors\.[jt]s.*$/, "");
+  const place = (url: string): string => url.replace("file://", "");
+  const here = place(import.meta.url).replace(/core\/errors\.[jt]s.*$/, "");
   const inside = ["core/", "transforms/", "nn/", "optim/", "index."].map((folder) => here + folder);
   for (const line of stack.split("\n").slice(1)) {
-    const at = /\(?((?:file|https?):\/\/[^)\s]+|\/[^)\s]+)\)?$/.exec(line.trim());
-    const raw = at?.[1];
-    if (raw === undefined) continue;
-    const url = raw.startsWith("/") ? `file://${raw}` : raw;
-    if (inside.some((prefix) => url.startsWith(prefix)) || url.includes("/node_modules/")) continue;
-    return raw.replace(/^file:\/\//, "");
+    const url = /(?:\w+:\/)?\/[^)\s]+(?=\)?$)/.exec(line.trim())?.[0];
+    if (url === undefined || url.includes("/node_modules/")) continue;
+    const at = place(url);
+    if (!inside.some((prefix) => at.startsWith(prefix))) return at;
   }
   return "";
 }

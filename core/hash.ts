@@ -21,6 +21,15 @@ export function isRecord(value: object): boolean {
   return proto === Object.prototype || proto === null;
 }
 
+/** A list or a record as text, the keys of a record sorted; `entry` writes what stands at an index or under a key. */
+export const dataText = (x: object, entry: (value: unknown, key: string) => string): string =>
+  Array.isArray(x)
+    ? `[${x.map((v, i) => entry(v, `[${i}]`)).join()}]`
+    : `{${Object.keys(x)
+        .sort()
+        .map((k) => `${JSON.stringify(k)}:${entry((x as Record<string, unknown>)[k], k)}`)
+        .join()}}`;
+
 /** What is kept under `key`, made where there is nothing yet. */
 export function kept<K, V>(
   map: { get(key: K): V | undefined; set(key: K, value: V): unknown },

@@ -2,6 +2,7 @@
  *  (keys sorted), arrays, `null`, `undefined` and instances of registered classes; everything else is a leaf. */
 import { fail, TreeError } from "./errors.ts";
 import { NDArray } from "./ndarray.ts";
+import { range } from "./shape.ts";
 import { flatten, leaves, leavesWithPath, unflatten } from "./tree/flatten.ts";
 import { failMismatch, flattenUpTo } from "./tree/prefix.ts";
 import type { TreeDef } from "./tree/treedef.ts";
@@ -114,10 +115,10 @@ export function transpose(outer: TreeDef, inner: TreeDef, t: unknown): unknown {
   if (!def.equals(expected))
     failMismatch("tree.transpose", unflatten(expected, new Array(expected.numLeaves).fill(0)), t);
   const rows = inner.numLeaves;
-  const columns = Array.from({ length: rows }, (_, i) =>
+  const columns = range(rows).map((i) =>
     unflatten(
       outer,
-      Array.from({ length: outer.numLeaves }, (_, j) => (list as unknown[])[j * rows + i]),
+      range(outer.numLeaves).map((j) => (list as unknown[])[j * rows + i]),
     ),
   );
   return unflatten(inner, columns);

@@ -5,8 +5,9 @@ import { keepAmong } from "../core/hash.ts";
 import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, Var } from "../core/ir/jaxpr.ts";
 import type { Literal, NDArray } from "../core/ndarray.ts";
 import { paramsKey } from "../core/primitive.ts";
+import { shapesEqual } from "../core/shape.ts";
 import { checkAlive, isEager, isTracer, traceToJaxpr } from "../core/trace.ts";
-import { hashOf, sameCode, structureOf } from "./structure.ts";
+import { hashOf, structureOf } from "./structure.ts";
 
 /** What a transform gives: arrays, and what it knows from the structure alone. */
 export interface Transformed<N> {
@@ -41,7 +42,7 @@ export function evaluate<N>(
   for (const x of args) code.push(x.aval.id);
   const hash = hashOf(code);
   const known = programs.get(hash);
-  const isNew = known === undefined || !sameCode(known.code, code);
+  const isNew = known === undefined || !shapesEqual(known.code, code);
   keepAmong(
     programs,
     programLimit,

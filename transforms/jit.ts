@@ -4,7 +4,7 @@ import { Aval } from "../core/aval.ts";
 import { activeBackend } from "../core/backend/registry.ts";
 import { type Compiled, compiledJaxpr, run } from "../core/eval.ts";
 import { fail, TreeError } from "../core/errors.ts";
-import { identity, keepAmong, mix, textHash } from "../core/hash.ts";
+import { dataText, identity, keepAmong, mix, textHash } from "../core/hash.ts";
 import type { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import { NDArray } from "../core/ndarray.ts";
 import { isEager, isTracer } from "../core/trace.ts";
@@ -257,13 +257,8 @@ function staticKey(x: unknown, path: string, above: readonly unknown[] = []): st
           "break the cycle",
         );
       const inside = [...above, x];
-      if (Array.isArray(x))
-        return `[${x.map((v, i) => staticKey(v, `${path}[${i}]`, inside)).join()}]`;
-      if (Object.getPrototypeOf(x) === Object.prototype)
-        return `{${Object.entries(x)
-          .sort(([a], [b]) => (a < b ? -1 : 1))
-          .map(([k, v]) => `${JSON.stringify(k)}:${staticKey(v, join(path, k), inside)}`)
-          .join()}}`;
+      if (Array.isArray(x) || Object.getPrototypeOf(x) === Object.prototype)
+        return dataText(x, (v, k) => staticKey(v, join(path, k), inside));
     }
   }
   return fail(

@@ -3,6 +3,7 @@ import { keepAmong, mix } from "../core/hash.ts";
 import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, type Var } from "../core/ir/jaxpr.ts";
 import type { Literal } from "../core/ndarray.ts";
 import { type Params, paramsKey } from "../core/primitive.ts";
+import { shapesEqual } from "../core/shape.ts";
 
 export interface Structure {
   /** equal for jaxprs that differ in nothing but the literals kept apart */
@@ -82,12 +83,6 @@ export function hashOf(code: readonly number[]): number {
   return hash;
 }
 
-export function sameCode(a: readonly number[], b: readonly number[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
 // ---- jaxprs met before ----
 
 const metLimit = 1024;
@@ -99,7 +94,7 @@ export function canonical(jaxpr: Jaxpr): Jaxpr {
   const { code } = structureOf(jaxpr, false);
   const hash = hashOf(code);
   const known = met.get(hash)?.deref();
-  if (known !== undefined && sameCode(structureOf(known, false).code, code)) return known;
+  if (known !== undefined && shapesEqual(structureOf(known, false).code, code)) return known;
   keepAmong(met, metLimit, hash, new WeakRef(jaxpr));
   return jaxpr;
 }

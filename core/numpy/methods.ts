@@ -2,8 +2,9 @@
 import { data, dataSync, DeviceArray } from "../array.ts";
 import { checkDType, type DType, type HostArray } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
-import { Literal, NDArray } from "../ndarray.ts";
+import { NDArray } from "../ndarray.ts";
 import { convert } from "../ops/linear.ts";
+import { range, stridesOf } from "../shape.ts";
 import * as e from "./elementwise.ts";
 import { At, getIndex, type Index } from "./indexing.ts";
 import * as m from "./manipulation.ts";
@@ -111,18 +112,19 @@ function item(x: NDArray): number | boolean {
       String(x.aval),
       "index it first, or use toArray",
     );
-  const value = x instanceof Literal ? x.value : (dataSync(x, "item")[0] as number);
+  const value = dataSync(x, "item")[0] as number;
   return x.dtype === "bool" ? value !== 0 : value;
 }
 
 function toNested(x: NDArray): Nested {
   const values = dataSync(x, "toArray");
-  const bool = x.dtype === "bool";
+  const strides = stridesOf(x.shape);
   const level = (axis: number, offset: number): Nested => {
-    if (axis === x.ndim) return bool ? values[offset] !== 0 : (values[offset] as number);
-    const n = x.shape[axis] as number;
-    const step = x.shape.slice(axis + 1).reduce((k, size) => k * size, 1);
-    return Array.from({ length: n }, (_, i) => level(axis + 1, offset + i * step));
+    const value = values[offset] as number;
+    if (axis === x.ndim) return x.dtype === "bool" ? value !== 0 : value;
+    return range(x.shape[axis] as number).map((i) =>
+      level(axis + 1, offset + i * (strides[axis] as number)),
+    );
   };
   return level(0, 0);
 }

@@ -2,7 +2,7 @@
 import { bytesSync } from "../array.ts";
 import { type DType, dtypes, isFloat, unpack } from "../dtype.ts";
 import type { NDArray } from "../ndarray.ts";
-import { stridesOf } from "../shape.ts";
+import { range, stridesOf } from "../shape.ts";
 import { Tracer } from "../trace.ts";
 
 const precision = 8;
@@ -93,9 +93,7 @@ function floatFormat(values: readonly number[], dtype: DType): Format {
 
 /** Indices of an axis that are printed; −1 stands for the dots. */
 const shown = (n: number, short: boolean): number[] =>
-  short && n > 2 * edge
-    ? [...Array(edge).keys(), -1, ...Array.from({ length: edge }, (_, i) => n - edge + i)]
-    : [...Array(n).keys()];
+  short && n > 2 * edge ? [...range(edge), -1, ...range(edge, n - edge)] : range(n);
 
 function body(x: NDArray, op: string, separator: string, indent: number): string {
   const { shape, dtype, ndim } = x;

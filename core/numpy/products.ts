@@ -209,8 +209,8 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
     fail(ShapeError, "einsum", requirement, got, remedy);
   const arrays = operands.map((x) => toArray("einsum", x));
   const text = subscripts.replaceAll(" ", "");
-  const [left, right, ...more] = text.split("->") as [string, string | undefined];
-  if (more.length > 0 || !/^[A-Za-z.,]*$/.test(left) || !/^[A-Za-z.]*$/.test(right ?? ""))
+  const [left, right] = text.split("->") as [string, string | undefined];
+  if (!/^[A-Za-z.,]*(->[A-Za-z.]*)?$/.test(text))
     bad(
       "subscripts are letters, commas, '...' and one '->'",
       `"${subscripts}"`,

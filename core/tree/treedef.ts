@@ -1,7 +1,7 @@
 /** The structure of a pytree without its leaves. Equal structures are mostly the same object: flattening
  *  finds a structure it has seen before instead of building it again. */
 
-import { identity, isRecord, kept, textHash } from "../hash.ts";
+import { dataText, identity, isRecord, kept, textHash } from "../hash.ts";
 
 /** How a registered class is taken apart and put together. */
 export interface NodeType<T, Aux = unknown> {
@@ -149,12 +149,7 @@ function auxKey(x: unknown, within: readonly unknown[] = []): string {
       // a cycle in plain data has no finite structure
       if (!plain || within.includes(x)) return `object#${identity(x)}`;
       const inner = [...within, x];
-      if (Array.isArray(x)) return `[${x.map((v) => auxKey(v, inner)).join(",")}]`;
-      const record = x as Record<string, unknown>;
-      const parts = Object.keys(record)
-        .sort()
-        .map((k) => `${JSON.stringify(k)}:${auxKey(record[k], inner)}`);
-      return `{${parts.join(",")}}`;
+      return dataText(x, (v) => auxKey(v, inner));
     }
     default:
       return String(x);
