@@ -79,12 +79,13 @@ export const fromBytes = (bytes: Uint8Array, aval: Aval): DeviceArray =>
   new DeviceArray(aval, activeBackend().write(bytes));
 
 /** Storage contents of a rank-0 constant. */
-export const literalBytes = (x: Literal): Uint8Array => bytesOf(pack([x.value], x.dtype));
+export const literalBytes = (x: Literal): Uint8Array<ArrayBuffer> =>
+  new Uint8Array(pack([x.value], x.dtype).buffer as ArrayBuffer);
 
 /** The packed bytes of an array (a copy). */
 export function bytesSync(x: NDArray, op = "bytes"): Uint8Array<ArrayBuffer> {
   const c = concrete(x, op);
-  if (c instanceof Literal) return literalBytes(c).slice();
+  if (c instanceof Literal) return literalBytes(c);
   const { storage } = c as DeviceArray;
   return storage.backend.readSync(storage);
 }
@@ -96,7 +97,7 @@ export const dataSync = (x: NDArray, op = "dataSync"): HostArray =>
 /** Elements in row-major order, once they are computed (a copy). */
 export async function data(x: NDArray): Promise<HostArray> {
   const c = concrete(x, "data");
-  if (c instanceof Literal) return unpack(literalBytes(c).slice(), c.dtype);
+  if (c instanceof Literal) return unpack(literalBytes(c), c.dtype);
   const { storage } = c as DeviceArray;
   return unpack(await storage.backend.read(storage), x.dtype);
 }

@@ -35,8 +35,8 @@ export function fail(
   throw new kind(`${op}: ${requirement}; got ${got}; ${remedy}.`);
 }
 
-/** The first stack frame outside the library, as `file:line:column`, or "" where the engine gives no stack. */
-export function userFrame(): string {
+/** The first stack frame outside the library, as `file:line:column` after `before`, or "" where the engine gives no stack. */
+export function userFrame(before: string): string {
   // nested transforms are deeper than the usual ten frames
   const engine = Error as { stackTraceLimit?: number };
   const limit = engine.stackTraceLimit;
@@ -51,7 +51,7 @@ export function userFrame(): string {
     const url = /(?:\w+:\/)?\/[^)\s]+(?=\)?$)/.exec(line.trim())?.[0];
     if (url === undefined || url.includes("/node_modules/")) continue;
     const at = place(url);
-    if (!inside.some((prefix) => at.startsWith(prefix))) return at;
+    if (!inside.some((prefix) => at.startsWith(prefix))) return before + at;
   }
   return "";
 }

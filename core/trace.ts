@@ -161,16 +161,14 @@ export class Trace implements Interpreter {
   /** The concrete value of a tracer, by evaluating the recorded equations that it needs, once. */
   concretize(x: Tracer, op: string): NDArray {
     const known = this.#known;
-    if (known === null) {
-      const where = userFrame();
+    if (known === null)
       return fail(
         TraceError,
         op,
         `a concrete value is needed, but under ${this.name} only shapes and dtypes are known`,
-        `a traced ${x.aval}${where === "" ? "" : ` at ${where}`}`,
+        `a traced ${x.aval}${userFrame(" at ")}`,
         "use where or lax.select instead of a branch, mark the argument static in jit, or move this out of the traced function",
       );
-    }
     this.#definitions ??= new Map();
     for (let i = this.#equations.length - 1; i >= 0; i--) {
       const e = this.#equations[i] as Equation;
@@ -208,12 +206,11 @@ export class Trace implements Interpreter {
 export function checkAlive(x: Tracer, op: string, user: Interpreter = current): void {
   if (x.trace.open)
     for (let i: Interpreter | null = user; i !== null; i = i.parent) if (i === x.trace) return;
-  const where = userFrame();
   fail(
     TraceError,
     op,
     "a traced value may be used only inside the function that is being traced",
-    `a ${x.aval} that leaked out of ${x.trace.name}${where === "" ? "" : `, used at ${where}`}`,
+    `a ${x.aval} that leaked out of ${x.trace.name}${userFrame(", used at ")}`,
     "return it from the function (with hasAux where the transform offers it) instead of storing it",
   );
 }

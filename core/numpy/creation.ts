@@ -76,17 +76,8 @@ export function full(
   { dtype }: DTypeOption = {},
 ): NDArray {
   const want = checkShape("full", shape);
-  if (typeof value === "number" || typeof value === "boolean") {
-    const d =
-      dtype === undefined
-        ? typeof value === "boolean"
-          ? "bool"
-          : "float32"
-        : checkDType("full", dtype);
-    return fill(want, value, d);
-  }
   const v = toArray("full", value);
-  return broadcastTo(convert(v, dtype ?? v.dtype), want);
+  return broadcastTo(convert(v, dtype === undefined ? v.dtype : checkDType("full", dtype)), want);
 }
 interface LikeOptions extends DTypeOption {
   readonly shape?: Shape;

@@ -398,6 +398,8 @@ export interface CloseOptions {
   readonly atol?: number;
   readonly equalNan?: boolean;
 }
+const orMissing = (test: NDArray, x: NDArray, y: NDArray): NDArray =>
+  c.or(test, c.and(c.ne(x, x), c.ne(y, y)));
 /** |x − y| ≤ atol + rtol·|y|, elementwise. */
 export function isclose(
   x: ArrayInput,
@@ -410,7 +412,7 @@ export function isclose(
   // infinities are close only to themselves
   const finite = c.and(c.isFinite(u), c.isFinite(v));
   const close = c.or(c.and(near, finite), c.eq(u, v));
-  return equalNan ? c.or(close, c.and(c.ne(u, u), c.ne(v, v))) : close;
+  return equalNan ? orMissing(close, u, v) : close;
 }
 /** True when all elements are close.
  *  @example np.allclose([1, 2], [1, 2 + 1e-9]).item()  // => true */
@@ -426,7 +428,7 @@ export function arrayEqual(
   if (!shapesEqual(u.shape, v.shape)) return new Literal(0, "bool");
   const [p, q] = promote("arrayEqual", u, v);
   const same = c.eq(p, q);
-  return all(equalNan ? c.or(same, c.and(c.ne(p, p), c.ne(q, q))) : same);
+  return all(equalNan ? orMissing(same, p, q) : same);
 }
 
 /** log Σ exp(x), without overflow: m + log Σ exp(x − m). With weights b: log Σ b·exp(x). */
