@@ -175,10 +175,9 @@ export class Trace implements Interpreter {
       if (e.outputs.length > 0 && this.#definitions.has(e.outputs[0] as Var)) break;
       for (const v of e.outputs) this.#definitions.set(v, e);
     }
-    const outer = new Map([...this.#consts].map(([value, v]) => [v, value] as const));
+    for (const [value, v] of this.#consts) known.set(v, value);
     const definitions = this.#definitions;
-    const read = (a: Atom): NDArray =>
-      isLiteral(a) ? a : concrete(known.get(a) ?? (outer.get(a) as NDArray), op);
+    const read = (a: Atom): NDArray => (isLiteral(a) ? a : concrete(known.get(a) as NDArray, op));
     // depth-first without recursion: long programs are deeper than the stack
     const pending: Var[] = [x.variable];
     while (pending.length > 0) {

@@ -224,34 +224,31 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
       "separate them by commas",
     );
   // axes under "..." get labels of their own, counted from the right
+  const label = (s: string, free: number): string[] => {
+    const [before, after] = s.split("...") as [string, string | undefined];
+    if (after === undefined) return [...before];
+    return [...before, ...range(free).map((k) => `.${free - 1 - k}`), ...after];
+  };
   let dots = 0;
-  const split = inputs.map((s, i) => {
+  const sizes = new Map<string, number>();
+  let terms = inputs.map((s, i): Term => {
     const x = arrays[i] as NDArray;
     const letters = s.replace("...", "");
     if (letters.includes("."))
       bad("'...' may stand once in each subscript", `"${s}"`, "remove the dots");
     const free = x.ndim - letters.length;
-    if (s.includes("...") ? free < 0 : free !== 0)
+    if (letters === s ? free !== 0 : free < 0)
       bad(
         "a subscript must name each axis of its operand",
         `"${s}" for ${x.aval}`,
         "add or remove letters, or use '...'",
       );
-    if (s.includes("...")) dots = Math.max(dots, free);
-    return { s, free, x };
-  });
-  const ellipsis = (n: number): string[] => range(n).map((k) => `.${n - 1 - k}`);
-  const label = (s: string, free: number): string[] => {
-    const [before, after] = s.split("...") as [string, string | undefined];
-    return after === undefined ? [...before] : [...before, ...ellipsis(free), ...after];
-  };
-  const sizes = new Map<string, number>();
-  let terms: Term[] = split.map(({ s, free, x }) => {
+    dots = Math.max(dots, free);
     const labels = label(s, free);
     labels.forEach((name, axis) => {
       const size = x.shape[axis] as number;
-      const known = sizes.get(name);
-      if (known === undefined || known === 1) sizes.set(name, size);
+      const known = sizes.get(name) ?? 1;
+      if (known === 1) sizes.set(name, size);
       else if (size !== known && size !== 1)
         bad(
           `axes with one label must have one size`,
@@ -262,13 +259,8 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
     return { x, labels };
   });
   const counted = inputs.join("").replaceAll("...", "");
-  const output =
-    right === undefined
-      ? [
-          ...ellipsis(dots),
-          ...[...new Set(counted)].filter((ch) => counted.split(ch).length === 2).sort(),
-        ]
-      : label(right, dots);
+  const once = [...new Set(counted)].filter((ch) => counted.split(ch).length === 2).sort();
+  const output = label(right ?? `...${once.join("")}`, dots);
   for (const name of output)
     if (!sizes.has(name))
       bad(
