@@ -1,6 +1,6 @@
 /** Element types: their width, their storage, their names, and how they promote. */
 import { DTypeError, fail } from "./errors.ts";
-import { kept } from "./hash.ts";
+import { entry } from "./maps.ts";
 
 /** A dtype is its name. Room is left for 16- and 64-bit integers and complex numbers. */
 export type DType =
@@ -162,7 +162,7 @@ function upward(n: Node): Set<Node> {
 
 const joins = new Map<string, Node>();
 function join(a: Node, b: Node): Node {
-  return kept(joins, `${a} ${b}`, () => {
+  return entry(joins, `${a} ${b}`, () => {
     const ub = upward(b);
     const common = [...upward(a)].filter((n) => ub.has(n));
     // the least one: every other common bound lies above it

@@ -4,7 +4,8 @@ import { DeviceArray, literalBytes } from "./array.ts";
 import type { Aval } from "./aval.ts";
 import type { Backend, Executable, Storage, Tick } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
-import { keepAmong, kept, mix } from "./hash.ts";
+import { mix } from "./hash.ts";
+import { entry, keepAmong } from "./maps.ts";
 import { type ClosedJaxpr, Jaxpr, Var } from "./ir/jaxpr.ts";
 import type { Literal, NDArray } from "./ndarray.ts";
 import { type Params, paramsKey, type Primitive } from "./primitive.ts";
@@ -70,7 +71,7 @@ let lastBackend: Backend | null = null;
 let lastKept = new Kept();
 function keptFor(backend: Backend): Kept {
   if (backend !== lastBackend) {
-    lastKept = kept(keptBy, backend, () => new Kept());
+    lastKept = entry(keptBy, backend, () => new Kept());
     lastBackend = backend;
   }
   return lastKept;
@@ -214,7 +215,7 @@ class Signatures {
 /** The compiled form of a jaxpr, kept as long as the jaxpr lives. */
 export function compiledJaxpr(name: string, jaxpr: Jaxpr): Compiled {
   const backend = activeBackend();
-  return kept(keptFor(backend).bodies, jaxpr, () => compile(backend, name, jaxpr));
+  return entry(keptFor(backend).bodies, jaxpr, () => compile(backend, name, jaxpr));
 }
 
 const isEmpty = (params: Params): boolean => {

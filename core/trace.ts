@@ -1,7 +1,7 @@
 /** Tracing: the current interpreter, and the one kind of tracer, which records equations. */
 import type { Aval } from "./aval.ts";
 import { fail, TraceError, userFrame } from "./errors.ts";
-import { kept } from "./hash.ts";
+import { entry } from "./maps.ts";
 import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, Var } from "./ir/jaxpr.ts";
 import { Literal, NDArray } from "./ndarray.ts";
 import type { Params, Primitive } from "./primitive.ts";
@@ -145,7 +145,7 @@ export class Trace implements Interpreter {
       if (x.trace === this) return x.variable;
       checkAlive(x, op, this);
     }
-    return kept(this.#consts, x, () => new Var(x.aval));
+    return entry(this.#consts, x, () => new Var(x.aval));
   }
 
   /** Ends the recording. */

@@ -10,7 +10,8 @@ const root = join(import.meta.dirname, "..");
 /** Places from left to right; a file belongs to the longest one that its path starts with. Places in one row do
  *  not see each other, except a folder's face and the folder itself. */
 const order = [
-  ["core/errors.ts", "core/hash.ts", "core/maps.ts"],
+  ["core/errors.ts", "core/maps.ts"],
+  ["core/hash.ts"],
   ["core/dtype.ts", "core/shape.ts"],
   ["core/aval.ts"],
   ["core/ndarray.ts"],

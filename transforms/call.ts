@@ -1,5 +1,5 @@
 /** `jit` as a primitive: a call of a jaxpr. Its rules transform the callee and call the result. */
-import { kept } from "../core/hash.ts";
+import { entry } from "../core/maps.ts";
 import type { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import type { NDArray } from "../core/ndarray.ts";
 import {
@@ -33,8 +33,8 @@ function callDerived<T extends { readonly jaxpr: ClosedJaxpr }>(
   derive: (of: ClosedJaxpr) => T,
   args: readonly NDArray[],
 ): T & { readonly outs: readonly NDArray[] } {
-  const known = kept(derived, jaxpr, () => new Map());
-  const { of, body } = kept(known, key, () => {
+  const known = entry(derived, jaxpr, () => new Map());
+  const { of, body } = entry(known, key, () => {
     const of = derive(jaxpr);
     return { of, body: closeOver(of.jaxpr) };
   }) as { of: T; body: ClosedJaxpr };

@@ -1,7 +1,7 @@
 /** What transforms do when nothing is traced: a transform of a structure that comes by for the first time is evaluated
  *  equation by equation, the second time it is recorded and compiled whole, and from then on it only runs. */
 import { compiledJaxpr, run } from "../core/eval.ts";
-import { keepAmong } from "../core/hash.ts";
+import { keepAmong } from "../core/maps.ts";
 import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, Var } from "../core/ir/jaxpr.ts";
 import type { Literal, NDArray } from "../core/ndarray.ts";
 import { paramsKey } from "../core/primitive.ts";

@@ -1,7 +1,7 @@
 /** Where the time goes: each kernel of each program that runs. */
 import { type Observer, observeRuns } from "../core/eval.ts";
 import { CotangentError, fail } from "../core/errors.ts";
-import { kept } from "../core/hash.ts";
+import { entry } from "../core/maps.ts";
 import type { Program } from "../core/program/types.ts";
 
 export interface KernelTime {
@@ -55,7 +55,7 @@ export function profile(f: () => unknown): Profile;
 export function profile(f: () => unknown): Profile | Promise<Profile> {
   const times = new Map<Program, { calls: number; ms: number }[]>();
   const observe: Observer = (program) => {
-    const known = kept(times, program, () => program.steps.map(() => ({ calls: 0, ms: 0 })));
+    const known = entry(times, program, () => program.steps.map(() => ({ calls: 0, ms: 0 })));
     let since = 0;
     return (step) => {
       const now = performance.now();

@@ -1,5 +1,6 @@
 /** What a jaxpr computes, as a list of numbers: equal structures are found again whatever their variables are. */
-import { keepAmong, mix } from "../core/hash.ts";
+import { mix } from "../core/hash.ts";
+import { keepAmong } from "../core/maps.ts";
 import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, type Var } from "../core/ir/jaxpr.ts";
 import type { Literal } from "../core/ndarray.ts";
 import { type Params, paramsKey } from "../core/primitive.ts";

@@ -195,7 +195,7 @@ export function gatherAlong(
       operandBatchingDims: others,
       startIndicesBatchingDims: others,
     },
-    sliceSizes: x.shape.map((n) => Math.min(1, n)),
+    sliceSizes: x.shape.map((n, i) => (i === axis ? 1 : Math.min(1, n))),
     ...(mode && { mode }),
   });
 }

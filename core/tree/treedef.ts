@@ -1,7 +1,8 @@
 /** The structure of a pytree without its leaves. Equal structures are mostly the same object: flattening
  *  finds a structure it has seen before instead of building it again. */
 
-import { dataText, identity, isRecord, kept, textHash } from "../hash.ts";
+import { dataText, identity, isRecord, textHash } from "../hash.ts";
+import { entry } from "../maps.ts";
 
 /** How a registered class is taken apart and put together. */
 export interface NodeType<T, Aux = unknown> {
@@ -140,7 +141,7 @@ function auxKey(x: unknown, within: readonly unknown[] = []): string {
     case "bigint":
       return `${x}n`;
     case "symbol":
-      return `symbol#${kept(symbols, x, () => symbols.size)}`;
+      return `symbol#${entry(symbols, x, () => symbols.size)}`;
     case "function":
       return `function#${identity(x)}`;
     case "object": {
@@ -167,7 +168,7 @@ const remembered = 4096;
 const byKey = new Map<string, TreeDef>();
 
 function intern(key: string, parts: () => Parts): TreeDef {
-  return kept(byKey, key, () => {
+  return entry(byKey, key, () => {
     if (byKey.size >= remembered) byKey.clear();
     return new TreeDef(parts(), key);
   });
