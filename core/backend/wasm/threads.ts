@@ -146,9 +146,11 @@ export class Threads {
       );
     this.#count = n;
     if (!this.#heap.shared) return;
-    // workers that are too many see it when they wake up
+    // workers that are too many see it when they wake up, or before they fall asleep: for them it is a job of no program
     const words = this.#heap.i32;
     Atomics.store(words, control.wanted, n);
+    Atomics.store(words, control.program, -1);
+    Atomics.add(words, control.epoch, 1);
     Atomics.notify(words, control.epoch);
   }
 
