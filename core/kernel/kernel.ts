@@ -44,7 +44,7 @@ export const loop = (
   return { kind: "for", v, from: e(from), to: e(extent), body: body(v) };
 };
 /** A loop whose iterations may run in any order and at once. */
-export const parallel = (extent: number, body: (v: KVar) => readonly Stmt[]): Stmt => ({
+export const parallel = (extent: Expr | number, body: (v: KVar) => readonly Stmt[]): Stmt => ({
   ...(loop(extent, body) as Stmt & { readonly kind: "for" }),
   parallel: true,
 });

@@ -2,7 +2,7 @@
 import type { Aval } from "../aval.ts";
 import * as K from "../kernel/expr.ts";
 import { type Expr, KVar } from "../kernel/expr.ts";
-import { type Buf, loop, set } from "../kernel/kernel.ts";
+import { type Buf, loop, parallel, set, type Stmt } from "../kernel/kernel.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import {
   definePrimitive,
@@ -34,6 +34,9 @@ export interface CumulativeOptions {
   readonly reverse?: boolean;
 }
 
+/** Columns whose totals are kept side by side. */
+const mostColumns = 256;
+
 function cumulative(
   name: string,
   { accepts, wide, init, step }: Fold,
@@ -59,32 +62,45 @@ function cumulative(
       const n = shape[axis] as number;
       const outer = sizeOf(shape.slice(0, axis));
       const inner = sizeOf(shape.slice(axis + 1));
+      const columns = Math.min(inner, mostColumns);
+      const blocks = Math.ceil(inner / columns);
       return {
         kind: "routine",
-        build: (inputs, outputs) => {
-          const [from, to] = [inputs[0] as Buf, outputs[0] as Buf];
+        // the totals of columns side by side, so that memory is read in its order
+        temps: [{ dtype: acc, length: columns, scratch: true }],
+        build: (inputs, outputs, temps) => {
+          const [from, to, totals] = [inputs[0] as Buf, outputs[0] as Buf, temps[0] as Buf];
+          if (n * outer * inner === 0) return [];
           return [
-            loop(outer, (o) => [
-              loop(inner, (i) => {
-                const total = new KVar(acc, "total");
+            parallel(outer * blocks, (part) => {
+              const first = K.mul(K.binary("rem", part, K.int(blocks)), K.int(columns));
+              const start = K.add(
+                K.mul(K.binary("div", part, K.int(blocks)), K.int(n * inner)),
+                first,
+              );
+              const total = new KVar(acc, "total");
+              const zero = K.lit(init(dtype), acc);
+              const advance = (k: Expr, i: Expr, before: Expr): Stmt[] => {
+                const row = reverse ? K.sub(K.int(n - 1), k) : k;
+                const at = K.add(K.add(start, K.mul(row, K.int(inner))), i);
                 return [
-                  set(total, K.lit(init(dtype), acc)),
-                  loop(n, (k) => {
-                    const at = K.add(
-                      K.mul(
-                        K.add(K.mul(o, K.int(n)), reverse ? K.sub(K.int(n - 1), k) : k),
-                        K.int(inner),
-                      ),
-                      i,
-                    );
-                    return [
-                      set(total, step(total, K.cast(from.at(at), acc))),
-                      to.store(at, K.cast(total, dtype)),
-                    ];
-                  }),
+                  set(total, step(before, K.cast(from.at(at), acc))),
+                  to.store(at, K.cast(total, dtype)),
                 ];
-              }),
-            ]),
+              };
+              if (columns === 1)
+                return [set(total, zero), loop(n, (k) => advance(k, K.int(0), total))];
+              const width =
+                inner % columns === 0
+                  ? columns
+                  : K.binary("min", K.int(columns), K.sub(K.int(inner), first));
+              return [
+                parallel(width, (i) => [totals.store(i, zero)]),
+                loop(n, (k) => [
+                  parallel(width, (i) => [...advance(k, i, totals.at(i)), totals.store(i, total)]),
+                ]),
+              ];
+            }),
           ];
         },
       };
