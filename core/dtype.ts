@@ -1,6 +1,5 @@
 /** Element types: their width, their storage, their names, and how they promote. */
 import { DTypeError, fail } from "./errors.ts";
-import { entry } from "./maps.ts";
 
 /** A dtype is its name. Room is left for 16- and 64-bit integers and complex numbers. */
 export type DType =
@@ -154,41 +153,25 @@ const above: { readonly [N in Node]: readonly Node[] } = {
   float64: [],
 };
 
-function upward(n: Node): Set<Node> {
-  const seen = new Set<Node>([n]);
-  for (const up of above[n]) for (const m of upward(up)) seen.add(m);
-  return seen;
-}
-
-const joins = new Map<string, Node>();
-function join(a: Node, b: Node): Node {
-  return entry(joins, `${a} ${b}`, () => {
-    const ub = upward(b);
-    const common = [...upward(a)].filter((n) => ub.has(n));
-    // the least one: every other common bound lies above it
-    return common.find((n) => {
-      const up = upward(n);
-      return common.every((m) => up.has(m));
-    }) as Node;
-  });
-}
+const nodes = Object.keys(above) as Node[];
+const reaches = (from: Node, to: Node): boolean =>
+  from === to || above[from].some((n) => reaches(n, to));
+/** The least common upper bound: the first one, as `above` lists every node before those that lie above it. */
+const join = (a: Node, b: Node): Node =>
+  a === b ? a : (nodes.find((n) => reaches(a, n) && reaches(b, n)) as Node);
 
 const nodeOf = (t: Typed): Node =>
   !t.weakType || t.dtype === "bool" ? t.dtype : isFloat(t.dtype) ? "f*" : "i*";
 
 /** The dtype in which values of these types meet, by JAX's lattice. */
 export function promoteTypes(op: string, types: readonly Typed[]): Typed {
-  const first = types[0];
-  if (first === undefined) return fail(DTypeError, op, "needs an operand", "none", "pass an array");
-  // all weak: the answer is weak, in the widest weak dtype
-  if (types.every((t) => t.weakType)) {
-    const d = types.reduce<Node>((acc, t) => join(acc, t.dtype), first.dtype);
-    return { dtype: d === "i*" ? "int32" : d === "f*" ? "float32" : d, weakType: true };
-  }
-  const n = types.reduce<Node>((acc, t) => join(acc, nodeOf(t)), nodeOf(first));
-  if (n === "f*") return { dtype: "float32", weakType: true };
-  if (n === "i*") return { dtype: "int32", weakType: true };
-  return { dtype: n, weakType: false };
+  if (types.length === 0) return fail(DTypeError, op, "needs an operand", "none", "pass an array");
+  // where all are weak the answer is weak, in the widest weak dtype
+  const weakType = types.every((t) => t.weakType);
+  const dtype = types.map((t) => (weakType ? t.dtype : nodeOf(t))).reduce(join);
+  if (dtype === "f*") return { dtype: "float32", weakType: true };
+  if (dtype === "i*") return { dtype: "int32", weakType: true };
+  return { dtype, weakType };
 }
 
 // ---- 16-bit floats ----
@@ -225,7 +208,9 @@ const encoder16 = (mantissa: number, bias: number): ((x: number) => number) => {
     const a = Math.abs(x);
     if (a >= overflow) return sign | infinity;
     if (a < tiny) return sign | roundHalfEven((a / tiny) * one);
-    const exponent = exponentOf(a);
+    // what rounds up to a power of two in float32 does so here too
+    f32[0] = a;
+    const exponent = ((u32[0] as number) >>> 23) - 127;
     const scaled = roundHalfEven(a * 2 ** (mantissa - exponent)); // one … 2·one
     return sign | (((exponent + bias) << mantissa) + (scaled - one));
   };
@@ -245,13 +230,6 @@ const bits16: {
   float16: { encode: numberToFloat16, decode: float16ToNumber },
   bfloat16: { encode: numberToBfloat16, decode: bfloat16ToNumber },
 };
-const f64 = new Float64Array(1);
-const f64bits = new Uint32Array(f64.buffer);
-/** ⌊log₂ a⌋ of a normal positive double, exact. */
-function exponentOf(a: number): number {
-  f64[0] = a;
-  return (((f64bits[1] as number) >>> 20) & 2047) - 1023;
-}
 
 function roundHalfEven(x: number): number {
   const low = Math.floor(x);
@@ -272,10 +250,9 @@ export function castNumber(x: number, d: DType): number {
     default: {
       const half = bits16[d];
       if (half !== undefined) return half.decode(half.encode(x));
-      if (Number.isNaN(x)) return 0;
       const { min, max } = dtypes[d];
-      const t = Math.min(max, Math.max(min, Math.trunc(x)));
-      return t === 0 ? 0 : t;
+      // NaN and −0 are 0
+      return Math.min(max, Math.max(min, Math.trunc(x))) || 0;
     }
   }
 }

@@ -38,19 +38,17 @@ export function fail(
 /** The first stack frame outside the library, as `file:line:column` after `before`, or "" where the engine gives no stack. */
 export function userFrame(before: string): string {
   // nested transforms are deeper than the usual ten frames
-  const engine = Error as { stackTraceLimit?: number };
+  const engine = Error as { stackTraceLimit?: number | undefined };
   const limit = engine.stackTraceLimit;
   engine.stackTraceLimit = 100;
   const { stack } = new Error();
-  if (limit !== undefined) engine.stackTraceLimit = limit;
+  engine.stackTraceLimit = limit;
   if (stack === undefined) return "";
-  const place = (url: string): string => url.replace("file://", "");
-  const here = place(import.meta.url).replace(/core\/errors\.[jt]s.*$/, "");
+  const here = import.meta.url.replace(/^file:\/\/|core\/errors\.[jt]s.*$/g, "");
   const inside = ["core/", "transforms/", "nn/", "optim/", "index."].map((folder) => here + folder);
   for (const line of stack.split("\n").slice(1)) {
-    const url = /(?:\w+:\/)?\/[^)\s]+(?=\)?$)/.exec(line.trim())?.[0];
-    if (url === undefined || url.includes("/node_modules/")) continue;
-    const at = place(url);
+    const at = /(?:file:\/\/)?((?:\w+:\/)?\/[^)\s]+)\)?$/.exec(line.trim())?.[1];
+    if (at === undefined || at.includes("/node_modules/")) continue;
     if (!inside.some((prefix) => at.startsWith(prefix))) return before + at;
   }
   return "";

@@ -1,6 +1,6 @@
 /** Arrays as text, the way NumPy prints them. */
 import { bytesSync } from "../array.ts";
-import { type DType, dtypes, isFloat, unpack } from "../dtype.ts";
+import { castNumber, type DType, isFloat, unpack } from "../dtype.ts";
 import type { NDArray } from "../ndarray.ts";
 import { range, stridesOf } from "../shape.ts";
 import { Tracer } from "../trace.ts";
@@ -14,18 +14,10 @@ const lineWidth = 75;
 /** Fewest significant digits that read back as the same value of the dtype. */
 function shortest(x: number, dtype: DType): string {
   if (dtype === "float64") return String(x);
-  const digits = dtype === "float32" ? 9 : dtype === "float16" ? 5 : 4;
-  const same = (s: string): boolean => {
-    const y = Number(s);
-    if (dtype === "float32") return Math.fround(y) === x;
-    const half = 2 ** (Math.floor(Math.log2(Math.abs(x) || 1)) - dtypes[dtype].mantissa - 1);
-    return Math.abs(y - x) < half;
-  };
-  for (let p = 1; p < digits; p++) {
-    const s = x.toPrecision(p);
-    if (same(s)) return String(Number(s));
+  for (let p = 1; ; p++) {
+    const y = Number(x.toPrecision(p));
+    if (castNumber(y, dtype) === x) return String(y);
   }
-  return String(Number(x.toPrecision(digits)));
 }
 
 const minus = (x: number): string => (x < 0 || Object.is(x, -0) ? "-" : "");
