@@ -69,22 +69,27 @@ export function normalizeAxes(
   return list;
 }
 
-/** NumPy broadcasting: sizes agree or are 1, aligned at the last axis. */
-export function broadcastShapes(op: string, ...shapes: readonly Shape[]): number[] {
+/** NumPy broadcasting: sizes agree or are 1, aligned at the last axis.
+ *  @param got  what messages call the shapes */
+export function broadcastShapes(
+  op: string,
+  shapes: readonly Shape[],
+  got?: readonly unknown[],
+): number[] {
   const rank = Math.max(0, ...shapes.map((s) => s.length));
   const out = new Array<number>(rank).fill(1);
   for (const shape of shapes)
-    for (let i = 0; i < shape.length; i++) {
-      const at = rank - shape.length + i;
-      const size = shape[i] as number;
+    for (let k = 1; k <= shape.length; k++) {
+      const at = rank - k;
+      const size = shape[shape.length - k] as number;
       if (size === 1 || out[at] === size) continue;
       if (out[at] !== 1)
         fail(
           ShapeError,
           op,
           "shapes must broadcast: sizes aligned at the last axis must be equal or 1",
-          shapes.map(showShape).join(" and "),
-          `make axis ${at - rank} agree (${out[at]} against ${size}) or insert an axis of size 1`,
+          (got ?? shapes.map(showShape)).join(" and "),
+          `make axis ${-k} agree (${out[at]} against ${size}) or insert an axis of size 1`,
         );
       out[at] = size;
     }

@@ -7,7 +7,7 @@ import { lt } from "../ops/compare.ts";
 import * as indexing from "../ops/indexing.ts";
 import * as l from "../ops/linear.ts";
 import { selectN } from "../ops/structural.ts";
-import { range, type Shape } from "../shape.ts";
+import { range, type Shape, sizeOf } from "../shape.ts";
 
 export {
   abs,
@@ -127,11 +127,7 @@ export const fullLike = (x: NDArray, value: number | boolean, dtype: DType = x.d
   l.full(x.shape, value, dtype);
 /** Axes `from … to − 1` flattened into one. */
 export const collapse = (x: NDArray, from: number, to: number = x.ndim): NDArray =>
-  l.reshape(x, [
-    ...x.shape.slice(0, from),
-    x.shape.slice(from, to).reduce((n, s) => n * s, 1),
-    ...x.shape.slice(to),
-  ]);
+  l.reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from, to)), ...x.shape.slice(to)]);
 /** Axes of size 1 at the given positions of the result. */
 export const expandDims = (x: NDArray, dimensions: readonly number[]): NDArray =>
   l.expandDims(x, dimensions);

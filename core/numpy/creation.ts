@@ -5,7 +5,7 @@ import { Literal, type NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
 import * as c from "../ops/compare.ts";
 import { broadcastInDim, convert, expandDims, full as fill, moveAxis } from "../ops/linear.ts";
-import { concatenate, iota, selectN } from "../ops/structural.ts";
+import { iota, selectN, stack } from "../ops/structural.ts";
 import {
   broadcastShapes,
   checkShape,
@@ -13,6 +13,7 @@ import {
   range,
   type Shape,
   shapesEqual,
+  showShape,
 } from "../shape.ts";
 import {
   type ArrayInput,
@@ -29,11 +30,7 @@ export interface DTypeOption {
   readonly dtype?: DType;
 }
 
-const stackLeading = (xs: NDArray[]): NDArray =>
-  concatenate(
-    promoteDTypes("array", xs).map((x) => expandDims(x, [0])),
-    0,
-  );
+const stackLeading = (xs: NDArray[]): NDArray => stack(promoteDTypes("array", xs));
 
 /** An array of the given numbers, lists, typed array or arrays (which are stacked). Numbers are float32 and
  *  booleans bool unless `dtype` says otherwise; a typed array keeps its dtype and may be given a `shape`.
@@ -53,7 +50,7 @@ export function array(
       ShapeError,
       "array",
       "the option shape is for typed arrays",
-      `${x.aval} and shape [${shape.join(",")}]`,
+      `${x.aval} and shape ${showShape(shape)}`,
       "call reshape",
     );
   return strong;
@@ -131,7 +128,10 @@ export function linspace(
   const ends = promote("linspace", start, stop).map((x) =>
     convert(x, isFloat(x.dtype) ? x.dtype : "float32"),
   ) as [NDArray, NDArray];
-  const shape = broadcastShapes("linspace", ends[0].shape, ends[1].shape);
+  const shape = broadcastShapes(
+    "linspace",
+    ends.map((x) => x.shape),
+  );
   const [u, v] = ends.map((x) => expandDims(broadcastTo(x, shape), [0])) as [NDArray, NDArray];
   const parts = endpoint ? n - 1 : n;
   const steps = broadcastInDim(
@@ -142,13 +142,7 @@ export function linspace(
   const t = parts > 0 ? a.div(steps, new Literal(parts, u.dtype)) : steps;
   const one = new Literal(1, u.dtype);
   // (1 − t)·start + t·stop: exact at both ends
-  const mixed = a.add(a.mul(u, a.sub(one, t)), a.mul(v, t));
-  // the last point is stop itself
-  const last = c.eq(steps, new Literal(n - 1, u.dtype));
-  const out =
-    endpoint && n > 1
-      ? selectN(broadcastTo(last, [n, ...shape]), [mixed, broadcastTo(v, [n, ...shape])])
-      : mixed;
+  const out = a.add(a.mul(u, a.sub(one, t)), a.mul(v, t));
   return convert(
     moveAxis(out, 0, normalizeAxis("linspace", axis, out.ndim)),
     checkDType("linspace", dtype),
@@ -206,7 +200,7 @@ function triangle(op: string, x: ArrayInput, k: number, lower: boolean): NDArray
   const v = toMatrix(op, x);
   const mask = below(v.shape, lower ? k : k - 1);
   const zero = fill(v.shape, 0, v.dtype, v.weakType);
-  return lower ? selectN(mask, [zero, v]) : selectN(mask, [v, zero]);
+  return selectN(mask, lower ? [zero, v] : [v, zero]);
 }
 /** The part of the last two axes on and below diagonal `k`; zeros above. */
 export const tril = (x: ArrayInput, k = 0): NDArray => triangle("tril", x, k, true);
@@ -248,10 +242,7 @@ export function fromFunction(f: (...indices: NDArray[]) => NDArray, shape: Shape
 /** One array per axis with the index along it: [rank, …shape]. */
 export function indices(shape: Shape, { dtype = "int32" }: DTypeOption = {}): NDArray {
   const want = checkShape("indices", shape);
-  return concatenate(
-    want.map((_, dimension) => expandDims(iota({ dtype, shape: want, dimension }), [0])),
-    0,
-  );
+  return stack(want.map((_, dimension) => iota({ dtype, shape: want, dimension })));
 }
 
 /** The dtype in which operands meet.

@@ -27,7 +27,7 @@ const like = (x: NDArray, value: number): NDArray => new Literal(value, x.dtype,
 const float =
   (op: string, f: (x: NDArray) => NDArray): Unary =>
   (x) =>
-    f(x instanceof NDArray && isFloat(x.dtype) ? x : toFloat(op, x));
+    f(toFloat(op, x));
 /** f of any number. */
 const number =
   (op: string, f: (x: NDArray) => NDArray): Unary =>
@@ -51,7 +51,7 @@ const two = (op: string, f: Operation): Binary => applied(promote, op, f);
 const twoFloat = (op: string, f: Operation): Binary => applied(promoteFloat, op, f);
 /** x where the test holds, y elsewhere, all three broadcast; x and y are of one dtype. */
 function pick(test: NDArray, x: NDArray, y: NDArray): NDArray {
-  const shape = broadcastShapes("where", test.shape, x.shape, y.shape);
+  const shape = broadcastShapes("where", [test.shape, x.shape, y.shape]);
   const which = test.ndim === 0 ? test : broadcastTo(test, shape);
   return selectN(which, [broadcastTo(y, shape), broadcastTo(x, shape)]);
 }
@@ -145,8 +145,7 @@ export const divmod = (x: ArrayInput, y: ArrayInput): [NDArray, NDArray] => [
 export function power(x: ArrayInput, y: ArrayInput): NDArray {
   const base = toArray("power", x);
   if (typeof y === "number" && Number.isInteger(y) && Math.abs(y) <= 1024) {
-    if (isFloat(base.dtype)) return a.integerPow(base, y);
-    if (isInteger(base.dtype) && y >= 0) return a.integerPow(base, y);
+    if (isFloat(base.dtype) || (isInteger(base.dtype) && y >= 0)) return a.integerPow(base, y);
   }
   const [p, q] = promote("power", base, y);
   return isFloat(p.dtype) ? a.pow(p, q) : wholePower(p, q);
@@ -322,8 +321,7 @@ const shift =
   (x, n) => {
     const v = toArray(op, x);
     // a bare number as the shift takes the dtype of what is shifted
-    const by = typeof n === "number" ? new Literal(n, v.dtype, true) : toArray(op, n);
-    const [p, q] = promote(op, v, by);
+    const [p, q] = promote(op, v, typeof n === "number" ? new Literal(n, v.dtype, true) : n);
     return f(p, q);
   };
 export const leftShift: Binary = shift("leftShift", c.shiftLeft);
@@ -334,7 +332,7 @@ export const bitwiseLeftShift: Binary = leftShift;
 export const bitwiseRightShift: Binary = rightShift;
 /** number of ones in |x|, uint8 */
 export const bitwiseCount: Unary = number("bitwiseCount", (x) =>
-  convert(c.populationCount(dtypes[x.dtype].kind === "int" ? a.abs(x) : x), "uint8"),
+  convert(c.populationCount(abs(x)), "uint8"),
 );
 
 const never = (x: NDArray): NDArray => c.ne(x, x);

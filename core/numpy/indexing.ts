@@ -86,11 +86,7 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
       `[${indices.map(describeIndex).join(", ")}] for ${x.aval}`,
       remedy,
     );
-  const given = indices.map((i) =>
-    Array.isArray(i)
-      ? wholeNumbers(toArray("index", i, i.length === 0 ? { dtype: "int32" } : {}), bad)
-      : i,
-  );
+  const given = indices.map((i) => (Array.isArray(i) ? wholeNumbers(toArray("index", i), bad) : i));
   // a mask stands for as many axes as it has; "..." for those that nobody names
   const axesOf = (i: Index): number =>
     i === null || i === "..." ? 0 : i instanceof NDArray && i.dtype === "bool" ? i.ndim : 1;
@@ -183,6 +179,7 @@ function getItems(x: NDArray, items: readonly Item[], options: GetOptions = {}):
   const start: number[] = [];
   const limit: number[] = [];
   const strides: number[] = [];
+  const counts: number[] = [];
   const flipped: number[] = [];
   const dropped: number[] = [];
   for (const item of items) {
@@ -196,11 +193,11 @@ function getItems(x: NDArray, items: readonly Item[], options: GetOptions = {}):
     start.push(count === 0 ? 0 : Math.min(first, last));
     limit.push(count === 0 ? 0 : Math.max(first, last) + 1);
     strides.push(Math.abs(step));
+    counts.push(count);
   }
-  const steps = strides.some((s) => s !== 1);
   let out = x;
-  if (steps || start.some((s, i) => s !== 0 || limit[i] !== x.shape[i]))
-    out = sliceP(x, start, limit, steps ? strides : undefined);
+  if (!shapesEqual(counts, x.shape))
+    out = sliceP(x, start, limit, strides.some((s) => s > 1) ? strides : undefined);
   if (flipped.length > 0) out = rev(out, flipped);
   if (advanced) return gatherItems(out, items, options);
   const standing = items.filter((i) => i.kind !== "number");
@@ -231,7 +228,10 @@ function gatherItems(
     }
     axis++;
   });
-  const batch = broadcastShapes("index", ...arrays.map((i) => i.shape));
+  const batch = broadcastShapes(
+    "index",
+    arrays.map((i) => i.shape),
+  );
   const rank = batch.length;
   const starts = concatenate(
     arrays.map((i) => l.expandDims(broadcastTo(i, batch), [rank])),
@@ -299,7 +299,7 @@ function update(
     return where(l.broadcastInDim(mask, x.shape, range(mask.ndim)), join(x, v), x);
   const items = parse(x, indices);
   const spread = (shape: Shape): NDArray => {
-    if (!shapesEqual(broadcastShapes(`at(…).${how}`, v.shape, shape), shape))
+    if (!shapesEqual(broadcastShapes(`at(…).${how}`, [v.shape, shape]), shape))
       fail(
         ShapeError,
         `at(…).${how}`,

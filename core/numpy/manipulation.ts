@@ -3,6 +3,7 @@ import { fail, ShapeError } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
 import * as l from "../ops/linear.ts";
 import * as s from "../ops/structural.ts";
+import { takeRows } from "../ops/take.ts";
 import {
   broadcastShapes,
   checkShape,
@@ -30,7 +31,7 @@ export function reshape(x: ArrayInput, shape: Shape | number): NDArray {
   const free = want.indexOf(-1);
   if (free >= 0) {
     const rest = sizeOf(want.filter((_, i) => i !== free));
-    if (want.filter((n) => n === -1).length > 1 || rest <= 0 || v.size % rest !== 0)
+    if (want.includes(-1, free + 1) || rest <= 0 || v.size % rest !== 0)
       fail(
         ShapeError,
         "reshape",
@@ -111,7 +112,7 @@ export function squeeze(x: ArrayInput, axis?: number | readonly number[]): NDArr
 export function broadcastTo(x: ArrayInput, shape: Shape | number): NDArray {
   const v = toArray("broadcastTo", x);
   const want = checkShape("broadcastTo", shape);
-  if (!shapesEqual(broadcastShapes("broadcastTo", v.shape, want), want))
+  if (!shapesEqual(broadcastShapes("broadcastTo", [v.shape, want]), want))
     fail(
       ShapeError,
       "broadcastTo",
@@ -124,7 +125,10 @@ export function broadcastTo(x: ArrayInput, shape: Shape | number): NDArray {
 /** All operands repeated to their common shape. */
 export function broadcastArrays(...xs: readonly ArrayInput[]): NDArray[] {
   const arrays = xs.map((x) => toArray("broadcastArrays", x));
-  const shape = broadcastShapes("broadcastArrays", ...arrays.map((x) => x.shape));
+  const shape = broadcastShapes(
+    "broadcastArrays",
+    arrays.map((x) => x.shape),
+  );
   return arrays.map((x) => broadcast(x, shape));
 }
 export function atleast1d(x: ArrayInput): NDArray {
@@ -176,10 +180,7 @@ export function stack(xs: readonly ArrayInput[], axis = 0): NDArray {
         `${first.aval} and ${x.aval}`,
         "use concatenate, or make the shapes equal",
       );
-  return s.concatenate(
-    promoteDTypes("stack", arrays).map((x) => l.expandDims(x, [at])),
-    at,
-  );
+  return s.stack(promoteDTypes("stack", arrays), at);
 }
 export const vstack = (xs: readonly ArrayInput[]): NDArray => concatenate(xs.map(atleast2d), 0);
 export const hstack = (xs: readonly ArrayInput[]): NDArray => {
@@ -250,7 +251,7 @@ export const dsplit = (x: ArrayInput, parts: number | readonly number[]): NDArra
 /** The slices along an axis, without it. */
 export function unstack(x: ArrayInput, axis = 0): NDArray[] {
   const [v, at] = toAxis("unstack", x, axis);
-  return range(v.shape[at] as number).map((i) => s.indexInDim(v, i, at, false));
+  return s.unstack(v, at);
 }
 
 // ---- repeating and reordering ----
@@ -291,10 +292,8 @@ export function repeat(x: ArrayInput, repeats: number | readonly number[], axis?
       `${counts.length} counts for axis ${at} = ${size}`,
       "give as many counts, or one number",
     );
-  const pieces = counts.flatMap((n, i) =>
-    n === 0 ? [] : [repeat(s.sliceInDim(v, i, i + 1, 1, at), n, at)],
-  );
-  return pieces.length === 0 ? s.sliceInDim(v, 0, 0, 1, at) : s.concatenate(pieces, at);
+  const rows = counts.flatMap((n, i) => new Array<number>(n).fill(i));
+  return takeRows(v, toArray("repeat", Int32Array.from(rows)), at);
 }
 /** Elements shifted around an axis (around the flattened array without one). */
 export function roll(

@@ -57,7 +57,7 @@ export function matmul(x: ArrayInput, y: ArrayInput): NDArray {
   const vb = v.ndim === 1 ? [] : v.shape.slice(0, -2);
   // batch axes of one operand alone are free axes of its matrix
   if (vb.length === 0) return contract(u, v, [uk], [vk]);
-  const shape = broadcastShapes("matmul", ub, vb);
+  const shape = broadcastShapes("matmul", [ub, vb]);
   const n = shape.length;
   const full = (z: NDArray, b: readonly number[]): NDArray =>
     broadcastTo(z, [...shape, ...z.shape.slice(b.length)]);
@@ -80,7 +80,7 @@ export function vecdot(x: ArrayInput, y: ArrayInput, axis = -1): NDArray {
   const last = (z: NDArray): NDArray =>
     l.moveAxis(z, normalizeAxis("vecdot", axis, z.ndim), z.ndim - 1);
   const [p, q] = [last(u), last(v)];
-  const shape = broadcastShapes("vecdot", p.shape.slice(0, -1), q.shape.slice(0, -1));
+  const shape = broadcastShapes("vecdot", [p.shape.slice(0, -1), q.shape.slice(0, -1)]);
   const n = shape.length;
   const full = (z: NDArray): NDArray => broadcastTo(z, [...shape, z.shape.at(-1) as number]);
   return contract(full(p), full(q), [n], [n], range(n));

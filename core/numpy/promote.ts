@@ -17,6 +17,7 @@ import { lt, ne } from "../ops/compare.ts";
 import { broadcastInDim, convert, expandDims, reshape } from "../ops/linear.ts";
 import { iota, selectN } from "../ops/structural.ts";
 import {
+  broadcastShapes,
   checkShape,
   normalizeAxis,
   range,
@@ -43,12 +44,11 @@ export type ArrayInput = NDArray | number | boolean | NestedList | TypedArray;
 
 const isNested = (x: unknown): x is NestedList => Array.isArray(x);
 
-/** Shape of a nested list whose numbers go to `values`; checks that all rows agree. */
-function readList(op: string, x: unknown, values: (number | boolean)[], path = "values"): Shape {
-  if (x instanceof NDArray) return x.shape;
-  if (typeof x === "number" || typeof x === "boolean") {
+/** Shape of a nested list whose numbers and arrays go to `values`; checks that all rows agree. */
+function readList(op: string, x: unknown, values: unknown[], path = "values"): Shape {
+  if (x instanceof NDArray || typeof x === "number" || typeof x === "boolean") {
     values.push(x);
-    return [];
+    return x instanceof NDArray ? x.shape : [];
   }
   if (!isNested(x))
     return fail(
@@ -72,10 +72,6 @@ function readList(op: string, x: unknown, values: (number | boolean)[], path = "
       );
   });
   return [x.length, ...first];
-}
-
-function holdsArray(list: NestedList): boolean {
-  return list.some((x) => x instanceof NDArray || (isNested(x) && holdsArray(x)));
 }
 
 /** An array from numbers, lists or typed arrays; arrays pass through. `stack` joins lists that hold arrays. */
@@ -109,7 +105,9 @@ export function toArray(
     return fromValues(values, Aval.of(want, dtype));
   }
   if (isNested(x)) {
-    if (holdsArray(x)) {
+    const values: unknown[] = [];
+    const own = readList(op, x, values);
+    if (values.some((v) => v instanceof NDArray)) {
       if (options.stack === undefined)
         return fail(
           DTypeError,
@@ -118,11 +116,8 @@ export function toArray(
           describe(x),
           "join them with np.stack",
         );
-      readList(op, x, []);
       return options.stack(x.map((v) => toArray(op, v, options)));
     }
-    const values: (number | boolean)[] = [];
-    const own = readList(op, x, values);
     const bool = values.length > 0 && values.every((v) => typeof v === "boolean");
     return fromValues(values.map(Number), Aval.of(own, dtype ?? (bool ? "bool" : "float32")));
   }
@@ -149,19 +144,7 @@ function meet(op: string, x: Aval, y: Aval): Meeting {
   const known = meetings[slot];
   if (known !== undefined && known.x === x && known.y === y) return known;
   const { dtype, weakType } = promoteTypes(op, [x, y]);
-  const rank = Math.max(x.rank, y.rank);
-  for (let k = 1; k <= rank; k++) {
-    const m = x.shape[x.rank - k] ?? 1;
-    const n = y.shape[y.rank - k] ?? 1;
-    if (m !== n && m !== 1 && n !== 1)
-      fail(
-        ShapeError,
-        op,
-        "shapes must broadcast: sizes aligned at the last axis must be equal or 1",
-        `${x} and ${y}`,
-        `make axis ${-k} agree (${m} against ${n}) or insert an axis of size 1`,
-      );
-  }
+  const rank = broadcastShapes(op, [x.shape, y.shape], [x, y]).length;
   const meeting = { x, y, dtype, weakType, rank };
   meetings[slot] = meeting;
   return meeting;

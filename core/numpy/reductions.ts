@@ -160,11 +160,11 @@ export interface VarOptions extends ReduceOptions {
 /** Mean of (x − mean)², divided by n − ddof. */
 function variance(x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray {
   const { v, axes, count, finish } = over("var", toFloat("var", x), axis, options.keepdims);
-  const shared = options.where === undefined ? {} : { where: options.where };
-  const center = mean(v, axes, { ...shared, keepdims: true });
-  const deviation = masked(square(a.sub(v, center)), options.where, 0);
+  const center = mean(v, axes, { ...options, keepdims: true });
+  const wide = l.convert(v, center.dtype, v.weakType);
+  const deviation = masked(square(a.sub(wide, center)), options.where, 0);
   const n = a.sub(
-    population(v, axes, count, options.where),
+    population(wide, axes, count, options.where),
     options.ddof ?? options.correction ?? 0,
   );
   return finish(a.div(l.reduceSum(deviation, axes), n));
@@ -173,16 +173,6 @@ export { variance as var };
 /** √var */
 export const std = (x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray =>
   t.sqrt(variance(x, axis, options));
-
-/** The reduced axes as one, the last. */
-function lastAxis(op: string, x: ArrayInput, axis: AxisArg | undefined): [NDArray, number[]] {
-  const v = toFloat(op, x);
-  const axes = normalizeAxes(op, axis, v.ndim);
-  const kept = range(v.ndim).filter((i) => !axes.includes(i));
-  const moved = l.transpose(v, [...kept, ...axes]);
-  const shape = kept.map((i) => v.shape[i] as number);
-  return [l.reshape(moved, [...shape, sizeOf(axes.map((i) => v.shape[i] as number))]), axes];
-}
 
 /** The weight of the higher of two neighbours at a distance of `rest` from the lower one. */
 const weights = {
@@ -215,15 +205,21 @@ export function quantile(
         String(p),
         "use percentile for percents",
       );
-  const [v, axes] = lastAxis("quantile", x, axis);
-  const at = v.ndim - 1;
-  const n = v.shape[at] as number;
-  if (n === 0) fail(ShapeError, "quantile", "needs elements", String(v.aval), "check the axis");
+  const operand = toFloat("quantile", x);
+  const { axes, count, finish } = over("quantile", operand, axis, keepdims);
+  // the reduced axes as one, the last
+  const kept = range(operand.ndim).filter((i) => !axes.includes(i));
+  const at = kept.length;
+  const v = l.reshape(l.transpose(operand, [...kept, ...axes]), [
+    ...kept.map((i) => operand.shape[i] as number),
+    count,
+  ]);
+  if (count === 0) fail(ShapeError, "quantile", "needs elements", String(v.aval), "check the axis");
   const sorted = sortOperands([v], { dimension: at })[0] as NDArray;
   const anyNaN = r.reduceOr(isnan(v), [at]);
   const element = (i: number): NDArray => l.squeeze(sliceInDim(sorted, i, i + 1, 1, at), [at]);
   const results = list.map((p) => {
-    const position = p * (n - 1);
+    const position = p * (count - 1);
     const low = Math.floor(position);
     const weight = weights[method](position - low);
     const value =
@@ -232,8 +228,7 @@ export function quantile(
         : weight === 1
           ? element(low + 1)
           : a.add(a.mul(element(low), 1 - weight), a.mul(element(low + 1), weight));
-    const y = where(anyNaN, new Literal(Number.NaN, v.dtype, true), value);
-    return keepdims ? l.expandDims(y, axes) : y;
+    return finish(where(anyNaN, new Literal(Number.NaN, v.dtype, true), value));
   });
   return typeof q === "number" ? (results[0] as NDArray) : stack(results);
 }
@@ -409,9 +404,8 @@ export function isclose(
   const [u, v] = promoteFloat("isclose", x, y);
   const bound = a.add(a.mul(abs(v), rtol), atol);
   const near = c.le(abs(a.sub(u, v)), bound);
-  // infinities are close only to themselves
-  const finite = c.and(c.isFinite(u), c.isFinite(v));
-  const close = c.or(c.and(near, finite), c.eq(u, v));
+  // infinities, whose bound is infinite, are close only to themselves
+  const close = c.or(c.and(near, c.isFinite(v)), c.eq(u, v));
   return equalNan ? orMissing(close, u, v) : close;
 }
 /** True when all elements are close.

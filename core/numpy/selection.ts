@@ -19,6 +19,7 @@ import {
   fromEnd,
   int,
   positions,
+  promoteDTypes,
   toArray,
   toAxis,
   toBool,
@@ -28,11 +29,8 @@ import {
 /** What to do with an index that is out of range. */
 export type TakeMode = "fill" | "clip" | "wrap";
 
-const intIndices = (op: string, x: ArrayInput): NDArray => {
-  const v = toArray(op, x);
-  // bare numbers and lists of numbers are taken as whole numbers
-  return v.dtype === "int32" ? v : l.convert(v, "int32");
-};
+/** Bare numbers and lists of numbers are taken as whole numbers. */
+const intIndices = (op: string, x: ArrayInput): NDArray => l.convert(toArray(op, x), "int32");
 /** Indices counted from the start of an axis of size n, as far as the mode allows negative ones. */
 const inRange = (index: NDArray, n: number, mode: TakeMode): NDArray =>
   fromEnd(mode === "wrap" ? a.rem(index, int(n)) : index, n);
@@ -72,7 +70,7 @@ export function takeAlongAxis(
       "expand the indices",
     );
   const others = (s: readonly number[]): number[] => s.map((n, i) => (i === at ? 1 : n));
-  const shared = broadcastShapes("takeAlongAxis", others(v.shape), others(index0.shape));
+  const shared = broadcastShapes("takeAlongAxis", [others(v.shape), others(index0.shape)]);
   const full = (z: NDArray): NDArray =>
     broadcastTo(
       z,
@@ -142,8 +140,7 @@ export function searchsorted(
   const [sorted, values] = [toArray("searchsorted", x), toArray("searchsorted", v)];
   if (sorted.ndim !== 1)
     fail(ShapeError, "searchsorted", "needs a sorted vector", String(sorted.aval), "flatten it");
-  const dtype = resultType(sorted, values);
-  const [s, q] = [l.convert(sorted, dtype), l.convert(values, dtype)];
+  const [s, q] = promoteDTypes("searchsorted", [sorted, values]) as [NDArray, NDArray];
   // NaN stands after everything else, as in a sorted vector
   const missing = c.ne(q, q);
   const below = (e: NDArray): NDArray =>

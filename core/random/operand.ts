@@ -86,10 +86,13 @@ export function drawShape(
   shape: Shape | null | undefined,
   parameters: readonly NDArray[],
 ): number[] {
-  const own = broadcastShapes(op, ...parameters.map((p) => p.shape));
+  const own = broadcastShapes(
+    op,
+    parameters.map((p) => p.shape),
+  );
   if (shape === null || shape === undefined) return own;
   const want = checkShape(op, shape);
-  if (!shapesEqual(broadcastShapes(op, want, own), want))
+  if (!shapesEqual(broadcastShapes(op, [want, own]), want))
     fail(
       ShapeError,
       op,

@@ -113,14 +113,10 @@ export function permutation(
   const op = "random.permutation";
   const k = checkKey(op, key);
   const { axis = 0, independent = false } = options;
-  if (typeof x === "number") {
-    const [n] = checkShape(op, x) as [number];
-    normalizeAxis(op, axis, 1);
-    return shuffle(k, countTo(n), 0);
-  }
-  const at = normalizeAxis(op, axis, x.ndim);
-  if (independent || x.ndim === 1) return shuffle(k, x, at);
-  return takeRows(x, shuffle(k, countTo(x.shape[at] as number), 0), at);
+  const array = typeof x === "number" ? countTo(checkShape(op, x)[0] as number) : x;
+  const at = normalizeAxis(op, axis, array.ndim);
+  if (independent || array.ndim === 1) return shuffle(k, array, at);
+  return takeRows(array, shuffle(k, countTo(array.shape[at] as number), 0), at);
 }
 
 // ---- choices ----
