@@ -2,12 +2,16 @@
 
 /** Base of all errors thrown on purpose by the library. */
 export class CotangentError extends Error {
-  override readonly name: string = "CotangentError";
+  override get name(): string {
+    return "CotangentError";
+  }
 }
-/** Names are properties because minifiers change those of classes. */
+/** Names are written out because minifiers change those of classes. */
 const named = <N extends string>(name: N) =>
   class extends CotangentError {
-    override readonly name: N = name;
+    override get name(): N {
+      return name;
+    }
   };
 /** Shapes, axes, sizes or indices do not fit. */
 export class ShapeError extends named("ShapeError") {}
@@ -29,7 +33,7 @@ export function fail(
   kind: ErrorClass,
   op: string,
   requirement: string,
-  got: string,
+  got: unknown,
   remedy: string,
 ): never {
   throw new kind(`${op}: ${requirement}; got ${got}; ${remedy}.`);

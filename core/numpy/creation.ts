@@ -1,5 +1,5 @@
 /** Making arrays. */
-import { type DType, checkDType, isFloat, promoteTypes } from "../dtype.ts";
+import { type DType, checkDType, promoteTypes } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
@@ -20,7 +20,7 @@ import {
   broadcastTo,
   int,
   positions,
-  promote,
+  promoteFloat,
   promoteDTypes,
   toArray,
   toMatrix,
@@ -107,7 +107,6 @@ export function arange(
     );
   const n = Math.max(0, Math.ceil((to - from) / step));
   const i = iota({ dtype: checkDType("arange", dtype), shape: [n], dimension: 0 });
-  if (from === 0 && step === 1) return i;
   const scaled = step === 1 ? i : a.mul(i, new Literal(step, dtype));
   return from === 0 ? scaled : a.add(scaled, new Literal(from, dtype));
 }
@@ -125,20 +124,17 @@ export function linspace(
   }: DTypeOption & { endpoint?: boolean; axis?: number } = {},
 ): NDArray {
   const [n] = checkShape("linspace", [num]) as [number];
-  const ends = promote("linspace", start, stop).map((x) =>
-    convert(x, isFloat(x.dtype) ? x.dtype : "float32"),
-  ) as [NDArray, NDArray];
+  const ends = promoteFloat("linspace", start, stop);
   const shape = broadcastShapes(
     "linspace",
     ends.map((x) => x.shape),
   );
-  const [u, v] = ends.map((x) => expandDims(broadcastTo(x, shape), [0])) as [NDArray, NDArray];
+  const [u, v] = ends.map((x) => expandDims(broadcastTo(convert(x, x.dtype), shape), [0])) as [
+    NDArray,
+    NDArray,
+  ];
   const parts = endpoint ? n - 1 : n;
-  const steps = broadcastInDim(
-    iota({ dtype: u.dtype, shape: [n], dimension: 0 }),
-    [n, ...shape.map(() => 1)],
-    [0],
-  );
+  const steps = iota({ dtype: u.dtype, shape: [n, ...shape.map(() => 1)], dimension: 0 });
   const t = parts > 0 ? a.div(steps, new Literal(parts, u.dtype)) : steps;
   const one = new Literal(1, u.dtype);
   // (1 − t)·start + t·stop: exact at both ends
@@ -219,13 +215,7 @@ export function meshgrid(
   const shape = new Array<number>(arrays.length).fill(1);
   arrays.forEach((x, i) => {
     if (x.ndim > 1)
-      fail(
-        ShapeError,
-        "meshgrid",
-        "needs vectors",
-        String(x.aval),
-        "pass one vector for each axis",
-      );
+      fail(ShapeError, "meshgrid", "needs vectors", x.aval, "pass one vector for each axis");
     shape[order[i] as number] = x.size;
   });
   return arrays.map((x, i) =>

@@ -218,7 +218,7 @@ export function round(x: ArrayInput, decimals = 0): NDArray {
       DTypeError,
       "round",
       "negative decimals need a float",
-      String(v.aval),
+      v.aval,
       "convert to float32",
     );
   }

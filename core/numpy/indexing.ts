@@ -48,7 +48,7 @@ export function slice(start: number | null = null, stop?: number | null, step = 
         ShapeError,
         "slice",
         "start, stop and step must be whole numbers or null",
-        String(p),
+        p,
         "round them",
       );
   if (step === 0) fail(ShapeError, "slice", "step must not be 0", "0", "use 1 or −1");
@@ -58,14 +58,15 @@ export function slice(start: number | null = null, stop?: number | null, step = 
 /** One item of an index. */
 export type Index = number | Slice | null | "..." | NDArray | NestedList;
 
-/** What an index does: it puts in an axis, takes part of one, or names the elements of one. A number is a part of one element, whose
- *  axis is dropped. */
+/** What an index does: it puts in an axis, takes part of one, or names the elements of one. A number is
+ *  a part of one element, whose axis is dropped. */
 type Item =
   | { readonly kind: "new" }
   | ({ readonly kind: "number" | "slice" } & Part)
-  | { readonly kind: "array"; readonly array: NDArray };
+  | ({ readonly kind: "array"; readonly array: NDArray } & Part);
 interface Part {
-  readonly first: number;
+  /** the lowest index, 0 where there is none */
+  readonly low: number;
   readonly count: number;
   readonly step: number;
 }
@@ -95,13 +96,19 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
   const dots = given.indexOf("...");
   if (dots < 0) given.push("...");
   else if (given.includes("...", dots + 1)) bad("'...' may stand once", "remove one");
+  const advanced = given.some((i) => i instanceof NDArray && axesOf(i) > 0);
   const items: Item[] = [];
   let axis = 0;
+  const part = (s: Slice): void => {
+    items.push({ ...sliceOf(s, x.shape[axis++] as number), kind: "slice" });
+  };
+  const elements = (array: NDArray): void => {
+    items.push({ ...sliceOf(whole, x.shape[axis++] as number), kind: "array", array });
+  };
   for (const i of given) {
     if (i === null) items.push({ kind: "new" });
-    else if (i === "...")
-      for (let k = 0; k < hidden; k++) items.push(sliceOf(whole, x.shape[axis++] as number));
-    else if (i instanceof Slice) items.push(sliceOf(i, x.shape[axis++] as number));
+    else if (i === "...") for (let k = 0; k < hidden; k++) part(whole);
+    else if (i instanceof Slice) part(i);
     else if (typeof i === "number") {
       const n = x.shape[axis] as number;
       if (!Number.isInteger(i)) bad(...fraction);
@@ -115,30 +122,32 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
           `${i} for ${x.aval}`,
           "check the bounds",
         );
-      items.push({ kind: "number", first: i < 0 ? i + n : i, count: 1, step: 1 });
-      axis++;
+      const low = i < 0 ? i + n : i;
+      // beside arrays, a number is one of rank 0
+      if (advanced) elements(int(low));
+      else {
+        items.push({ kind: "number", low, count: 1, step: 1 });
+        axis++;
+      }
     } else if (!(i instanceof NDArray))
       bad("an index is a number, slice(…), null, '...', an integer array or a mask", "see slice");
     else if (i.dtype === "bool") {
-      for (const n of i.shape)
-        if (n !== x.shape[axis++])
-          bad(
-            "a mask must have the shape of the axes that it indexes",
-            `give it the shape ${showShape(x.shape)}`,
-          );
-      for (const array of truePositions(i, "indexing with a mask"))
-        items.push({ kind: "array", array });
+      if (!shapesEqual(i.shape, x.shape.slice(axis, axis + i.ndim)))
+        bad(
+          "a mask must have the shape of the axes that it indexes",
+          `give it the shape ${showShape(x.shape)}`,
+        );
+      truePositions(i, "indexing with a mask").forEach(elements);
     } else {
       if (!isInteger(i.dtype))
         fail(
           DTypeError,
           "index",
           "an index array must hold integers or bools",
-          String(i.aval),
+          i.aval,
           'convert it with astype("int32")',
         );
-      items.push({ kind: "array", array: l.convert(i, "int32") });
-      axis++;
+      elements(fromEnd(l.convert(i, "int32"), x.shape[axis] as number));
     }
   }
   if (hidden < 0) bad(`at most ${x.ndim} axes can be indexed`, "remove an index");
@@ -153,13 +162,14 @@ function wholeNumbers(x: NDArray, bad: (requirement: string, remedy: string) => 
 }
 
 /** What a slice takes of an axis of size n. */
-function sliceOf({ start, stop, step }: Slice, n: number): Part & { kind: "slice" } {
+function sliceOf({ start, stop, step }: Slice, n: number): Part {
   const [low, high] = step > 0 ? [0, n] : [-1, n - 1];
   const place = (i: number | null, open: number): number =>
     i === null ? open : Math.min(high, Math.max(low, i < 0 ? i + n : i));
   const first = place(start, step > 0 ? low : high);
   const last = place(stop, step > 0 ? high : low);
-  return { kind: "slice", first, count: Math.max(0, Math.ceil((last - first) / step)), step };
+  const count = Math.max(0, Math.ceil((last - first) / step));
+  return { low: count === 0 ? 0 : Math.min(first, first + (count - 1) * step), count, step };
 }
 
 export interface GetOptions {
@@ -173,89 +183,68 @@ export interface GetOptions {
 export const getIndex = (x: NDArray, indices: readonly Index[], options?: GetOptions): NDArray =>
   getItems(x, parse(x, indices), options);
 
-function getItems(x: NDArray, items: readonly Item[], options: GetOptions = {}): NDArray {
-  const advanced = items.some((i) => i.kind === "array");
-  // static part: slices, and numbers where no array takes part
-  const start: number[] = [];
-  const limit: number[] = [];
-  const strides: number[] = [];
-  const counts: number[] = [];
-  const flipped: number[] = [];
-  const dropped: number[] = [];
-  for (const item of items) {
-    if (item.kind === "new") continue;
-    const axis = start.length;
-    const isGathered = item.kind === "array" || (advanced && item.kind === "number");
-    const { first, count, step } = isGathered ? sliceOf(whole, x.shape[axis] as number) : item;
-    const last = first + (count - 1) * step;
-    if (step < 0) flipped.push(axis);
-    if (!isGathered && item.kind === "number") dropped.push(axis);
-    start.push(count === 0 ? 0 : Math.min(first, last));
-    limit.push(count === 0 ? 0 : Math.max(first, last) + 1);
-    strides.push(Math.abs(step));
-    counts.push(count);
-  }
-  let out = x;
-  if (!shapesEqual(counts, x.shape))
-    out = sliceP(x, start, limit, strides.some((s) => s > 1) ? strides : undefined);
-  if (flipped.length > 0) out = rev(out, flipped);
-  if (advanced) return gatherItems(out, items, options);
-  const standing = items.filter((i) => i.kind !== "number");
-  return l.expandDims(
-    l.squeeze(out, dropped),
-    standing.flatMap((item, i) => (item.kind === "new" ? [i] : [])),
-  );
-}
+/** Where the items of a kind stand. */
+const placesOf = (items: readonly Item[], kind: Item["kind"]): number[] =>
+  items.flatMap((item, i) => (item.kind === kind ? [i] : []));
 
-function gatherItems(
+function getItems(
   x: NDArray,
   items: readonly Item[],
-  { mode = "clip", ...fill }: GetOptions,
+  { mode = "clip", ...fill }: GetOptions = {},
 ): NDArray {
-  // numbers beside arrays are index arrays of rank 0
-  const axes: number[] = [];
-  const arrays: NDArray[] = [];
-  const standing: number[] = [];
-  let axis = 0;
-  items.forEach((item, position) => {
-    if (item.kind === "new") return;
-    if (item.kind !== "slice") {
-      axes.push(axis);
-      standing.push(position);
-      arrays.push(
-        item.kind === "array" ? fromEnd(item.array, x.shape[axis] as number) : int(item.first),
-      );
-    }
-    axis++;
-  });
-  const batch = broadcastShapes(
-    "index",
-    arrays.map((i) => i.shape),
-  );
-  const rank = batch.length;
-  const starts = concatenate(
-    arrays.map((i) => l.expandDims(broadcastTo(i, batch), [rank])),
-    rank,
-  );
-  // arrays side by side put their axes where they stand, others put them first
-  const [place, first] = standing.every((p, k) => p === (standing[0] as number) + k)
-    ? [standing[0] as number, axes[0] as number]
-    : [0, 0];
-  const kept = range(x.ndim).filter((i) => !axes.includes(i));
-  const out = gather(x, starts, {
-    ...fill,
-    dimensionNumbers: {
-      offsetDims: kept.map((_, k) => (k < first ? k : k + rank)),
-      collapsedSliceDims: axes,
-      startIndexMap: axes,
-    },
-    sliceSizes: x.shape.map((n, i) => (axes.includes(i) ? 1 : n)),
-    mode,
-  });
+  // first the parts of axes, then the elements
+  const parts = items.filter((i) => i.kind !== "new");
+  let out = x;
+  const counts = parts.map((i) => i.count);
+  if (!shapesEqual(counts, x.shape)) {
+    const steps = parts.map((i) => Math.abs(i.step));
+    const limit = parts.map(({ low, count }, i) =>
+      Math.max(0, low + (count - 1) * (steps[i] as number) + 1),
+    );
+    out = sliceP(
+      x,
+      parts.map((i) => i.low),
+      limit,
+      steps.some((n) => n > 1) ? steps : undefined,
+    );
+  }
+  const flipped = parts.flatMap((i, axis) => (i.step < 0 ? [axis] : []));
+  if (flipped.length > 0) out = rev(out, flipped);
+  const axes = placesOf(parts, "array");
+  let [place, rank] = [0, 0];
+  if (axes.length === 0) out = l.squeeze(out, placesOf(parts, "number"));
+  else {
+    const arrays = items.flatMap((i) => (i.kind === "array" ? [i.array] : []));
+    const batch = broadcastShapes(
+      "index",
+      arrays.map((i) => i.shape),
+    );
+    rank = batch.length;
+    const starts = concatenate(
+      arrays.map((i) => l.expandDims(broadcastTo(i, batch), [rank])),
+      rank,
+    );
+    // arrays side by side put their axes where they stand, others put them first
+    const standing = placesOf(items, "array");
+    let first = 0;
+    if (standing.every((p, k) => p === (standing[0] as number) + k))
+      [place, first] = [standing[0] as number, axes[0] as number];
+    const kept = range(out.ndim - axes.length);
+    out = gather(out, starts, {
+      ...fill,
+      dimensionNumbers: {
+        offsetDims: kept.map((k) => (k < first ? k : k + rank)),
+        collapsedSliceDims: axes,
+        startIndexMap: axes,
+      },
+      sliceSizes: out.shape.map((n, i) => (axes.includes(i) ? 1 : n)),
+      mode,
+    });
+  }
   const slots = items.filter((i) => i.kind === "new" || i.kind === "slice");
   return l.expandDims(
     out,
-    slots.flatMap((slot, k) => (slot.kind === "new" ? [k < place ? k : k + rank] : [])),
+    placesOf(slots, "new").map((k) => (k < place ? k : k + rank)),
   );
 }
 
@@ -316,7 +305,7 @@ function update(
     const shape: number[] = [];
     for (const i of items) {
       if (isBlock(i)) {
-        start.push(int(i.count === 0 ? 0 : i.first));
+        start.push(int(i.low));
         sizes.push(i.count);
       }
       if (i.kind !== "number") shape.push(isBlock(i) ? i.count : 1);

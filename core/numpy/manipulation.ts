@@ -152,13 +152,7 @@ export function concatenate(xs: readonly ArrayInput[], axis = 0): NDArray {
   const arrays = operandsOf("concatenate", xs);
   const first = arrays[0] as NDArray;
   if (first.ndim === 0)
-    fail(
-      ShapeError,
-      "concatenate",
-      "scalars cannot be concatenated",
-      String(first.aval),
-      "use stack",
-    );
+    fail(ShapeError, "concatenate", "scalars cannot be concatenated", first.aval, "use stack");
   return s.concatenate(
     promoteDTypes("concatenate", arrays),
     normalizeAxis("concatenate", axis, first.ndim),
@@ -381,13 +375,7 @@ export function pad(
       return k < n ? k : period - 1 + once - k;
     };
     if (n === 0)
-      fail(
-        ShapeError,
-        "pad",
-        `mode ${mode} needs elements to copy`,
-        String(v.aval),
-        "pad with a constant",
-      );
+      fail(ShapeError, "pad", `mode ${mode} needs elements to copy`, v.aval, "pad with a constant");
     const pieces = (from: number, to: number): NDArray[] =>
       range(to - from, from).map((i) => s.sliceInDim(out, position(i), position(i) + 1, 1, axis));
     const parts = [...pieces(-low, 0), out, ...pieces(n, n + high)];

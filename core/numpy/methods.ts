@@ -109,7 +109,7 @@ function item(x: NDArray): number | boolean {
       ShapeError,
       "item",
       "the array must have exactly one element",
-      String(x.aval),
+      x.aval,
       "index it first, or use toArray",
     );
   const value = dataSync(x, "item")[0] as number;
@@ -131,13 +131,7 @@ function toNested(x: NDArray): Nested {
 
 function* slices(x: NDArray): IterableIterator<NDArray> {
   if (x.ndim === 0)
-    fail(
-      ShapeError,
-      "iterate",
-      "a scalar has no axis to iterate over",
-      String(x.aval),
-      "use item()",
-    );
+    fail(ShapeError, "iterate", "a scalar has no axis to iterate over", x.aval, "use item()");
   for (let i = 0; i < (x.shape[0] as number); i++) yield getIndex(x, [i]);
 }
 

@@ -1,13 +1,14 @@
 /** Products of arrays: matmul, dot, tensordot, einsum and their kin. */
 import { fail, ShapeError } from "../errors.ts";
-import type { NDArray } from "../ndarray.ts";
+import { Literal, type NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
 import { dotGeneral } from "../ops/contract.ts";
 import * as l from "../ops/linear.ts";
-import { pad, selectN, sliceInDim } from "../ops/structural.ts";
+import { pad, sliceInDim } from "../ops/structural.ts";
 import { broadcastShapes, normalizeAxes, normalizeAxis, range } from "../shape.ts";
 import { ravel } from "./manipulation.ts";
 import { eye } from "./creation.ts";
+import { where } from "./elementwise.ts";
 import { type ArrayInput, broadcastTo, promoteDTypes, toArray, toMatrix } from "./promote.ts";
 import { sum } from "./reductions.ts";
 
@@ -180,16 +181,11 @@ export function trace(
 export function diag(x: ArrayInput, k = 0): NDArray {
   const v = toArray("diag", x);
   if (v.ndim === 2) return diagonal(v, k);
-  if (v.ndim !== 1)
-    fail(ShapeError, "diag", "needs a vector or a matrix", String(v.aval), "use diagonal");
+  if (v.ndim !== 1) fail(ShapeError, "diag", "needs a vector or a matrix", v.aval, "use diagonal");
   const n = (v.shape[0] as number) + Math.abs(k);
-  const on = eye(n, n, { k, dtype: "bool" });
-  const zero = l.full([], 0, v.dtype);
+  const zero = new Literal(0, v.dtype, v.weakType);
   const padded = pad(v, zero, [k > 0 ? [0, k, 0] : [-k, 0, 0]]);
-  return selectN(on, [
-    l.full([n, n], 0, v.dtype, v.weakType),
-    broadcastTo(l.expandDims(padded, [1]), [n, n]),
-  ]);
+  return where(eye(n, n, { k, dtype: "bool" }), l.expandDims(padded, [1]), zero);
 }
 export const diagflat = (x: ArrayInput, k = 0): NDArray => diag(ravel(x), k);
 
@@ -294,34 +290,35 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
     }
     return { x, labels: names };
   });
-  const needed = (name: string, except: readonly Term[]): boolean =>
+  const needed = (name: string, ...except: readonly Term[]): boolean =>
     output.includes(name) || terms.some((t) => !except.includes(t) && t.labels.includes(name));
+  // what only one term has and nobody needs is summed first
+  terms = terms.map((t) => {
+    const summed = t.labels.flatMap((name, axis) => (needed(name, t) ? [] : [axis]));
+    return { x: l.reduceSum(t.x, summed), labels: t.labels.filter((name) => needed(name, t)) };
+  });
   while (terms.length > 1) {
     let best: [Term, Term] = [terms[0] as Term, terms[1] as Term];
     let cost = Number.POSITIVE_INFINITY;
     terms.forEach((p, i) => {
       for (const q of terms.slice(i + 1)) {
-        const names = [...new Set([...p.labels, ...q.labels])].filter((n) => needed(n, [p, q]));
+        const names = [...new Set([...p.labels, ...q.labels])].filter((n) => needed(n, p, q));
         const size = names.reduce((n, name) => n * (sizes.get(name) as number), 1);
         if (size < cost) [best, cost] = [[p, q], size];
       }
     });
     const [p, q] = best;
-    const merged = contractPair(p, q, (name) => needed(name, [p, q]));
+    const merged = contractPair(p, q, (name) => needed(name, p, q));
     terms = [...terms.filter((t) => t !== p && t !== q), merged];
   }
-  let { x, labels } = terms[0] as Term;
-  const summed = labels.flatMap((name, axis) => (output.includes(name) ? [] : [axis]));
-  x = l.reduceSum(x, summed);
-  labels = labels.filter((name) => output.includes(name));
   // labels that only occur with size 1 elsewhere are repeated
+  const { x, labels } = terms[0] as Term;
   const present = output.filter((name) => labels.includes(name));
-  x = l.transpose(
-    x,
-    present.map((name) => labels.indexOf(name)),
-  );
   return l.broadcastInDim(
-    x,
+    l.transpose(
+      x,
+      present.map((name) => labels.indexOf(name)),
+    ),
     output.map((name) => sizes.get(name) as number),
     present.map((name) => output.indexOf(name)),
   );
@@ -329,20 +326,14 @@ export function einsum(subscripts: string, ...operands: readonly ArrayInput[]): 
 
 /** Product of two terms, summed over the labels that nobody needs any more. */
 function contractPair(p: Term, q: Term, needed: (name: string) => boolean): Term {
-  // labels of one term alone that are not needed are summed first
-  const sumOwn = (t: Term, other: Term): Term => {
-    const gone = t.labels.flatMap((n, i) => (other.labels.includes(n) || needed(n) ? [] : [i]));
-    return { x: l.reduceSum(t.x, gone), labels: t.labels.filter((_, i) => !gone.includes(i)) };
-  };
-  const [u, v] = [sumOwn(p, q), sumOwn(q, p)];
-  const shared = u.labels.filter((n) => v.labels.includes(n));
+  const shared = p.labels.filter((n) => q.labels.includes(n));
   const batch = shared.filter(needed);
-  const contract = shared.filter((n) => !needed(n));
+  const summed = shared.filter((n) => !needed(n));
   const at = (t: Term, names: readonly string[]): number[] => names.map((n) => t.labels.indexOf(n));
-  const x = dotGeneral(u.x, v.x, {
-    contract: [at(u, contract), at(v, contract)],
-    batch: [at(u, batch), at(v, batch)],
+  const x = dotGeneral(p.x, q.x, {
+    contract: [at(p, summed), at(q, summed)],
+    batch: [at(p, batch), at(q, batch)],
   });
   const free = (t: Term): string[] => t.labels.filter((n) => !shared.includes(n));
-  return { x, labels: [...batch, ...free(u), ...free(v)] };
+  return { x, labels: [...batch, ...free(p), ...free(q)] };
 }

@@ -42,15 +42,13 @@ export type TypedArray =
 /** What every function takes as an operand. */
 export type ArrayInput = NDArray | number | boolean | NestedList | TypedArray;
 
-const isNested = (x: unknown): x is NestedList => Array.isArray(x);
-
 /** Shape of a nested list whose numbers and arrays go to `values`; checks that all rows agree. */
 function readList(op: string, x: unknown, values: unknown[], path = "values"): Shape {
   if (x instanceof NDArray || typeof x === "number" || typeof x === "boolean") {
     values.push(x);
     return x instanceof NDArray ? x.shape : [];
   }
-  if (!isNested(x))
+  if (!Array.isArray(x))
     return fail(
       DTypeError,
       op,
@@ -104,7 +102,7 @@ export function toArray(
       return fromBytes(bytesOf(values), Aval.of(want, typed));
     return fromValues(values, Aval.of(want, dtype));
   }
-  if (isNested(x)) {
+  if (Array.isArray(x)) {
     const values: unknown[] = [];
     const own = readList(op, x, values);
     if (values.some((v) => v instanceof NDArray)) {
@@ -196,8 +194,7 @@ export function toAxis(op: string, x: ArrayInput, axis?: number | null): [NDArra
 /** An operand of at least two axes. */
 export function toMatrix(op: string, x: ArrayInput): NDArray {
   const v = toArray(op, x);
-  if (v.ndim < 2)
-    fail(ShapeError, op, "needs at least two axes", String(v.aval), "reshape to a matrix");
+  if (v.ndim < 2) fail(ShapeError, op, "needs at least two axes", v.aval, "reshape to a matrix");
   return v;
 }
 

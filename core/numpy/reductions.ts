@@ -128,10 +128,7 @@ function population(
   mask: ArrayInput | undefined,
 ): NDArray {
   if (mask === undefined) return new Literal(count, v.dtype, true);
-  return l.convert(
-    l.reduceSum(l.convert(broadcastTo(toBool(toArray("where", mask)), v.shape), "int32"), axes),
-    v.dtype,
-  );
+  return l.convert(countNonzero(broadcastTo(toArray("where", mask), v.shape), axes), v.dtype);
 }
 /** Arithmetic mean, in float; 16-bit floats are summed in float32. */
 export const mean: Reduction = (x, axis, options = {}) => {
@@ -198,13 +195,7 @@ export function quantile(
   const list = typeof q === "number" ? [q] : q;
   for (const p of list)
     if (!(p >= 0 && p <= 1))
-      fail(
-        ShapeError,
-        "quantile",
-        "q must lie between 0 and 1",
-        String(p),
-        "use percentile for percents",
-      );
+      fail(ShapeError, "quantile", "q must lie between 0 and 1", p, "use percentile for percents");
   const operand = toFloat("quantile", x);
   const { axes, count, finish } = over("quantile", operand, axis, keepdims);
   // the reduced axes as one, the last
@@ -214,7 +205,7 @@ export function quantile(
     ...kept.map((i) => operand.shape[i] as number),
     count,
   ]);
-  if (count === 0) fail(ShapeError, "quantile", "needs elements", String(v.aval), "check the axis");
+  if (count === 0) fail(ShapeError, "quantile", "needs elements", v.aval, "check the axis");
   const sorted = sortOperands([v], { dimension: at })[0] as NDArray;
   const anyNaN = r.reduceOr(isnan(v), [at]);
   const element = (i: number): NDArray => l.squeeze(sliceInDim(sorted, i, i + 1, 1, at), [at]);
@@ -298,7 +289,7 @@ const argReduction =
         ShapeError,
         op,
         "an empty axis has no extremum",
-        String(v.aval),
+        v.aval,
         "check that there are elements",
       );
     const found = find(along, at, "int32");
@@ -363,7 +354,7 @@ export function cov(
       ShapeError,
       "cov",
       "needs at most two axes",
-      String(v.aval),
+      v.aval,
       "reshape to [variables, observations]",
     );
   const isVector = v.ndim < 2;

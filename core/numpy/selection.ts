@@ -139,7 +139,7 @@ export function searchsorted(
 ): NDArray {
   const [sorted, values] = [toArray("searchsorted", x), toArray("searchsorted", v)];
   if (sorted.ndim !== 1)
-    fail(ShapeError, "searchsorted", "needs a sorted vector", String(sorted.aval), "flatten it");
+    fail(ShapeError, "searchsorted", "needs a sorted vector", sorted.aval, "flatten it");
   const [s, q] = promoteDTypes("searchsorted", [sorted, values]) as [NDArray, NDArray];
   // NaN stands after everything else, as in a sorted vector
   const missing = c.ne(q, q);

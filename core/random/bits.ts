@@ -27,7 +27,7 @@ export function bits(
 ): NDArray {
   const { dtype = "uint32" } = options;
   if (dtype !== "uint32" && dtype !== "uint8")
-    fail(DTypeError, "random.bits", "dtype must be uint32 or uint8", String(dtype), "choose one");
+    fail(DTypeError, "random.bits", "dtype must be uint32 or uint8", dtype, "choose one");
   const k = checkKey("random.bits", key);
   return randomBits(k, dtype === "uint8" ? 8 : 32, checkShape("random.bits", shape))[0] as NDArray;
 }

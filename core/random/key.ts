@@ -27,7 +27,7 @@ export function checkKey(op: string, key: unknown): NDArray {
       key.dtype === "uint32" ? ShapeError : DTypeError,
       op,
       "a key must be a uint32 array of shape [2]",
-      String(key.aval),
+      key.aval,
       "make one with random.key(seed)",
     );
   if (key.ndim !== 1)
@@ -52,7 +52,7 @@ export function key(seed: number | NDArray): Key {
         DTypeError,
         "random.key",
         "a seed must be an integer",
-        String(seed.aval),
+        seed.aval,
         "convert it to uint32",
       );
     const low = expandDims(convert(seed, "uint32"), [seed.ndim]);
@@ -63,7 +63,7 @@ export function key(seed: number | NDArray): Key {
       DTypeError,
       "random.key",
       "a seed must be a whole number of at most 53 bits",
-      typeof seed === "number" ? String(seed) : describe(seed),
+      typeof seed === "number" ? seed : describe(seed),
       "hash it to an integer first",
     );
   const oneWord = seed >= -(2 ** 31) && seed < 2 ** 32;
@@ -86,7 +86,7 @@ export function foldIn(key: Key, data: number | NDArray): Key {
   const k = checkKey(op, key);
   if (data instanceof NDArray) {
     if (!isInteger(data.dtype))
-      fail(DTypeError, op, "data must be an integer", String(data.aval), "convert it to uint32");
+      fail(DTypeError, op, "data must be an integer", data.aval, "convert it to uint32");
     return randomFoldIn(k, convert(data, "uint32"));
   }
   if (!Number.isInteger(data) || data < 0 || data >= 2 ** 32)
@@ -94,7 +94,7 @@ export function foldIn(key: Key, data: number | NDArray): Key {
       DTypeError,
       op,
       "data must be a whole number between 0 and 2³² − 1",
-      typeof data === "number" ? String(data) : describe(data),
+      typeof data === "number" ? data : describe(data),
       "reduce it modulo 2³² first",
     );
   return randomFoldIn(k, new Literal(data, "uint32"));

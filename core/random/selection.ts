@@ -67,12 +67,12 @@ export function randint(
 function bound(op: string, x: Parameter, dtype: DType, least: number, most: number): NDArray {
   if (typeof x === "number") {
     if (!Number.isInteger(x))
-      fail(DTypeError, op, "the bounds must be whole numbers", String(x), "round them first");
+      fail(DTypeError, op, "the bounds must be whole numbers", x, "round them first");
     return new Literal(Math.min(most, Math.max(least, x)), dtype);
   }
   const v = parameter(op, x, "int32");
   if (!isInteger(v.dtype))
-    fail(DTypeError, op, "the bounds must be integers", String(v.aval), "convert them to int32");
+    fail(DTypeError, op, "the bounds must be integers", v.aval, "convert them to int32");
   const own = dtypes[v.dtype];
   const clipped = min(max(v, Math.max(own.min, least)), Math.min(own.max, most));
   return convert(clipped, dtype);
