@@ -1,7 +1,7 @@
 /** Abstract values: what a traced array is known to be. */
 import { allDTypes, type DType, dtypes } from "./dtype.ts";
 import { mix } from "./hash.ts";
-import { type Shape, shapesEqual, sizeOf } from "./shape.ts";
+import { type Shape, shapesEqual, showShape, sizeOf } from "./shape.ts";
 
 /** The avals of each dtype, by hash. */
 const known = Object.fromEntries(allDTypes.map((d) => [d, new Map()])) as {
@@ -66,6 +66,6 @@ export class Aval {
   }
   /** `f32[2,3]`, as printed in jaxprs. */
   toString(): string {
-    return `${dtypes[this.dtype].short}[${this.shape.join(",")}]`;
+    return `${dtypes[this.dtype].short}${showShape(this.shape)}`;
   }
 }

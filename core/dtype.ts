@@ -26,7 +26,6 @@ export type PackedArray =
   | Float64Array;
 
 type PackedConstructor = {
-  readonly BYTES_PER_ELEMENT: number;
   new (length: number): PackedArray & { set(values: ArrayLike<number>): void };
   new (buffer: ArrayBufferLike, byteOffset?: number, length?: number): PackedArray;
 };
@@ -63,7 +62,7 @@ const integer = (
     kind,
     short,
     packed,
-    bytes: packed.BYTES_PER_ELEMENT,
+    bytes: Math.ceil(bits / 8),
     min,
     max,
     eps: 0,
@@ -71,13 +70,14 @@ const integer = (
     tiny: 1,
   };
 };
-/** A float of `mantissa` explicit bits and exponents up to `bias`. */
+/** A float of `bits` bits, `mantissa` of them explicit bits of the significand and one the sign. */
 const float = (
   short: string,
   packed: PackedConstructor,
+  bits: number,
   mantissa: number,
-  bias: number,
 ): DTypeInfo => {
+  const bias = 2 ** (bits - mantissa - 2) - 1;
   const eps = 2 ** -mantissa;
   const max = (2 - eps) * 2 ** bias;
   const tiny = 2 ** (1 - bias);
@@ -85,7 +85,7 @@ const float = (
     kind: "float",
     short,
     packed,
-    bytes: packed.BYTES_PER_ELEMENT,
+    bytes: bits / 8,
     min: -max,
     max,
     eps,
@@ -100,10 +100,10 @@ export const dtypes: { readonly [D in DType]: DTypeInfo } = {
   uint8: integer("uint", "u8", Uint8Array, 8),
   int32: integer("int", "i32", Int32Array, 32),
   uint32: integer("uint", "u32", Uint32Array, 32),
-  float16: float("f16", Uint16Array, 10, 15),
-  bfloat16: float("bf16", Uint16Array, 7, 127),
-  float32: float("f32", Float32Array, 23, 127),
-  float64: float("f64", Float64Array, 52, 1023),
+  float16: float("f16", Uint16Array, 16, 10),
+  bfloat16: float("bf16", Uint16Array, 16, 7),
+  float32: float("f32", Float32Array, 32, 23),
+  float64: float("f64", Float64Array, 64, 52),
 };
 
 export const allDTypes: readonly DType[] = Object.keys(dtypes) as DType[];
@@ -181,12 +181,11 @@ const u32 = new Uint32Array(f32.buffer);
 
 /** Value of IEEE binary16 bits. */
 export function float16ToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+  // the bits of a float32 whose exponent is too small by the difference of the biases
+  u32[0] = (bits & 0x7fff) << 13;
+  const a = (f32[0] as number) * 2 ** 112;
+  const size = a < 65536 ? a : a > 65536 ? Number.NaN : Number.POSITIVE_INFINITY;
+  return bits & 0x8000 ? -size : size;
 }
 
 /** Value of bfloat16 bits (the upper half of a float32). */
@@ -197,21 +196,17 @@ export function bfloat16ToNumber(bits: number): number {
 
 /** The bits of the nearest float of 16 bits, ties to even, rounded once from the double. */
 const encoder16 = (mantissa: number, bias: number): ((x: number) => number) => {
-  const infinity = (2 * bias + 1) << mantissa;
-  const nan = infinity | (1 << (mantissa - 1));
-  const tiny = 2 ** (1 - bias);
-  const overflow = (2 - 2 ** (-mantissa - 1)) * 2 ** bias;
   const one = 1 << mantissa;
   return (x) => {
-    if (Number.isNaN(x)) return nan;
+    if (Number.isNaN(x)) return (4 * bias + 3) << (mantissa - 1);
     const sign = x < 0 || Object.is(x, -0) ? 0x8000 : 0;
-    const a = Math.abs(x);
-    if (a >= overflow) return sign | infinity;
-    if (a < tiny) return sign | roundHalfEven((a / tiny) * one);
-    // what rounds up to a power of two in float32 does so here too
+    // infinity has the bits that follow those of the largest float
+    const a = Math.min(Math.abs(x), 2 ** (bias + 1));
+    // what rounds up to a power of two in float32 does so here too; subnormals have the exponent of the smallest normal
     f32[0] = a;
-    const exponent = ((u32[0] as number) >>> 23) - 127;
-    const scaled = roundHalfEven(a * 2 ** (mantissa - exponent)); // one … 2·one
+    const exponent = Math.max(((u32[0] as number) >>> 23) - 127, 1 - bias);
+    // one … 2·one of a normal; beside 2⁵² there is no room for a fraction
+    const scaled = a * 2 ** (mantissa - exponent) + 2 ** 52 - 2 ** 52;
     return sign | (((exponent + bias) << mantissa) + (scaled - one));
   };
 };
@@ -230,12 +225,6 @@ const bits16: {
   float16: { encode: numberToFloat16, decode: float16ToNumber },
   bfloat16: { encode: numberToBfloat16, decode: bfloat16ToNumber },
 };
-
-function roundHalfEven(x: number): number {
-  const low = Math.floor(x);
-  const rest = x - low;
-  return rest > 0.5 || (rest === 0.5 && low % 2 === 1) ? low + 1 : low;
-}
 
 /** The value that `x` has once stored in dtype `d`: rounded for floats, truncated and saturated for
  *  integers (NaN to 0, as XLA converts floats), `x ≠ 0` for bool. */

@@ -49,11 +49,11 @@ export function userFrame(before: string): string {
   engine.stackTraceLimit = limit;
   if (stack === undefined) return "";
   const here = import.meta.url.replace(/^file:\/\/|core\/errors\.[jt]s.*$/g, "");
-  const inside = ["core/", "transforms/", "nn/", "optim/", "index."].map((folder) => here + folder);
   for (const line of stack.split("\n").slice(1)) {
     const at = /(?:file:\/\/)?((?:\w+:\/)?\/[^)\s]+)\)?$/.exec(line.trim())?.[1];
     if (at === undefined || at.includes("/node_modules/")) continue;
-    if (!inside.some((prefix) => at.startsWith(prefix))) return before + at;
+    const inside = at.startsWith(here) ? at.slice(here.length) : "";
+    if (!/^((core|transforms|nn|optim)\/|index\.)/.test(inside)) return before + at;
   }
   return "";
 }

@@ -167,11 +167,7 @@ export function eye(
   m: number = n,
   { k = 0, dtype = "float32" }: DTypeOption & { k?: number } = {},
 ): NDArray {
-  const shape = checkShape("eye", [n, m]);
-  const row = positions(shape, 0);
-  const column = positions(shape, 1);
-  const shifted = k === 0 ? row : a.add(row, int(k));
-  return convert(c.eq(shifted, column), checkDType("eye", dtype));
+  return convert(diagonals(checkShape("eye", [n, m]), k, c.eq), checkDType("eye", dtype));
 }
 export const identity = (n: number, options?: DTypeOption): NDArray => eye(n, n, options);
 
@@ -181,20 +177,18 @@ export function tri(
   m: number = n,
   { k = 0, dtype = "float32" }: DTypeOption & { k?: number } = {},
 ): NDArray {
-  return convert(below(checkShape("tri", [n, m]), k), checkDType("tri", dtype));
+  return convert(diagonals(checkShape("tri", [n, m]), k, c.ge), checkDType("tri", dtype));
 }
-/** column ≤ row + k, over the last two axes */
-function below(shape: Shape, k: number): NDArray {
-  const rank = shape.length;
+/** row + k compared with column, over the last two axes */
+function diagonals(shape: Shape, k: number, compare: typeof c.ge): NDArray {
   const last = shape.slice(-2);
   const row = positions(last, 0);
-  const column = positions(last, 1);
-  const mask = c.le(column, a.add(row, int(k)));
-  return broadcastInDim(mask, shape, [rank - 2, rank - 1]);
+  const shifted = k === 0 ? row : a.add(row, int(k));
+  return broadcastTo(compare(shifted, positions(last, 1)), shape);
 }
 function triangle(op: string, x: ArrayInput, k: number, lower: boolean): NDArray {
   const v = toMatrix(op, x);
-  const mask = below(v.shape, lower ? k : k - 1);
+  const mask = diagonals(v.shape, lower ? k : k - 1, c.ge);
   const zero = fill(v.shape, 0, v.dtype, v.weakType);
   return selectN(mask, lower ? [zero, v] : [v, zero]);
 }

@@ -138,8 +138,16 @@ function* slices(x: NDArray): IterableIterator<NDArray> {
 const shapeOf = (args: readonly (number | readonly number[])[]): readonly number[] =>
   (Array.isArray(args[0]) ? args[0] : args) as readonly number[];
 
+const define = (name: PropertyKey, property: PropertyDescriptor): void => {
+  Object.defineProperty(NDArray.prototype, name, { configurable: true, ...property });
+};
+define("T", {
+  get(this: NDArray) {
+    return m.transpose(this);
+  },
+});
 /** name → function of (array, …arguments) */
-const methods: { readonly [name: string]: (x: NDArray, ...args: never[]) => unknown } = {
+const methods: { readonly [name: PropertyKey]: (x: NDArray, ...args: never[]) => unknown } = {
   add: e.add,
   sub: e.subtract,
   subtract: e.subtract,
@@ -212,27 +220,20 @@ const methods: { readonly [name: string]: (x: NDArray, ...args: never[]) => unkn
   // a DeviceArray has its own; tracers and literals hold no memory
   dispose: () => {},
   toString: arrayStr,
+  [Symbol.iterator]: slices,
+  // console.log and util.inspect of Node, and console.log of Deno
+  [Symbol.for("nodejs.util.inspect.custom")]: arrayRepr,
+  [Symbol.for("Deno.customInspect")]: arrayRepr,
+  // `using x = …` where the engine has it
+  ...(Symbol.dispose && { [Symbol.dispose]: (x: NDArray) => x.dispose() }),
 };
 
-const define = (name: PropertyKey, property: PropertyDescriptor): void => {
-  Object.defineProperty(NDArray.prototype, name, { configurable: true, ...property });
-};
-const method = (name: PropertyKey, f: (x: NDArray, ...args: never[]) => unknown): void =>
+for (const name of Reflect.ownKeys(methods)) {
+  const f = methods[name] as (typeof methods)[string];
   define(name, {
     writable: true,
     value(this: NDArray, ...args: never[]) {
       return f(this, ...args);
     },
   });
-for (const [name, f] of Object.entries(methods)) method(name, f);
-define("T", {
-  get(this: NDArray) {
-    return m.transpose(this);
-  },
-});
-method(Symbol.iterator, slices);
-// console.log and util.inspect of Node, and console.log of Deno
-method(Symbol.for("nodejs.util.inspect.custom"), (x) => arrayRepr(x));
-method(Symbol.for("Deno.customInspect"), (x) => arrayRepr(x));
-// `using x = …` where the engine has it
-if (typeof Symbol.dispose === "symbol") method(Symbol.dispose, (x) => x.dispose());
+}

@@ -9,7 +9,7 @@ import {
   typedArrayDType,
 } from "../array.ts";
 import { Aval } from "../aval.ts";
-import { type DType, dtypes, isFloat, promoteTypes } from "../dtype.ts";
+import { type DType, dtypes, isFloat, isInteger, promoteTypes } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { Literal, NDArray } from "../ndarray.ts";
 import { add } from "../ops/arithmetic.ts";
@@ -233,8 +233,7 @@ export const finfo = (
 /** Range of an integer dtype.
  *  @example iinfo("int8").max  // => 127 */
 export const iinfo = (d: DType): { min: number; max: number; bits: number } => {
-  const { min, max, bytes, kind } = dtypes[d];
-  if (kind !== "int" && kind !== "uint")
-    fail(DTypeError, "iinfo", "needs an integer dtype", d, "use finfo");
+  const { min, max, bytes } = dtypes[d];
+  if (!isInteger(d)) fail(DTypeError, "iinfo", "needs an integer dtype", d, "use finfo");
   return { min, max, bits: bytes * 8 };
 };

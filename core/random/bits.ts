@@ -1,21 +1,14 @@
 /** Uniform bits and uniform floats: what the distributions are made from. */
-import { castNumber, type DType, dtypes } from "../dtype.ts";
+import { type DType, dtypes } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
-import type { NDArray } from "../ndarray.ts";
+import { Literal, type NDArray } from "../ndarray.ts";
 import { add, max, mul, sub } from "../ops/arithmetic.ts";
 import { shiftRightLogical } from "../ops/compare.ts";
 import { convert } from "../ops/linear.ts";
 import { randomBits } from "../ops/random.ts";
 import { checkShape, type Shape } from "../shape.ts";
 import { checkKey, type Key } from "./key.ts";
-import {
-  checkFloat,
-  drawShape,
-  knownNumber,
-  type Parameter,
-  parameter,
-  toShape,
-} from "./operand.ts";
+import { checkFloat, drawShape, type Parameter, parameter, toShape } from "./operand.ts";
 
 /** Uniform bits.
  *  @param dtype  `"uint32"` (default) or `"uint8"`
@@ -62,17 +55,15 @@ export function uniform(key: Key, shape: Shape = [], options: UniformOptions = {
   const dtype = checkFloat(op, options.dtype);
   const k = checkKey(op, key);
   const want = checkShape(op, shape);
-  const [low, high] = [knownNumber(minval, dtype), knownNumber(maxval, dtype)];
-  if (low === 0 && high === 1) return unitInterval(k, want, dtype);
-  if (low !== null && high !== null) {
-    const span = castNumber(high - low, dtype);
-    return max(add(mul(unitInterval(k, want, dtype), span), low), low);
-  }
-  const [a, b] = [minval, maxval].map((x) => convert(parameter(op, x, dtype), dtype)) as [
+  const [low, high] = [minval, maxval].map((x) => convert(parameter(op, x, dtype), dtype)) as [
     NDArray,
     NDArray,
   ];
-  drawShape(op, want, [a, b]);
-  const [from, to] = [toShape(a, want), toShape(b, want)];
-  return max(add(mul(unitInterval(k, want, dtype), sub(to, from)), from), from);
+  drawShape(op, want, [low, high]);
+  const u = unitInterval(k, want, dtype);
+  const known = low instanceof Literal && high instanceof Literal;
+  if (known && low.value === 0 && high.value === 1) return u;
+  const [from, to] = [toShape(low, want), toShape(high, want)];
+  const span = known ? high.value - low.value : sub(to, from);
+  return max(add(mul(u, span), from), from);
 }

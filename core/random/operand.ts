@@ -1,7 +1,7 @@
 /** What the functions of `random` accept beside keys. */
 import { asArray, describe, fromValues } from "../array.ts";
 import { Aval } from "../aval.ts";
-import { castNumber, checkDType, type DType, isFloat } from "../dtype.ts";
+import { checkDType, type DType, isFloat } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { Literal, NDArray } from "../ndarray.ts";
 import { broadcastInDim, convert } from "../ops/linear.ts";
@@ -60,10 +60,6 @@ export function floatParameter(op: string, x: Parameter): NDArray {
   const v = parameter(op, x);
   return isFloat(v.dtype) ? convert(v, v.dtype) : convert(v, "float32");
 }
-/** The value of a number as it will be in `dtype`, or null for other parameters. */
-export const knownNumber = (x: Parameter, dtype: DType): number | null =>
-  typeof x === "number" ? castNumber(x, dtype) : null;
-
 /** `x` repeated to `shape` by NumPy's rules; scalars stay scalars. */
 export function toShape(x: NDArray, shape: Shape): NDArray {
   return x.ndim === 0 || shapesEqual(x.shape, shape)
