@@ -100,10 +100,10 @@ function parse(x: NDArray, indices: readonly Index[]): Item[] {
   const items: Item[] = [];
   let axis = 0;
   const part = (s: Slice): void => {
-    items.push({ ...sliceOf(s, x.shape[axis++] as number), kind: "slice" });
+    items.push(sliceOf(s, x.shape[axis++] as number));
   };
   const elements = (array: NDArray): void => {
-    items.push({ ...sliceOf(whole, x.shape[axis++] as number), kind: "array", array });
+    items.push({ kind: "array", array, low: 0, count: x.shape[axis++] as number, step: 1 });
   };
   for (const i of given) {
     if (i === null) items.push({ kind: "new" });
@@ -162,14 +162,15 @@ function wholeNumbers(x: NDArray, bad: (requirement: string, remedy: string) => 
 }
 
 /** What a slice takes of an axis of size n. */
-function sliceOf({ start, stop, step }: Slice, n: number): Part {
-  const [low, high] = step > 0 ? [0, n] : [-1, n - 1];
+function sliceOf({ start, stop, step }: Slice, n: number): Part & { readonly kind: "slice" } {
+  const [least, most] = step > 0 ? [0, n] : [-1, n - 1];
   const place = (i: number | null, open: number): number =>
-    i === null ? open : Math.min(high, Math.max(low, i < 0 ? i + n : i));
-  const first = place(start, step > 0 ? low : high);
-  const last = place(stop, step > 0 ? high : low);
+    i === null ? open : Math.min(most, Math.max(least, i < 0 ? i + n : i));
+  const first = place(start, step > 0 ? least : most);
+  const last = place(stop, step > 0 ? most : least);
   const count = Math.max(0, Math.ceil((last - first) / step));
-  return { low: count === 0 ? 0 : Math.min(first, first + (count - 1) * step), count, step };
+  const low = count === 0 ? 0 : Math.min(first, first + (count - 1) * step);
+  return { kind: "slice", low, count, step };
 }
 
 export interface GetOptions {
@@ -184,37 +185,36 @@ export const getIndex = (x: NDArray, indices: readonly Index[], options?: GetOpt
   getItems(x, parse(x, indices), options);
 
 /** Where the items of a kind stand. */
-const placesOf = (items: readonly Item[], kind: Item["kind"]): number[] =>
-  items.flatMap((item, i) => (item.kind === kind ? [i] : []));
+function placesOf(items: readonly Item[], kind: Item["kind"]): number[] {
+  const places: number[] = [];
+  for (let i = 0; i < items.length; i++) if (items[i]?.kind === kind) places.push(i);
+  return places;
+}
 
-function getItems(
-  x: NDArray,
-  items: readonly Item[],
-  { mode = "clip", ...fill }: GetOptions = {},
-): NDArray {
+function getItems(x: NDArray, items: readonly Item[], options: GetOptions = {}): NDArray {
   // first the parts of axes, then the elements
   const parts = items.filter((i) => i.kind !== "new");
   let out = x;
-  const counts = parts.map((i) => i.count);
-  if (!shapesEqual(counts, x.shape)) {
-    const steps = parts.map((i) => Math.abs(i.step));
-    const limit = parts.map(({ low, count }, i) =>
-      Math.max(0, low + (count - 1) * (steps[i] as number) + 1),
-    );
-    out = sliceP(
-      x,
-      parts.map((i) => i.low),
-      limit,
-      steps.some((n) => n > 1) ? steps : undefined,
-    );
+  if (parts.some((i, axis) => i.count !== x.shape[axis])) {
+    const [start, limit, steps]: [number[], number[], number[]] = [[], [], []];
+    for (const { low, count, step } of parts) {
+      const by = Math.abs(step);
+      start.push(low);
+      limit.push(count === 0 ? 0 : low + (count - 1) * by + 1);
+      steps.push(by);
+    }
+    out = sliceP(x, start, limit, steps.some((n) => n > 1) ? steps : undefined);
   }
-  const flipped = parts.flatMap((i, axis) => (i.step < 0 ? [axis] : []));
-  if (flipped.length > 0) out = rev(out, flipped);
+  if (parts.some((i) => i.step < 0))
+    out = rev(
+      out,
+      range(parts.length).filter((i) => (parts[i] as Part).step < 0),
+    );
   const axes = placesOf(parts, "array");
   let [place, rank] = [0, 0];
   if (axes.length === 0) out = l.squeeze(out, placesOf(parts, "number"));
   else {
-    const arrays = items.flatMap((i) => (i.kind === "array" ? [i.array] : []));
+    const arrays = parts.filter((i) => i.kind === "array").map((i) => i.array);
     const batch = broadcastShapes(
       "index",
       arrays.map((i) => i.shape),
@@ -231,14 +231,14 @@ function getItems(
       [place, first] = [standing[0] as number, axes[0] as number];
     const kept = range(out.ndim - axes.length);
     out = gather(out, starts, {
-      ...fill,
+      mode: "clip",
+      ...options,
       dimensionNumbers: {
         offsetDims: kept.map((k) => (k < first ? k : k + rank)),
         collapsedSliceDims: axes,
         startIndexMap: axes,
       },
       sliceSizes: out.shape.map((n, i) => (axes.includes(i) ? 1 : n)),
-      mode,
     });
   }
   const slots = items.filter((i) => i.kind === "new" || i.kind === "slice");
