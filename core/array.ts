@@ -3,8 +3,9 @@ import { Aval } from "./aval.ts";
 import type { Backend, Storage } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
 import { type DType, dtypes, type HostArray, pack, unpack } from "./dtype.ts";
-import { BackendError, DTypeError, fail } from "./errors.ts";
+import { BackendError, DTypeError, fail, ShapeError } from "./errors.ts";
 import { Literal, NDArray } from "./ndarray.ts";
+import { type Shape, shapesEqual, showShape } from "./shape.ts";
 import { concrete } from "./trace.ts";
 
 /** An array whose elements are somewhere. */
@@ -104,6 +105,45 @@ export async function data(x: NDArray): Promise<HostArray> {
 
 /** Bytes per element of an array's storage. */
 export const itemSize = (x: NDArray): number => dtypes[x.dtype].bytes;
+
+/** Shape of a nested list whose numbers and arrays go to `values`; checks that all rows agree. */
+function readList(op: string, x: unknown, values: unknown[], path = "values"): Shape {
+  if (x instanceof NDArray || typeof x === "number" || typeof x === "boolean") {
+    values.push(x);
+    return x instanceof NDArray ? x.shape : [];
+  }
+  if (!Array.isArray(x))
+    return fail(
+      DTypeError,
+      op,
+      "lists must hold numbers or booleans",
+      `${describe(x)} at ${path}`,
+      "convert it first",
+    );
+  let first: Shape = [];
+  x.forEach((v, i) => {
+    const shape = readList(op, v, values, `${path}[${i}]`);
+    if (i === 0) first = shape;
+    else if (!shapesEqual(shape, first))
+      fail(
+        ShapeError,
+        op,
+        "nested lists must form a full block",
+        `${showShape(first)} at ${path}[0] and ${showShape(shape)} at ${path}[${i}]`,
+        "make all rows equally long",
+      );
+  });
+  return [x.length, ...first];
+}
+
+/** An array of the numbers in a nested list, float32 or bool unless `dtype` says otherwise; null where it holds arrays too. */
+export function fromList(op: string, list: readonly unknown[], dtype?: DType): NDArray | null {
+  const values: unknown[] = [];
+  const shape = readList(op, list, values);
+  if (values.some((v) => v instanceof NDArray)) return null;
+  const bool = values.length > 0 && values.every((v) => typeof v === "boolean");
+  return fromValues(values.map(Number), Aval.of(shape, dtype ?? (bool ? "bool" : "float32")));
+}
 
 /** The dtype in which a typed array is taken, or null. */
 export const typedArrayDType = (x: unknown): DType | null =>

@@ -54,6 +54,7 @@ export { gather, scatterAdd } from "../ops/gather.ts";
 export {
   broadcastInDim,
   convert as convertElementType,
+  expandDims,
   full,
   reduceSum,
   reshape,
@@ -128,9 +129,6 @@ export const fullLike = (x: NDArray, value: number | boolean, dtype: DType = x.d
 /** Axes `from … to − 1` flattened into one. */
 export const collapse = (x: NDArray, from: number, to: number = x.ndim): NDArray =>
   l.reshape(x, [...x.shape.slice(0, from), sizeOf(x.shape.slice(from, to)), ...x.shape.slice(to)]);
-/** Axes of size 1 at the given positions of the result. */
-export const expandDims = (x: NDArray, dimensions: readonly number[]): NDArray =>
-  l.expandDims(x, dimensions);
 /** Product of vectors and matrices, over the last axis of x and the first of y. */
 export const dot = (x: NDArray, y: NDArray): NDArray =>
   dotGeneral(x, y, { contract: [[x.ndim - 1], [0]], batch: [[], []] });

@@ -5,6 +5,7 @@ import {
   dataSync,
   describe,
   fromBytes,
+  fromList,
   fromValues,
   typedArrayDType,
 } from "../array.ts";
@@ -22,7 +23,6 @@ import {
   normalizeAxis,
   range,
   type Shape,
-  shapesEqual,
   showShape,
   sizeOf,
   stridesOf,
@@ -41,36 +41,6 @@ export type TypedArray =
   | Uint8ClampedArray;
 /** What every function takes as an operand. */
 export type ArrayInput = NDArray | number | boolean | NestedList | TypedArray;
-
-/** Shape of a nested list whose numbers and arrays go to `values`; checks that all rows agree. */
-function readList(op: string, x: unknown, values: unknown[], path = "values"): Shape {
-  if (x instanceof NDArray || typeof x === "number" || typeof x === "boolean") {
-    values.push(x);
-    return x instanceof NDArray ? x.shape : [];
-  }
-  if (!Array.isArray(x))
-    return fail(
-      DTypeError,
-      op,
-      "lists must hold numbers or booleans",
-      `${describe(x)} at ${path}`,
-      "convert it first",
-    );
-  let first: Shape = [];
-  x.forEach((v, i) => {
-    const shape = readList(op, v, values, `${path}[${i}]`);
-    if (i === 0) first = shape;
-    else if (!shapesEqual(shape, first))
-      fail(
-        ShapeError,
-        op,
-        "nested lists must form a full block",
-        `${showShape(first)} at ${path}[0] and ${showShape(shape)} at ${path}[${i}]`,
-        "make all rows equally long",
-      );
-  });
-  return [x.length, ...first];
-}
 
 /** An array from numbers, lists or typed arrays; arrays pass through. `stack` joins lists that hold arrays. */
 export function toArray(
@@ -103,21 +73,17 @@ export function toArray(
     return fromValues(values, Aval.of(want, dtype));
   }
   if (Array.isArray(x)) {
-    const values: unknown[] = [];
-    const own = readList(op, x, values);
-    if (values.some((v) => v instanceof NDArray)) {
-      if (options.stack === undefined)
-        return fail(
-          DTypeError,
-          op,
-          "lists of arrays are no operand",
-          describe(x),
-          "join them with np.stack",
-        );
-      return options.stack(x.map((v) => toArray(op, v, options)));
-    }
-    const bool = values.length > 0 && values.every((v) => typeof v === "boolean");
-    return fromValues(values.map(Number), Aval.of(own, dtype ?? (bool ? "bool" : "float32")));
+    const list = fromList(op, x, dtype);
+    if (list !== null) return list;
+    if (options.stack === undefined)
+      return fail(
+        DTypeError,
+        op,
+        "lists of arrays are no operand",
+        describe(x),
+        "join them with np.stack",
+      );
+    return options.stack(x.map((v) => toArray(op, v, options)));
   }
   return asArray(x, op);
 }

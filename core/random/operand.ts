@@ -1,6 +1,5 @@
 /** What the functions of `random` accept beside keys. */
-import { asArray, describe, fromValues } from "../array.ts";
-import { Aval } from "../aval.ts";
+import { asArray, fromList } from "../array.ts";
 import { checkDType, type DType, isFloat } from "../dtype.ts";
 import { DTypeError, fail, ShapeError } from "../errors.ts";
 import { Literal, NDArray } from "../ndarray.ts";
@@ -26,34 +25,11 @@ type Rows = readonly (number | Rows)[];
 /** A parameter of a distribution: an array, a number, a nested list of numbers or a typed array. */
 export type Parameter = NDArray | number | Rows | TypedArray;
 
-function rowsShape(op: string, x: Rows | number): number[] {
-  if (typeof x === "number") return [];
-  if (!Array.isArray(x))
-    return fail(DTypeError, op, "lists must hold numbers", describe(x), "convert it first");
-  const shapes = x.map((r) => rowsShape(op, r as Rows | number));
-  const first = shapes[0] ?? [];
-  for (const s of shapes)
-    if (!shapesEqual(s, first))
-      fail(
-        ShapeError,
-        op,
-        "nested lists must form a full block",
-        `rows of shape ${showShape(first)} and ${showShape(s)}`,
-        "make all rows equally long",
-      );
-  return [x.length, ...first];
-}
-
 /** A parameter as an array; numbers and lists come in `dtype`. */
 export function parameter(op: string, x: Parameter, dtype: DType = "float32"): NDArray {
   if (x instanceof NDArray) return x;
   if (typeof x === "number") return new Literal(x, dtype);
-  if (Array.isArray(x)) {
-    const shape = rowsShape(op, x);
-    const values = x.flat(Number.POSITIVE_INFINITY) as number[];
-    return fromValues(values, Aval.of(shape, dtype));
-  }
-  return asArray(x, op);
+  return (Array.isArray(x) ? fromList(op, x, dtype) : null) ?? asArray(x, op);
 }
 /** A parameter in a float dtype of its own (float32 when it is of integers). */
 export function floatParameter(op: string, x: Parameter): NDArray {
