@@ -90,9 +90,31 @@ describe("promotion", () => {
   });
 });
 
+describe("var", () => {
+  it("is computed in the dtype that is asked for", () => {
+    const v = np.var(np.array([1, 2, 2 ** 12 + 1], { dtype: "float16" }), null, {
+      dtype: "float64",
+    });
+    expect(v.dtype).toBe("float64");
+    // the third is 4096 in float16
+    expect(v.item()).toBeCloseTo((1 + 4 + 4096 ** 2) / 3 - (4099 / 3) ** 2, 6);
+  });
+});
+
 describe("printing", () => {
   it.each(golden.printing.map((p, i) => [i, p] as const))("array %i", (_i, { x, text }) => {
     expect(np.arrayStr(arrayOf(x as Encoded))).toBe(text);
+  });
+  it("16-bit floats have the fewest digits that read back, powers of two and subnormal numbers too", () => {
+    const of = (x: number, dtype: np.DType): string => np.arrayStr(np.array(x, { dtype }));
+    expect(of(2 ** -24, "float16")).toBe("6e-08");
+    expect(of(2 ** -10, "float16")).toBe("0.000977");
+    for (const dtype of ["float16", "bfloat16"] as const)
+      for (let k = -24; k < 16; k++) {
+        const x = np.array([2 ** k, 1.25 * 2 ** k], { dtype });
+        const read = [...x].map((v) => Number(np.arrayStr(v)));
+        expect(np.array(read, { dtype }).toArray()).toEqual(x.toArray());
+      }
   });
   it("repr names the dtype", () => {
     expect(np.arrayRepr(np.array([1, 2.5]))).toBe("NDArray([1. , 2.5], dtype=float32)");

@@ -208,7 +208,7 @@ describe("misuse", () => {
       "ragged bounds",
       ShapeError,
       () => random.uniform(k(), [2, 2], { minval: [[0, 1], [2]] }),
-      /full block/,
+      /full block; got \[2\] at values\[0\] and \[1\] at values\[1\]/,
     ],
     [
       "int32 bits",

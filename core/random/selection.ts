@@ -95,7 +95,7 @@ function shuffle(key: Key, x: NDArray, axis: number): NDArray {
     const [next, now] = unstack(randomSplit(k, [2])) as [NDArray, NDArray];
     const order = randomBits(now, 32, x.shape)[0] as NDArray;
     k = next;
-    out = sort([order, out], { dimension: axis, numKeys: 1, isStable: true })[1] as NDArray;
+    out = sort([order, out], { dimension: axis, numKeys: 1 })[1] as NDArray;
   }
   return out;
 }
