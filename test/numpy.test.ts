@@ -90,6 +90,12 @@ describe("promotion", () => {
   });
 });
 
+describe("linspace", () => {
+  it("ends with stop itself, wherever it starts", () => {
+    expect(np.linspace(Infinity, 5, 3).toArray()).toEqual([Infinity, Infinity, 5]);
+    expect(np.linspace(0.1, 0.7, 7).toArray()[6]).toBe(Math.fround(0.7));
+  });
+});
 describe("var", () => {
   it("is computed in the dtype that is asked for", () => {
     const v = np.var(np.array([1, 2, 2 ** 12 + 1], { dtype: "float16" }), null, {

@@ -15,6 +15,7 @@ import {
   shapesEqual,
   showShape,
 } from "../shape.ts";
+import { where } from "./elementwise.ts";
 import {
   type ArrayInput,
   broadcastTo,
@@ -137,8 +138,8 @@ export function linspace(
   const steps = iota({ dtype: u.dtype, shape: [n, ...shape.map(() => 1)], dimension: 0 });
   const t = parts > 0 ? a.div(steps, new Literal(parts, u.dtype)) : steps;
   const one = new Literal(1, u.dtype);
-  // (1 − t)·start + t·stop: exact at both ends
-  const out = a.add(a.mul(u, a.sub(one, t)), a.mul(v, t));
+  // (1 − t)·start + t·stop: exact at both ends; the last point is stop itself also where start is infinite
+  const out = where(c.eq(t, one), v, a.add(a.mul(u, a.sub(one, t)), a.mul(v, t)));
   return convert(
     moveAxis(out, 0, normalizeAxis("linspace", axis, out.ndim)),
     checkDType("linspace", dtype),
