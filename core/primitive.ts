@@ -39,11 +39,12 @@ export type ShapeRule<P> = (inputs: readonly Aval[], params: P) => readonly Aval
 
 /** (x, dx) ↦ (f(x), f′(x)·dx). Operations on primal values alone are the nonlinear part; every operation
  *  that meets a tangent must be linear in it: linearization keeps just those. Called where a tangent is not `Zero`, which
- *  only those of floats are. */
+ *  only those of floats are. Rules that several primitives share go by the last argument, the primitive itself. */
 export type JvpRule<P> = (
   primals: readonly NDArray[],
   tangents: readonly Tangent[],
   params: P,
+  primitive: Primitive,
 ) => { readonly outs: readonly NDArray[]; readonly tangents: readonly Tangent[] };
 
 /** Cotangents of the outputs, not all of them `Zero`, ↦ cotangents of the `LinearInput`s (anything at the other positions is
@@ -60,6 +61,7 @@ export type BatchRule<P> = (
   inputs: readonly NDArray[],
   dims: readonly (number | null)[],
   params: P,
+  primitive: Primitive,
 ) => { readonly outs: readonly NDArray[]; readonly dims: readonly (number | null)[] };
 
 export type LowerRule<P> = (

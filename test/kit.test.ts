@@ -67,9 +67,9 @@ describe("checkGrads", () => {
     const p: Primitive = definePrimitive({
       name: "test_wrong_transpose",
       shape: ([x]) => [x as Aval],
-      jvp: linearJvp(() => p),
+      jvp: linearJvp,
       transpose: ([ct]) => [np.multiply(ct as NDArray, 2.5)],
-      batch: elementwiseBatch(() => p),
+      batch: elementwiseBatch,
       lower: () => ({ kind: "map", at: (index, read) => [twice(read(0, index))] }),
     });
     expect(
@@ -166,9 +166,9 @@ describe("transformsAgree", () => {
     const stuck: Primitive = definePrimitive({
       name: "test_stuck",
       shape: ([x]) => [x as Aval],
-      jvp: linearJvp(() => stuck),
+      jvp: linearJvp,
       transpose: noRule("this test leaves it out"),
-      batch: elementwiseBatch(() => stuck),
+      batch: elementwiseBatch,
       lower: () => ({ kind: "alias" }),
     });
     expect(

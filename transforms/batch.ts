@@ -23,7 +23,7 @@ export function evalBatch(
     const d = inputs.map(dim);
     if (d.every((at) => at === null)) define(outputs, bind(primitive, x, params));
     else {
-      const result = ruleOf(primitive, "batch")(size, x, d, params);
+      const result = ruleOf(primitive, "batch")(size, x, d, params, primitive);
       define(outputs, result.outs);
       assign(batched, outputs, result.dims);
     }

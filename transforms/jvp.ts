@@ -31,7 +31,7 @@ export function evalJvp(
     }
     const rule: JvpRule<Params> =
       (split ? primitive.linearize : undefined) ?? ruleOf(primitive, "jvp");
-    const dual = rule(x, dx, params);
+    const dual = rule(x, dx, params, primitive);
     define(outputs, dual.outs);
     assign(known, outputs, dual.tangents);
   }

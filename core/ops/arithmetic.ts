@@ -170,23 +170,20 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
       );
     return [Aval.of(elementwiseShape("pow", [a, b]), a.dtype, a.weakType && b.weakType)];
   },
-  jvp: jvpTerms(
-    () => powP,
-    [
-      (t, x, out) => {
-        const [base, exponent] = x as [NDArray, NDArray];
-        if (isFloat(exponent.dtype))
-          return mul(t, mul(exponent, pow(base, sub(exponent, like(exponent, 1)))));
-        const n = broadcastTo(exponent, out.shape);
-        // the smaller exponent stays an integer, for the derivative of this derivative
-        const less = selectN(eq(n, 0), [sub(n, like(n, 1)), n]);
-        return mul(t, mul(convert(n, base.dtype), pow(broadcastTo(base, out.shape), less)));
-      },
-      (t, [x], out) => mul(t, mul(log(replaceZero(x as NDArray)), out)),
-    ],
-  ),
+  jvp: jvpTerms([
+    (t, x, out) => {
+      const [base, exponent] = x as [NDArray, NDArray];
+      if (isFloat(exponent.dtype))
+        return mul(t, mul(exponent, pow(base, sub(exponent, like(exponent, 1)))));
+      const n = broadcastTo(exponent, out.shape);
+      // the smaller exponent stays an integer, for the derivative of this derivative
+      const less = selectN(eq(n, 0), [sub(n, like(n, 1)), n]);
+      return mul(t, mul(convert(n, base.dtype), pow(broadcastTo(base, out.shape), less)));
+    },
+    (t, [x], out) => mul(t, mul(log(replaceZero(x as NDArray)), out)),
+  ]),
   transpose: nonlinear,
-  batch: elementwiseBatch(() => powP),
+  batch: elementwiseBatch,
   lower: (ins, [out]) =>
     eachElement((index, read) => {
       const [x, y] = elementsOf(ins, (out as Aval).shape, index, read) as [Expr, Expr];

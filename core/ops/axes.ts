@@ -2,7 +2,7 @@
 import type { Expr } from "../kernel/expr.ts";
 import type { MapLowering, Read } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
-import type { BatchRule, Params, Primitive } from "../primitive.ts";
+import type { BatchRule, Params } from "../primitive.ts";
 import { range } from "../shape.ts";
 import { bind } from "../trace.ts";
 
@@ -43,16 +43,14 @@ export const batched = (
  *  that axis is in the results, if not at `at` too. */
 export const batchOne =
   <P extends Params>(
-    get: () => Primitive<P>,
     change: (params: P, at: number, size: number) => readonly [P, number?],
   ): BatchRule<P> =>
-  (size, [x], [d], params) => {
+  (size, [x], [d], params, primitive) => {
     const [changed, at = d as number] = change(params, d as number, size);
-    return batched(bind(get(), [x as NDArray], changed), at);
+    return batched(bind(primitive, [x as NDArray], changed), at);
   };
 /** Batch rule of an operation on one array to which one axis is like another. */
-export const batchSame = <P extends Params>(get: () => Primitive<P>): BatchRule<P> =>
-  batchOne(get, (params) => [params]);
+export const batchSame: BatchRule<Params> = batchOne((params) => [params]);
 /** Axes that an operation drops, and the place of a batch axis once they are gone. */
 export function dropped(
   axes: readonly number[],

@@ -56,13 +56,13 @@ export function inOneDType(x: NDArray, y: NDArray): [NDArray, NDArray] {
 }
 
 /** (x·y)′ = x′·y + x·y′, for products of any kind. */
-export function bilinearJvp<P extends Params>(get: () => Primitive<P>): JvpRule<P> {
-  const term =
-    (i: number): JvpTerm<P> =>
-    (t, x, _out, params) =>
-      bind1(get(), replaced(x, i, t), params);
-  return jvpTerms(get, [term(0), term(1)]);
-}
+export const bilinearJvp: JvpRule<Params> = jvpTerms(
+  [0, 1].map(
+    (i): JvpTerm<Params> =>
+      (t, x, _out, params, primitive) =>
+        bind1(primitive, replaced(x, i, t), params),
+  ),
+);
 
 /** Throws unless the axis lists of both operands fit. */
 function checkPairs(
@@ -148,7 +148,7 @@ export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
     ];
     return [Aval.of(shape, dtype, a.weakType && b.weakType)];
   },
-  jvp: bilinearJvp(() => dotGeneralP),
+  jvp: bilinearJvp,
   transpose: transposed((ct, x, { dimensionNumbers: { contract, batch } }, inputs, i) => {
     const other = inputs[1 - i] as NDArray;
     if (i === 0) return cotangentOf(ct, x, other, { contract, batch }, false);

@@ -76,7 +76,7 @@ export const bitcastConvertTypeP: Primitive<BitcastParams> = definePrimitive<Bit
       );
     return [Aval.of(a.shape.slice(0, -1), newDtype)];
   },
-  jvp: zeroJvp(() => bitcastConvertTypeP),
+  jvp: zeroJvp,
   transpose: nonlinear,
   batch: (_size, [x], [d], { newDtype }) => {
     const a = x as NDArray;
@@ -135,9 +135,9 @@ export const reducePrecisionP: Primitive<ReducePrecisionParams> =
         );
       return [x as Aval];
     },
-    jvp: linearJvp(() => reducePrecisionP),
+    jvp: linearJvp,
     transpose: transposed((ct, _x, p) => bind1(reducePrecisionP, [ct], p)),
-    batch: batchSame(() => reducePrecisionP),
+    batch: batchSame,
     lower: (_ins, _outs, { exponentBits, mantissaBits }) =>
       eachElement((index, read) => reduced(read(0, index), exponentBits, mantissaBits)),
   });

@@ -301,7 +301,7 @@ export const convGeneralDilatedP: Primitive<ConvParams> = definePrimitive<ConvPa
     const dtype = productDType(op, a, b, p.preferredElementType);
     return [Aval.of(convShape(a, b, p), dtype, a.weakType && b.weakType)];
   },
-  jvp: bilinearJvp(() => convGeneralDilatedP),
+  jvp: bilinearJvp,
   transpose: transposed((ct, v, p, [x, y], i) =>
     i === 0 ? cotangentOfLhs(ct, v, y as NDArray, p) : cotangentOfRhs(ct, x as NDArray, v, p),
   ),

@@ -43,7 +43,7 @@ function cumulative(
   jvp: JvpRule<CumulativeParams>,
   transpose: TransposeRule<CumulativeParams> | NoRule = nonlinear,
 ): Primitive<CumulativeParams> {
-  const primitive: Primitive<CumulativeParams> = definePrimitive<CumulativeParams>({
+  return definePrimitive<CumulativeParams>({
     name,
     shape: ([x], { axis }) => {
       checkClass(name, accepts, x as Aval);
@@ -52,10 +52,7 @@ function cumulative(
     },
     jvp,
     transpose,
-    batch: batchOne(
-      () => primitive,
-      ({ axis, reverse }, at) => [{ axis: shifted(axis, at), reverse }],
-    ),
+    batch: batchOne(({ axis, reverse }, at) => [{ axis: shifted(axis, at), reverse }]),
     lower: ([x], _outs, { axis, reverse }) => {
       const { shape, dtype } = x as Aval;
       const acc = wide(dtype);
@@ -106,7 +103,6 @@ function cumulative(
       };
     },
   });
-  return primitive;
 }
 
 /** A value and its tangent, which are combined together. */
@@ -151,13 +147,10 @@ function interleave(a: NDArray, b: NDArray, axis: number): NDArray {
 
 /** jvp by an associative scan of values with their tangents. */
 const scanJvp =
-  (
-    get: () => Primitive<CumulativeParams>,
-    combine: (a: Pair, b: Pair) => Pair,
-  ): JvpRule<CumulativeParams> =>
-  ([x], [t], params) => {
+  (combine: (a: Pair, b: Pair) => Pair): JvpRule<CumulativeParams> =>
+  ([x], [t], params, primitive) => {
     const v = x as NDArray;
-    const out = bind1(get(), [v], params);
+    const out = bind1(primitive, [v], params);
     const { axis, reverse } = params;
     const turn = (z: NDArray): NDArray => (reverse ? rev(z, [axis]) : z);
     const [, scanned] = associativeScan(combine, both([v, t as NDArray], turn), axis);
@@ -168,17 +161,14 @@ const scanJvp =
 export const cumsumP: Primitive<CumulativeParams> = cumulative(
   "cumsum",
   sum,
-  linearJvp(() => cumsumP),
+  linearJvp,
   transposed((ct, _x, { axis, reverse }) => cumsum(ct, { axis, reverse: !reverse })),
 );
 /** out[i] = Π_{j ≤ i} x[j] */
 export const cumprodP: Primitive<CumulativeParams> = cumulative(
   "cumprod",
   product,
-  scanJvp(
-    () => cumprodP,
-    ([x, dx], [y, dy]) => [mul(x, y), add(mul(dx, y), mul(x, dy))],
-  ),
+  scanJvp(([x, dx], [y, dy]) => [mul(x, y), add(mul(dx, y), mul(x, dy))]),
 );
 
 /** The tangent of max(a, b) or min(a, b): ties take half of each, and NaN stops it. */
@@ -194,13 +184,13 @@ const extremum =
 export const cummaxP: Primitive<CumulativeParams> = cumulative(
   "cummax",
   largest,
-  scanJvp(() => cummaxP, extremum(max)),
+  scanJvp(extremum(max)),
 );
 /** out[i] = min_{j ≤ i} x[j] */
 export const cumminP: Primitive<CumulativeParams> = cumulative(
   "cummin",
   smallest,
-  scanJvp(() => cumminP, extremum(min)),
+  scanJvp(extremum(min)),
 );
 
 /** log(eᵃ + eᵇ) of scalars, without overflow; −∞ is neutral. */
@@ -227,17 +217,14 @@ export const cumlogsumexpP: Primitive<CumulativeParams> = cumulative(
     init: () => Number.NEGATIVE_INFINITY,
     step: logAddExp,
   },
-  scanJvp(
-    () => cumlogsumexpP,
-    ([a, da], [b, db]) => {
-      const x = logaddexp(a, b);
-      // weights are softmax over the two, with 0 in place of ∞ as in JAX's logaddexp
-      const finite = (z: NDArray): NDArray =>
-        selectN(eq(z, Number.POSITIVE_INFINITY), [z, fullLike(z, 0)]);
-      const weight = (z: NDArray): NDArray => exp(sub(finite(z), finite(x)));
-      return [x, add(mul(da, weight(a)), mul(db, weight(b)))];
-    },
-  ),
+  scanJvp(([a, da], [b, db]) => {
+    const x = logaddexp(a, b);
+    // weights are softmax over the two, with 0 in place of ∞ as in JAX's logaddexp
+    const finite = (z: NDArray): NDArray =>
+      selectN(eq(z, Number.POSITIVE_INFINITY), [z, fullLike(z, 0)]);
+    const weight = (z: NDArray): NDArray => exp(sub(finite(z), finite(x)));
+    return [x, add(mul(da, weight(a)), mul(db, weight(b)))];
+  }),
 );
 
 type Cumulative = (x: NDArray, options?: CumulativeOptions) => NDArray;

@@ -129,7 +129,7 @@ export const integerPowP: Primitive<IntegerPowParams> = definePrimitive<IntegerP
     return dual(out, mul(dx, mul(y, lower)));
   },
   transpose: nonlinear,
-  batch: batchSame(() => integerPowP),
+  batch: batchSame,
   lower: (_ins, _outs, { y }) => eachElement((index, read) => chain(read(0, index), y)),
 });
 /** xʸ for a whole number y, exactly the chain of products.

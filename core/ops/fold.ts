@@ -71,7 +71,7 @@ export function reduction(
   jvp: PrimitiveRecord<AxesParams>["jvp"],
   transpose: PrimitiveRecord<AxesParams>["transpose"],
 ): Primitive<AxesParams> {
-  const primitive: Primitive<AxesParams> = definePrimitive<AxesParams>({
+  return definePrimitive<AxesParams>({
     name,
     shape: ([x], { axes }) => {
       checkClass(name, accepts, x as Aval);
@@ -79,13 +79,10 @@ export function reduction(
     },
     jvp,
     transpose,
-    batch: batchOne(
-      () => primitive,
-      ({ axes }, at) => {
-        const [list, to] = dropped(axes, at);
-        return [{ axes: list }, to];
-      },
-    ),
+    batch: batchOne(({ axes }, at) => {
+      const [list, to] = dropped(axes, at);
+      return [{ axes: list }, to];
+    }),
     lower: ([x], _outs, { axes }) => {
       const { dtype, shape, rank } = x as Aval;
       const acc = wide(dtype);
@@ -102,10 +99,9 @@ export function reduction(
       };
     },
   });
-  return primitive;
 }
 /** The function that applies a reduction. */
 export const over =
-  (get: () => Primitive<AxesParams>): ((x: NDArray, axes: readonly number[]) => NDArray) =>
+  (primitive: Primitive<AxesParams>): ((x: NDArray, axes: readonly number[]) => NDArray) =>
   (x, axes) =>
-    axes.length === 0 ? x : bind1(get(), [x], { axes });
+    axes.length === 0 ? x : bind1(primitive, [x], { axes });

@@ -8,7 +8,6 @@ import type { Expr } from "../kernel/expr.ts";
 import { type Buf, loop, type Lowering, set, type Stmt, when } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import {
-  type BatchRule,
   definePrimitive,
   type LowerRule,
   type Primitive,
@@ -97,7 +96,7 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
       dimensionNumbers: toScatter(ofGather(dimensionNumbers)),
     }),
   ),
-  batch: (...args) => gatherBatch(...args),
+  batch: gatherBatch,
   lower: ([x], [out], { dimensionNumbers, sliceSizes, mode, fillValue }) => {
     const w = ofGather(dimensionNumbers);
     const { shape, dtype, rank } = x as Aval;
@@ -119,7 +118,12 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
 });
 
 /** Batch rule: batched operands gain a window axis, batched indices a batch axis, both an axis that runs together. */
-export const gatherBatch: BatchRule<GatherParams> = (size, [x, indices], [dx, di], p) => {
+export function gatherBatch(
+  size: number,
+  [x, indices]: readonly NDArray[],
+  [dx, di]: readonly (number | null)[],
+  p: GatherParams,
+): ReturnType<typeof batched> {
   const [operand, index] = [typeof dx === "number", typeof di === "number"];
   const front = (v: NDArray | undefined, d: number | null | undefined): NDArray =>
     moveAxis(v as NDArray, d ?? 0, 0);
@@ -132,7 +136,7 @@ export const gatherBatch: BatchRule<GatherParams> = (size, [x, indices], [dx, di
     indicesAreSorted: operand && p.indicesAreSorted,
   });
   return batched([out], 0);
-};
+}
 
 export interface GatherOptions {
   readonly dimensionNumbers: GatherDimensionNumbers;
@@ -239,21 +243,25 @@ export function scatterShape(name: string, accepts: "any" | "number"): ShapeRule
   };
 }
 
-export function scatterBatch(get: () => Primitive<ScatterParams>): BatchRule<ScatterParams> {
-  return (size, inputs, dims, p) => {
-    const isBatched = typeof dims[1] === "number";
-    const out = bind1(
-      get(),
-      inputs.map((x, i) =>
-        i === 1 && !isBatched ? x : moveBatch(x, dims[i] as number | null, 0, size),
-      ),
-      {
-        ...p,
-        dimensionNumbers: toScatter(batchWindows(ofScatter(p.dimensionNumbers), true, isBatched)),
-      },
-    );
-    return batched([out], 0);
-  };
+export function scatterBatch(
+  size: number,
+  inputs: readonly NDArray[],
+  dims: readonly (number | null)[],
+  p: ScatterParams,
+  primitive: Primitive<ScatterParams>,
+): ReturnType<typeof batched> {
+  const isBatched = typeof dims[1] === "number";
+  const out = bind1(
+    primitive,
+    inputs.map((x, i) =>
+      i === 1 && !isBatched ? x : moveBatch(x, dims[i] as number | null, 0, size),
+    ),
+    {
+      ...p,
+      dimensionNumbers: toScatter(batchWindows(ofScatter(p.dimensionNumbers), true, isBatched)),
+    },
+  );
+  return batched([out], 0);
 }
 
 /** `body` inside one loop for each axis of a box, given the loop variables. */
@@ -362,10 +370,10 @@ export function linearScatter(
   combine: (old: Expr, update: Expr) => Expr,
   ofUpdates: (ct: NDArray) => NDArray,
 ): Primitive<ScatterParams> {
-  const primitive: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
+  return definePrimitive<ScatterParams>({
     name,
     shape: scatterShape(name, "number"),
-    jvp: (inputs, [dx, , du], p) => {
+    jvp: (inputs, [dx, , du], p, primitive) => {
       const [, indices] = inputs as [NDArray, NDArray, NDArray];
       return dual(
         bind1(primitive, inputs, p),
@@ -377,10 +385,9 @@ export function linearScatter(
     transpose: transposed((ct, u, p, [, indices], i) =>
       i === 0 ? ct : ofUpdates(gatherUpdates(ct, indices as NDArray, u.shape, p, 0)),
     ),
-    batch: scatterBatch(() => primitive),
+    batch: scatterBatch,
     lower: scatterLower(combine),
   });
-  return primitive;
 }
 
 /** out = x, then out[start(batch) + offset] += updates[…batch, …offset] */

@@ -94,7 +94,7 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
       );
     return [a.with({ shape: sliceSizes })];
   },
-  jvp: linearJvp(() => dynamicSliceP),
+  jvp: linearJvp,
   transpose: transposed((ct, x, _params, [, ...starts]) =>
     dynamicUpdateSlice(zerosOf(x), ct, starts),
   ),
@@ -143,7 +143,7 @@ const updateBatch: BatchRule<object> = (size, inputs, dims) => {
     return batched([dynamicUpdateSlice(operand, block, [0, ...starts])], 0);
   }
   const axes = range(starts.length);
-  return scatterBatch(() => scatterP)(
+  return scatterBatch(
     size,
     [x, startVectors(size, starts, startDims), update],
     [dx, 0, du],
@@ -153,6 +153,7 @@ const updateBatch: BatchRule<object> = (size, inputs, dims) => {
       uniqueIndices: true,
       indicesAreSorted: true,
     },
+    scatterP,
   );
 };
 
@@ -173,7 +174,7 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
       );
     return [a.with({ weakType: a.weakType && u.weakType })];
   },
-  jvp: jointJvp(() => dynamicUpdateSliceP),
+  jvp: jointJvp,
   transpose: transposed((ct, x, _params, [, update, ...starts], i) =>
     i === 1
       ? dynamicSlice(ct, starts, x.shape)

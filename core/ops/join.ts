@@ -53,7 +53,7 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
       }),
     ];
   },
-  jvp: jointJvp(() => concatenateP),
+  jvp: jointJvp,
   transpose: ([ct], xs, { dimension }) => {
     const sizes = xs.map((x) => x.aval.shape[dimension] as number);
     const linear = xs.map((x) => x instanceof LinearInput);
@@ -65,10 +65,7 @@ export const concatenateP: Primitive<{ readonly dimension: number }> = definePri
       return linear[i] ? sliceInDim(ct as NDArray, start, from, 1, dimension) : null;
     });
   },
-  batch: batchAligned(
-    () => concatenateP,
-    ({ dimension }, at) => ({ dimension: shifted(dimension, at) }),
-  ),
+  batch: batchAligned(({ dimension }, at) => ({ dimension: shifted(dimension, at) })),
   lower: (ins, _outs, { dimension }) => {
     let end = 0;
     const parts = ins.map((a, input) => {
@@ -133,12 +130,9 @@ export const splitP: Primitive<SplitParams> = definePrimitive<SplitParams>({
       );
     return sizes.map((s) => a.with({ shape: replaced(a.shape, axis, s) }));
   },
-  jvp: linearJvp(() => splitP),
+  jvp: linearJvp,
   transpose: (cts, _inputs, { axis }) => [concatenate(cts.map(instantiate), axis)],
-  batch: batchOne(
-    () => splitP,
-    ({ sizes, axis }, at) => [{ sizes, axis: shifted(axis, at) }],
-  ),
+  batch: batchOne(({ sizes, axis }, at) => [{ sizes, axis: shifted(axis, at) }]),
   lower: ([x], _outs, { sizes, axis }) => {
     const { shape } = x as Aval;
     const inner = sizeOf(shape.slice(axis + 1));
@@ -192,7 +186,7 @@ export const tileP: Primitive<{ readonly reps: readonly number[] }> = definePrim
       );
     return [a.with({ shape: a.shape.map((s, i) => s * (reps[i] as number)) })];
   },
-  jvp: linearJvp(() => tileP),
+  jvp: linearJvp,
   transpose: transposed((ct, x, { reps }) =>
     reduceSum(
       reshape(
@@ -202,10 +196,7 @@ export const tileP: Primitive<{ readonly reps: readonly number[] }> = definePrim
       range(x.rank).map((i) => 2 * i),
     ),
   ),
-  batch: batchOne(
-    () => tileP,
-    ({ reps }, at) => [{ reps: inserted(reps, at, 1) }],
-  ),
+  batch: batchOne(({ reps }, at) => [{ reps: inserted(reps, at, 1) }]),
   lower: ([x], _outs, { reps }) =>
     moving((index) =>
       index.map((e, i) => {

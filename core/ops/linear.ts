@@ -46,10 +46,7 @@ export const addAnyP: Primitive<Record<never, never>> = definePrimitive({
   jvp: ([x, y], [dx, dy]) =>
     dual(addAny(x as NDArray, y as NDArray), addTangents(dx as Tangent, dy as Tangent)),
   transpose: transposed((ct) => ct),
-  batch: batchAligned(
-    () => addAnyP,
-    (params) => params,
-  ),
+  batch: batchAligned(),
   lower: () => eachElement((index, read) => add(read(0, index), read(1, index))),
 });
 export const addAny = (x: NDArray, y: NDArray): NDArray => bind1(addAnyP, [x, y], {});
@@ -103,18 +100,15 @@ export const broadcastInDimP: Primitive<BroadcastParams> = definePrimitive<Broad
     });
     return [Aval.of(shape, a.dtype, a.weakType)];
   },
-  jvp: linearJvp(() => broadcastInDimP),
+  jvp: linearJvp,
   transpose: transposed((ct, x, { shape, broadcastDimensions: dims }) => {
     const repeated = dims.filter((d, i) => x.shape[i] === 1 && shape[d] !== 1);
     return reshape(reduceSum(ct, [...otherAxes(shape.length, dims), ...repeated]), x.shape);
   }),
-  batch: batchFront(
-    () => broadcastInDimP,
-    ({ shape, broadcastDimensions: dims }, size) => ({
-      shape: [size, ...shape],
-      broadcastDimensions: [0, ...allShifted(dims, 0)],
-    }),
-  ),
+  batch: batchFront(({ shape, broadcastDimensions: dims }, _at, size) => ({
+    shape: [size, ...shape],
+    broadcastDimensions: [0, ...allShifted(dims, 0)],
+  })),
   lower: ([x], _outs, { broadcastDimensions: dims }) =>
     moving((index) =>
       dims.map((d, i) => ((x as Aval).shape[i] === 1 ? int(0) : (index[d] as Expr))),
@@ -144,36 +138,32 @@ export const moveAxis = (x: NDArray, from: number, to: number): NDArray =>
 // ---- rules of operations on several arrays, or with the batch axis in front ----
 
 /** jvp of an operation that is linear in its float operands together. */
-export const jointJvp =
-  <P extends Params>(get: () => Primitive<P>): JvpRule<P> =>
-  (xs, ts, params) =>
-    dual(
-      bind1(get(), xs, params),
-      bind1(
-        get(),
-        xs.map((x, i) => (isFloat(x.dtype) ? instantiate(ts[i] as Tangent) : x)),
-        params,
-      ),
-    );
-/** Batch rule of an operation on arrays of one shape: their batch axes come to one place, `at`, and `change` gives the
- *  params for that. */
+export const jointJvp: JvpRule<Params> = (xs, ts, params, primitive) =>
+  dual(
+    bind1(primitive, xs, params),
+    bind1(
+      primitive,
+      xs.map((x, i) => (isFloat(x.dtype) ? instantiate(ts[i] as Tangent) : x)),
+      params,
+    ),
+  );
+/** Batch rule of an operation on arrays whose batch axes have to come to one place, `at`: that of the first. `change` gives
+ *  the params for that. */
 export function batchAligned<P extends Params>(
-  get: () => Primitive<P>,
-  change: (params: P, at: number) => P,
+  change: (params: P, at: number, size: number) => P = (params) => params,
+  place: (dims: readonly (number | null)[]) => number = firstOf,
 ): BatchRule<P> {
-  return (size, xs, dims, params) => {
-    const at = firstOf(dims);
+  return (size, xs, dims, params, primitive) => {
+    const at = place(dims);
     const aligned = xs.map((x, i) => moveBatch(x, dims[i] as number | null, at, size));
-    return batched(bind(get(), aligned, change(params, at)), at);
+    return batched(bind(primitive, aligned, change(params, at, size)), at);
   };
 }
-/** Batch rule of an operation on one array that keeps its batch axis in front. */
+/** Batch rule of an operation whose batch axis has to come in front. */
 export function batchFront<P extends Params>(
-  get: () => Primitive<P>,
-  change: (params: P, size: number) => P,
+  change?: (params: P, at: number, size: number) => P,
 ): BatchRule<P> {
-  return (size, [x], [d], params) =>
-    batched(bind(get(), [moveAxis(x as NDArray, d as number, 0)], change(params, size)), 0);
+  return batchAligned(change, () => 0);
 }
 
 // ---- reduce_sum ----
@@ -182,10 +172,10 @@ export function batchFront<P extends Params>(
 export const reduceSumP: Primitive<AxesParams> = reduction(
   "reduce_sum",
   sum,
-  linearJvp(() => reduceSumP),
+  linearJvp,
   transposed((ct, x, { axes }) => broadcastInDim(ct, x.shape, otherAxes(x.rank, axes))),
 );
-export const reduceSum = over(() => reduceSumP);
+export const reduceSum = over(reduceSumP);
 
 // ---- reshape, squeeze, transpose ----
 
@@ -207,12 +197,9 @@ export const reshapeP: Primitive<ReshapeParams> = definePrimitive<ReshapeParams>
       );
     return [a.with({ shape: newSizes })];
   },
-  jvp: linearJvp(() => reshapeP),
+  jvp: linearJvp,
   transpose: transposed((ct, x) => reshape(ct, x.shape)),
-  batch: batchFront(
-    () => reshapeP,
-    ({ newSizes }, size) => ({ newSizes: [size, ...newSizes] }),
-  ),
+  batch: batchFront(({ newSizes }, _at, size) => ({ newSizes: [size, ...newSizes] })),
   lower: () => ({ kind: "alias" }),
 });
 export const reshape = (x: NDArray, newSizes: Shape): NDArray =>
@@ -237,15 +224,12 @@ export const squeezeP: Primitive<SqueezeParams> = definePrimitive<SqueezeParams>
         );
     return [a.with({ shape: pick(a.shape, otherAxes(a.rank, dimensions)) })];
   },
-  jvp: linearJvp(() => squeezeP),
+  jvp: linearJvp,
   transpose: transposed((ct, _x, { dimensions }) => expandDims(ct, dimensions)),
-  batch: batchOne(
-    () => squeezeP,
-    ({ dimensions }, at) => {
-      const [list, to] = dropped(dimensions, at);
-      return [{ dimensions: list }, to];
-    },
-  ),
+  batch: batchOne(({ dimensions }, at) => {
+    const [list, to] = dropped(dimensions, at);
+    return [{ dimensions: list }, to];
+  }),
   lower: () => ({ kind: "alias" }),
 });
 export const squeeze = (x: NDArray, dimensions: readonly number[]): NDArray =>
@@ -286,14 +270,14 @@ export const transposeP: Primitive<TransposeParams> = definePrimitive<TransposeP
       );
     return [a.with({ shape: pick(a.shape, permutation) })];
   },
-  jvp: linearJvp(() => transposeP),
+  jvp: linearJvp,
   transpose: transposed((ct, _x, { permutation }) =>
     transpose(ct, inversePermutation(permutation)),
   ),
-  batch: batchOne(
-    () => transposeP,
-    ({ permutation }, at) => [{ permutation: [at, ...allShifted(permutation, at)] }, 0],
-  ),
+  batch: batchOne(({ permutation }, at) => [
+    { permutation: [at, ...allShifted(permutation, at)] },
+    0,
+  ]),
   lower: (_ins, _outs, { permutation }) => {
     const inverse = inversePermutation(permutation);
     return moving((index) => pick(index, inverse));
@@ -319,7 +303,7 @@ export const convertElementTypeP: Primitive<ConvertParams> = definePrimitive<Con
     return dual(to(x as NDArray), isFloat(p.newDtype) ? to(t as NDArray) : undefined);
   },
   transpose: transposed((ct, x) => convert(ct, x.dtype, x.weakType)),
-  batch: batchSame(() => convertElementTypeP),
+  batch: batchSame,
   lower: (_ins, _outs, { newDtype }) =>
     eachElement((index, read) => cast(read(0, index), newDtype)),
 });

@@ -6,7 +6,6 @@ import {
   LinearInput,
   noRule,
   type Params,
-  type Primitive,
   type Tangent,
   type TransposeRule,
   Zero,
@@ -25,26 +24,22 @@ export const dual = (
 });
 
 /** jvp of an operation whose derivative is zero, or whose results are not floats. */
-export const zeroJvp =
-  <P extends Params>(get: () => Primitive<P>): JvpRule<P> =>
-  (inputs, _tangents, params) => {
-    const outs = bind(get(), inputs, params);
-    return { outs, tangents: outs.map((out) => new Zero(out.aval)) };
-  };
+export const zeroJvp: JvpRule<Params> = (inputs, _tangents, params, primitive) => {
+  const outs = bind(primitive, inputs, params);
+  return { outs, tangents: outs.map((out) => new Zero(out.aval)) };
+};
 
 /** jvp of an operation that is linear in its first operand; the others are indices and the like. */
-export const linearJvp =
-  <P extends Params>(get: () => Primitive<P>): JvpRule<P> =>
-  ([x, ...others], [t], params) => {
-    const outs = bind(get(), [x as NDArray, ...others], params);
-    return {
-      outs,
-      tangents:
-        t instanceof Zero
-          ? outs.map((out) => new Zero(out.aval))
-          : bind(get(), [t as NDArray, ...others], params),
-    };
+export const linearJvp: JvpRule<Params> = ([x, ...others], [t], params, primitive) => {
+  const outs = bind(primitive, [x as NDArray, ...others], params);
+  return {
+    outs,
+    tangents:
+      t instanceof Zero
+        ? outs.map((out) => new Zero(out.aval))
+        : bind(primitive, [t as NDArray, ...others], params),
   };
+};
 
 /** Transpose of an operation with one result: gives the cotangent of each operand in which it is linear, from its
  *  type and its number `i`. Of those operands the aval is known and no more. */

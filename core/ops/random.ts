@@ -12,8 +12,8 @@ import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
 import { type Shape, shapesEqual, showShape, sizeOf, stridesOf } from "../shape.ts";
 import { bind } from "../trace.ts";
-import { batched, eachElement } from "./axes.ts";
-import { batchFront, moveBatch } from "./linear.ts";
+import { eachElement } from "./axes.ts";
+import { batchFront } from "./linear.ts";
 import { zeroJvp } from "./linearity.ts";
 import { elementsOf, elementwiseBatch, elementwiseShape } from "./rules.ts";
 
@@ -63,9 +63,9 @@ export const threefry2x32P: Primitive<Record<never, never>> = definePrimitive({
     const aval = Aval.of(elementwiseShape("threefry2x32", avals), "uint32");
     return [aval, aval];
   },
-  jvp: zeroJvp(() => threefry2x32P),
+  jvp: zeroJvp,
   transpose: notLinear,
-  batch: elementwiseBatch(() => threefry2x32P),
+  batch: elementwiseBatch,
   lower: (ins, [out]) => ({
     kind: "map",
     at: (index, read) => {
@@ -130,12 +130,9 @@ export const randomBitsP: Primitive<RandomBitsParams> = definePrimitive<RandomBi
     const aval = Aval.of([...batch, ...shape], bitWidth === 8 ? "uint8" : "uint32");
     return bitWidth === 64 ? [aval, aval] : [aval];
   },
-  jvp: zeroJvp(() => randomBitsP),
+  jvp: zeroJvp,
   transpose: notLinear,
-  batch: batchFront(
-    () => randomBitsP,
-    (params) => params,
-  ),
+  batch: batchFront(),
   lower: ([keys], _outs, { bitWidth, shape }) => ({
     kind: "map",
     at: (index, read) => {
@@ -175,12 +172,9 @@ export const randomSplitP: Primitive<RandomSplitParams> = definePrimitive<Random
   shape: ([keys], { shape }) => [
     Aval.of([...keysShape("randomSplit", keys as Aval), ...shape, 2], "uint32"),
   ],
-  jvp: zeroJvp(() => randomSplitP),
+  jvp: zeroJvp,
   transpose: notLinear,
-  batch: batchFront(
-    () => randomSplitP,
-    (params) => params,
-  ),
+  batch: batchFront(),
   lower: ([keys], _outs, { shape }) =>
     newKeys(keys, (index) => position(index.slice((keys as Aval).rank - 1, -1), shape)),
 });
@@ -204,17 +198,9 @@ export const randomFoldInP: Primitive<Record<never, never>> = definePrimitive({
       );
     return [(keys as Aval).with({ weakType: false })];
   },
-  jvp: zeroJvp(() => randomFoldInP),
+  jvp: zeroJvp,
   transpose: notLinear,
-  batch: (size, inputs, dims) =>
-    batched(
-      bind(
-        randomFoldInP,
-        inputs.map((x, i) => moveBatch(x, dims[i] as number | null, 0, size)),
-        {},
-      ),
-      0,
-    ),
+  batch: batchFront(),
   lower: ([keys]) => newKeys(keys, (index, read) => read(1, index.slice(0, -1))),
 });
 export const randomFoldIn = (keys: NDArray, data: NDArray): NDArray =>

@@ -29,39 +29,37 @@ import { pad, sliceInDim } from "./structural.ts";
 const noFloat = noRule("its result is not a float");
 
 /** Tangent of an extremum: the mean of the tangents of the elements that attain it. */
-const extremumJvp =
-  (get: () => Primitive<AxesParams>): JvpRule<AxesParams> =>
-  ([x], [t], params) => {
-    const v = x as NDArray;
-    const { axes } = params;
-    const out = bind1(get(), [v], params);
-    const keepdims = v.shape.map((n, i) => (axes.includes(i) ? 1 : n));
-    const hit = convert(eq(v, reshape(out, keepdims)), v.dtype);
-    const count = reduceSum(hit, axes);
-    return dual(out, div(reduceSum(mul(t as NDArray, hit), axes), count));
-  };
+const extremumJvp: JvpRule<AxesParams> = ([x], [t], params, primitive) => {
+  const v = x as NDArray;
+  const { axes } = params;
+  const out = bind1(primitive, [v], params);
+  const keepdims = v.shape.map((n, i) => (axes.includes(i) ? 1 : n));
+  const hit = convert(eq(v, reshape(out, keepdims)), v.dtype);
+  const count = reduceSum(hit, axes);
+  return dual(out, div(reduceSum(mul(t as NDArray, hit), axes), count));
+};
 
 /** Largest element over `axes`; NaN if any is. Ties share the gradient equally. */
 export const reduceMaxP: Primitive<AxesParams> = reduction(
   "reduce_max",
   largest,
-  extremumJvp(() => reduceMaxP),
+  extremumJvp,
   nonlinear,
 );
 /** max over `axes`; −∞ (or the smallest integer) over no elements.
  *  @example reduceMax(np.array([[1, 3], [2, 0]]), [1]).toArray()  // => [3, 2] */
-export const reduceMax = over(() => reduceMaxP);
+export const reduceMax = over(reduceMaxP);
 
 /** Smallest element over `axes`; NaN if any is. Ties share the gradient equally. */
 export const reduceMinP: Primitive<AxesParams> = reduction(
   "reduce_min",
   smallest,
-  extremumJvp(() => reduceMinP),
+  extremumJvp,
   nonlinear,
 );
 /** min over `axes`; ∞ (or the largest integer) over no elements.
  *  @example reduceMin(np.array([[1, 3], [2, 0]]), [1]).toArray()  // => [1, 0] */
-export const reduceMin = over(() => reduceMinP);
+export const reduceMin = over(reduceMinP);
 
 /** Π over `axes`. The derivative is taken through a balanced tree of products, so that zeros are no trouble. */
 export const reduceProdP: Primitive<AxesParams> = reduction(
@@ -98,35 +96,27 @@ function productTree(x: NDArray, t: NDArray): NDArray {
 }
 /** Π over `axes`; a product over none is 1.
  *  @example reduceProd(np.array([[1, 2], [3, 4]]), [1]).toArray()  // => [2, 12] */
-export const reduceProd = over(() => reduceProdP);
+export const reduceProd = over(reduceProdP);
 
 const logical = (
   name: string,
   op: "and" | "or" | "xor",
   init: (d: DType) => number,
-): Primitive<AxesParams> => {
-  const primitive: Primitive<AxesParams> = reduction(
-    name,
-    bitwise(op, init),
-    zeroJvp(() => primitive),
-    noFloat,
-  );
-  return primitive;
-};
+): Primitive<AxesParams> => reduction(name, bitwise(op, init), zeroJvp, noFloat);
 /** Bitwise and over `axes` (logical for bool). */
 export const reduceAndP = logical("reduce_and", "and", (d) =>
   d === "bool" ? 1 : dtypes[d].kind === "uint" ? dtypes[d].max : -1,
 );
 /** x₁ & x₂ & … over `axes` @example reduceAnd(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 2 */
-export const reduceAnd = over(() => reduceAndP);
+export const reduceAnd = over(reduceAndP);
 /** Bitwise or over `axes` (logical for bool). */
 export const reduceOrP = logical("reduce_or", "or", () => 0);
 /** x₁ | x₂ | … over `axes` @example reduceOr(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 7 */
-export const reduceOr = over(() => reduceOrP);
+export const reduceOr = over(reduceOrP);
 /** Bitwise exclusive or over `axes` (logical for bool). */
 export const reduceXorP = logical("reduce_xor", "xor", () => 0);
 /** x₁ ^ x₂ ^ … over `axes` @example reduceXor(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 5 */
-export const reduceXor = over(() => reduceXorP);
+export const reduceXor = over(reduceXorP);
 
 // ---- positions ----
 
@@ -135,7 +125,7 @@ export interface ArgParams {
   readonly indexDtype: DType;
 }
 function position(name: string, better: "gt" | "lt"): Primitive<ArgParams> {
-  const primitive: Primitive<ArgParams> = definePrimitive<ArgParams>({
+  return definePrimitive<ArgParams>({
     name,
     shape: ([x], { axes, indexDtype }) => {
       if (!["int32", "uint32", "int8", "uint8"].includes(indexDtype))
@@ -151,15 +141,12 @@ function position(name: string, better: "gt" | "lt"): Primitive<ArgParams> {
         );
       return [out.with({ dtype: indexDtype, weakType: false })];
     },
-    jvp: zeroJvp(() => primitive),
+    jvp: zeroJvp,
     transpose: noFloat,
-    batch: batchOne(
-      () => primitive,
-      ({ axes, indexDtype }, at) => {
-        const [[axis], to] = dropped(axes, at);
-        return [{ axes: [axis as number], indexDtype }, to];
-      },
-    ),
+    batch: batchOne(({ axes, indexDtype }, at) => {
+      const [[axis], to] = dropped(axes, at);
+      return [{ axes: [axis as number], indexDtype }, to];
+    }),
     lower: ([x], _outs, { axes, indexDtype }) => {
       const { dtype, shape, rank } = x as Aval;
       return {
@@ -184,7 +171,6 @@ function position(name: string, better: "gt" | "lt"): Primitive<ArgParams> {
       };
     },
   });
-  return primitive;
 }
 /** Index of the first largest element along an axis; NaN counts as largest. */
 export const argmaxP: Primitive<ArgParams> = position("argmax", "gt");

@@ -104,24 +104,22 @@ export function broadcastTo(t: NDArray, shape: Shape): NDArray {
 }
 
 /** Batch rule of elementwise operations: batch axes go to the front, unbatched operands gain an axis of size 1. */
-export function elementwiseBatch<P extends Params>(get: () => Primitive<P>): BatchRule<P> {
-  return (_size, inputs, dims, params) => {
-    const rank = Math.max(...inputs.map((x, i) => x.ndim - (dims[i] === null ? 0 : 1)));
-    const first = firstOf(dims);
-    const simple = inputs.every(
-      (x, i) => (dims[i] === null && x.ndim === 0) || (dims[i] === first && x.ndim === rank + 1),
-    );
-    const aligned = (x: NDArray, i: number): NDArray => {
-      const d = dims[i] as number | null;
-      if (d === null) return x.ndim === 0 ? x : expandDims(x, [0]);
-      const front = moveAxis(x, d, 0);
-      // a batch of scalars beside arrays: [B] becomes [B,1,…,1]
-      return front.ndim === rank + 1 ? front : expandDims(front, range(rank, 1));
-    };
-    const outs = bind(get(), simple ? inputs : inputs.map(aligned), params);
-    return batched(outs, simple ? first : 0);
+export const elementwiseBatch: BatchRule<Params> = (_size, inputs, dims, params, primitive) => {
+  const rank = Math.max(...inputs.map((x, i) => x.ndim - (dims[i] === null ? 0 : 1)));
+  const first = firstOf(dims);
+  const simple = inputs.every(
+    (x, i) => (dims[i] === null && x.ndim === 0) || (dims[i] === first && x.ndim === rank + 1),
+  );
+  const aligned = (x: NDArray, i: number): NDArray => {
+    const d = dims[i] as number | null;
+    if (d === null) return x.ndim === 0 ? x : expandDims(x, [0]);
+    const front = moveAxis(x, d, 0);
+    // a batch of scalars beside arrays: [B] becomes [B,1,…,1]
+    return front.ndim === rank + 1 ? front : expandDims(front, range(rank, 1));
   };
-}
+  const outs = bind(primitive, simple ? inputs : inputs.map(aligned), params);
+  return batched(outs, simple ? first : 0);
+};
 /** The elements of operands that belong to the element `index` of a result of `shape`. */
 export const elementsOf = (
   ins: readonly Aval[],
@@ -146,20 +144,18 @@ export type JvpTerm<P = unknown> = (
   x: readonly NDArray[],
   out: NDArray,
   params: P,
+  primitive: Primitive,
 ) => NDArray;
 
 /** jvp from one term per operand, null where the derivative is zero. */
-export function jvpTerms<P extends Params>(
-  get: () => Primitive<P>,
-  terms: readonly (JvpTerm<P> | null)[],
-): JvpRule<P> {
-  return (x, tangents, params) => {
-    const out = bind1(get(), x, params);
+export function jvpTerms<P extends Params>(terms: readonly (JvpTerm<P> | null)[]): JvpRule<P> {
+  return (x, tangents, params, primitive) => {
+    const out = bind1(primitive, x, params);
     const parts = tangents.map((t, i): Tangent => {
       const term = terms[i];
       return t instanceof Zero || !term
         ? new Zero(out.aval)
-        : broadcastTo(term(t as NDArray, x, out, params), out.shape);
+        : broadcastTo(term(t as NDArray, x, out, params, primitive), out.shape);
     });
     return dual(out, parts.reduce(addTangents));
   };
@@ -204,8 +200,7 @@ export function elementwise<P extends Params = Plain>({
   jvp,
   at,
 }: ElementwiseSpec<P>): Primitive<P> {
-  const get = (): Primitive<P> => primitive;
-  const primitive: Primitive<P> = definePrimitive<P>({
+  return definePrimitive<P>({
     name,
     shape: (avals) => {
       checkClass(name, accepts, ...avals);
@@ -216,7 +211,7 @@ export function elementwise<P extends Params = Plain>({
       if (shape === first.shape && weak === first.weakType && result === undefined) return [first];
       return [Aval.of(shape, result ?? first.dtype, result === undefined && weak)];
     },
-    jvp: jvp instanceof NoRule ? jvp : jvpTerms(get, [...(linear ?? []), ...(jvp ?? [])]),
+    jvp: jvp instanceof NoRule ? jvp : jvpTerms([...(linear ?? []), ...(jvp ?? [])]),
     transpose: linear
       ? transposeTerms(linear)
       : jvp
@@ -226,9 +221,8 @@ export function elementwise<P extends Params = Plain>({
           : accepts === "float" || accepts === "number"
             ? flat
             : onIntegers,
-    batch: elementwiseBatch(get),
+    batch: elementwiseBatch,
     lower: (ins, [out], params) =>
       eachElement((index, read) => at(elementsOf(ins, (out as Aval).shape, index, read), params)),
   });
-  return primitive;
 }

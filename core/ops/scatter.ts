@@ -61,11 +61,11 @@ function windowIds(updates: NDArray, p: ScatterParams): NDArray {
 export const scatterP: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
   name: "scatter",
   shape: scatterShape("scatter", "any"),
-  jvp: (inputs, tangents, p) => {
+  jvp: (inputs, tangents, p, primitive) => {
     const [, i, u] = inputs as [NDArray, NDArray, NDArray];
     const [dx, , du] = tangents as [Tangent, Tangent, Tangent];
-    if (p.uniqueIndices) return jointJvp(() => scatterP)(inputs, tangents, p);
-    const out = bind1(scatterP, inputs, p);
+    if (p.uniqueIndices) return jointJvp(inputs, tangents, p, primitive);
+    const out = bind1(primitive, inputs, p);
     // which update has stayed at each element, 0 for none
     const ids = windowIds(u, p);
     const stayed = bind1(scatterP, [full(out.shape, 0, "int32"), i, ids], p);
@@ -81,7 +81,7 @@ export const scatterP: Primitive<ScatterParams> = definePrimitive<ScatterParams>
     const u = (updates as NDArray).aval;
     return bind1(scatterP, [ct, indices as NDArray, full(u.shape, 0, ct.dtype)], p);
   }),
-  batch: scatterBatch(() => scatterP),
+  batch: scatterBatch,
   lower: scatterLower((_old, update) => update),
 });
 /** `x` with the windows that `indices` name replaced by `updates`; the last update of an element stays.
@@ -104,25 +104,22 @@ export const scatterSub = scattering(scatterSubP);
 export const scatterMulP: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
   name: "scatter-mul",
   shape: scatterShape("scatter-mul", "number"),
-  jvp: jvpTerms(
-    () => scatterMulP,
-    [
-      (t, [, i, u], _out, p) => bind1(scatterMulP, [t, i as NDArray, u as NDArray], p),
-      null,
-      (t, inputs, _out, p) => {
-        const [x, i] = inputs as [NDArray, NDArray, NDArray];
-        needUnique("scatter-mul", "the derivative by the updates", p);
-        return mul(bind1(scatterAddP, [fullLike(x, 0), i, t], p), x);
-      },
-    ],
-  ),
+  jvp: jvpTerms([
+    (t, [, i, u], _out, p) => bind1(scatterMulP, [t, i as NDArray, u as NDArray], p),
+    null,
+    (t, inputs, _out, p) => {
+      const [x, i] = inputs as [NDArray, NDArray, NDArray];
+      needUnique("scatter-mul", "the derivative by the updates", p);
+      return mul(bind1(scatterAddP, [fullLike(x, 0), i, t], p), x);
+    },
+  ]),
   transpose: transposed((ct, u, p, inputs, i) => {
     const [x, indices, updates] = inputs as [NDArray, NDArray, NDArray];
     if (i === 0) return bind1(scatterMulP, [ct, indices, updates], p);
     needUnique("scatter-mul", "the transpose", p);
     return gatherUpdates(mul(ct, x), indices, u.shape, p, 0);
   }),
-  batch: scatterBatch(() => scatterMulP),
+  batch: scatterBatch,
   lower: scatterLower(K.mul),
 });
 /** `x` multiplied by `updates`; see `scatterAdd`.
@@ -137,10 +134,10 @@ function extremalScatter(
   name: string,
   combine: (old: Expr, update: Expr) => Expr,
 ): Primitive<ScatterParams> {
-  const primitive: Primitive<ScatterParams> = definePrimitive<ScatterParams>({
+  return definePrimitive<ScatterParams>({
     name,
     shape: scatterShape(name, "any"),
-    jvp: (inputs, [dx, , du], p) => {
+    jvp: (inputs, [dx, , du], p, primitive) => {
       const [operand, i, u] = inputs as [NDArray, NDArray, NDArray];
       const out = bind1(primitive, [operand, i, u], p);
       const one = new Literal(1, out.dtype);
@@ -162,10 +159,9 @@ function extremalScatter(
       return dual(out, bind1(scatterAddP, [kept, i, mul(du as NDArray, masked(won, share))], p));
     },
     transpose: nonlinear,
-    batch: scatterBatch(() => primitive),
+    batch: scatterBatch,
     lower: scatterLower(combine),
   });
-  return primitive;
 }
 
 /** out = x, then out[start(batch) + offset] = min(out[…], updates[…batch, …offset]) */

@@ -16,21 +16,19 @@ import { broadcastTo, jvpTerms, type Operand, operands, type Plain } from "./rul
 
 /** Batch rule for operands of which some are scalars beside arrays of the shape of operand 1. Scalars that are not batched
  *  stay scalars. */
-function batchBeside(get: () => Primitive<Plain>): BatchRule<Plain> {
-  return (size, inputs, dims, params) => {
-    const rankOf = (x: NDArray, i: number): number => x.ndim - (dims[i] === null ? 0 : 1);
-    const rank = rankOf(inputs[1] as NDArray, 1);
-    const leader = inputs.findIndex((x, i) => dims[i] !== null && rankOf(x, i) === rank);
-    const at = leader < 0 ? 0 : (dims[leader] as number);
-    const whole = moveBatch(inputs[1] as NDArray, dims[1] as number | null, at, size);
-    const aligned = inputs.map((x, i) => {
-      const d = dims[i] as number | null;
-      if (rankOf(x, i) === rank) return i === 1 ? whole : moveBatch(x, d, at, size);
-      return d === null ? x : broadcastInDim(x, whole.shape, [at]);
-    });
-    return batched(bind(get(), aligned, params), at);
-  };
-}
+const batchBeside: BatchRule<Plain> = (size, inputs, dims, params, primitive) => {
+  const rankOf = (x: NDArray, i: number): number => x.ndim - (dims[i] === null ? 0 : 1);
+  const rank = rankOf(inputs[1] as NDArray, 1);
+  const leader = inputs.findIndex((x, i) => dims[i] !== null && rankOf(x, i) === rank);
+  const at = leader < 0 ? 0 : (dims[leader] as number);
+  const whole = moveBatch(inputs[1] as NDArray, dims[1] as number | null, at, size);
+  const aligned = inputs.map((x, i) => {
+    const d = dims[i] as number | null;
+    if (rankOf(x, i) === rank) return i === 1 ? whole : moveBatch(x, d, at, size);
+    return d === null ? x : broadcastInDim(x, whole.shape, [at]);
+  });
+  return batched(bind(primitive, aligned, params), at);
+};
 
 // ---- select_n ----
 
@@ -77,7 +75,7 @@ export const selectNP: Primitive<Plain> = definePrimitive({
       );
     return [first.with({ weakType: cases.every((c) => c.weakType) })];
   },
-  jvp: jointJvp(() => selectNP),
+  jvp: jointJvp,
   transpose: transposed((ct, x, _params, [which, ...cases], i) => {
     const zeros = zerosOf(x);
     return selectN(
@@ -85,7 +83,7 @@ export const selectNP: Primitive<Plain> = definePrimitive({
       cases.map((_, j) => (j === i - 1 ? ct : zeros)),
     );
   }),
-  batch: batchBeside(() => selectNP),
+  batch: batchBeside,
   lower: ([which, ...cases]) =>
     eachElement((index, read) => {
       const w = read(0, (which as Aval).rank === 0 ? [] : index);
@@ -135,18 +133,15 @@ export const clampP: Primitive<Plain> = definePrimitive<Plain>({
         );
     return [x.with({ weakType: avals.every((a) => a.weakType) })];
   },
-  jvp: jvpTerms(
-    () => clampP,
-    [
-      (t, [low, x, high], out) =>
-        gated(and(gt(low as NDArray, x as NDArray), lt(low as NDArray, high as NDArray)), t, out),
-      (t, [low, x, high], out) =>
-        gated(and(gt(x as NDArray, low as NDArray), lt(x as NDArray, high as NDArray)), t, out),
-      (t, [, x, high], out) => gated(lt(high as NDArray, x as NDArray), t, out),
-    ],
-  ),
+  jvp: jvpTerms([
+    (t, [low, x, high], out) =>
+      gated(and(gt(low as NDArray, x as NDArray), lt(low as NDArray, high as NDArray)), t, out),
+    (t, [low, x, high], out) =>
+      gated(and(gt(x as NDArray, low as NDArray), lt(x as NDArray, high as NDArray)), t, out),
+    (t, [, x, high], out) => gated(lt(high as NDArray, x as NDArray), t, out),
+  ]),
   transpose: nonlinear,
-  batch: batchBeside(() => clampP),
+  batch: batchBeside,
   lower: ([low, , high]) =>
     eachElement((index, read) =>
       min(

@@ -45,12 +45,9 @@ export const revP: Primitive<{ readonly dimensions: readonly number[] }> = defin
     checkAxes("rev", "dimensions", dimensions, x as Aval);
     return [x as Aval];
   },
-  jvp: linearJvp(() => revP),
+  jvp: linearJvp,
   transpose: transposed((ct, _x, { dimensions }) => rev(ct, dimensions)),
-  batch: batchOne(
-    () => revP,
-    ({ dimensions }, at) => [{ dimensions: allShifted(dimensions, at) }],
-  ),
+  batch: batchOne(({ dimensions }, at) => [{ dimensions: allShifted(dimensions, at) }]),
   lower: ([x], _outs, { dimensions }) =>
     moving((index) =>
       index.map((e, i) =>
@@ -114,7 +111,7 @@ export const sliceP: Primitive<SliceParams> = definePrimitive<SliceParams>({
     });
     return [a.with({ shape })];
   },
-  jvp: linearJvp(() => sliceP),
+  jvp: linearJvp,
   transpose: transposed((ct, x, { startIndices: start, strides }) =>
     pad(
       ct,
@@ -126,16 +123,13 @@ export const sliceP: Primitive<SliceParams> = definePrimitive<SliceParams>({
       }),
     ),
   ),
-  batch: batchOne(
-    () => sliceP,
-    ({ startIndices, limitIndices, strides }, at, size) => [
-      {
-        startIndices: inserted(startIndices, at, 0),
-        limitIndices: inserted(limitIndices, at, size),
-        strides: strides && inserted(strides, at, 1),
-      },
-    ],
-  ),
+  batch: batchOne(({ startIndices, limitIndices, strides }, at, size) => [
+    {
+      startIndices: inserted(startIndices, at, 0),
+      limitIndices: inserted(limitIndices, at, size),
+      strides: strides && inserted(strides, at, 1),
+    },
+  ]),
   lower: (_ins, _outs, { startIndices: start, strides }) =>
     moving((index) =>
       index.map((e, i) => add(mul(e, int(strides?.[i] ?? 1)), int(start[i] as number))),
@@ -233,7 +227,7 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
     });
     return [a.with({ shape, weakType: a.weakType && v.weakType })];
   },
-  jvp: jointJvp(() => padP),
+  jvp: jointJvp,
   transpose: transposed((ct, _x, { paddingConfig: config }, inputs, i) => {
     if (i === 1)
       return reduceSum(

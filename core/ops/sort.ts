@@ -58,10 +58,7 @@ export const sortP: Primitive<SortParams> = definePrimitive<SortParams>({
     };
   },
   transpose: nonlinear,
-  batch: batchAligned(
-    () => sortP,
-    (params, at) => ({ ...params, dimension: shifted(params.dimension, at) }),
-  ),
+  batch: batchAligned((params, at) => ({ ...params, dimension: shifted(params.dimension, at) })),
   lower: (xs, _outs, { dimension, numKeys }) =>
     sortSlices(
       (xs[0] as Aval).shape,
@@ -131,10 +128,7 @@ export const topKP: Primitive<TopKParams> = definePrimitive<TopKParams>({
     return { outs: [values, positions], tangents: [tangent, new Zero(positions.aval)] };
   },
   transpose: nonlinear,
-  batch: batchOne(
-    () => topKP,
-    ({ k, axis }, at) => [{ k, axis: shifted(axis, at) }],
-  ),
+  batch: batchOne(({ k, axis }, at) => [{ k, axis: shifted(axis, at) }]),
   lower: ([x], _outs, { k, axis }) => largest((x as Aval).shape, (x as Aval).dtype, axis, k),
 });
 /** The k largest elements along an axis in decreasing order, and their positions (int32).

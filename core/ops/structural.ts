@@ -56,7 +56,7 @@ export const iotaP: Primitive<IotaParams> = definePrimitive<IotaParams>({
     checkAxis("iota", "dimension", dimension, aval, `shape ${showShape(shape)}`);
     return [aval];
   },
-  jvp: zeroJvp(() => iotaP),
+  jvp: zeroJvp,
   transpose: noRule("it has no operands"),
   batch: (_size, _none, _dims, params) => ({ outs: [iota(params)], dims: [null] }),
   lower: (_none, _outs, { dtype, dimension }) =>
@@ -75,9 +75,9 @@ export const broadcastedIota = (dtype: DType, shape: Shape, dimension: number): 
 export const copyP: Primitive<Plain> = definePrimitive({
   name: "copy",
   shape: ([x]) => [x as Aval],
-  jvp: linearJvp(() => copyP),
+  jvp: linearJvp,
   transpose: transposed((ct) => copy(ct)),
-  batch: batchSame(() => copyP),
+  batch: batchSame,
   lower: () => ({ kind: "alias" }),
 });
 export const copy = (x: NDArray): NDArray => bind1(copyP, [x], {});
@@ -86,9 +86,9 @@ export const copy = (x: NDArray): NDArray => bind1(copyP, [x], {});
 export const stopGradientP: Primitive<Plain> = definePrimitive<Plain>({
   name: "stop_gradient",
   shape: ([x]) => [x as Aval],
-  jvp: zeroJvp(() => stopGradientP),
+  jvp: zeroJvp,
   transpose: noRule("its derivative is zero: nothing linear passes through it"),
-  batch: batchSame(() => stopGradientP),
+  batch: batchSame,
   lower: () => ({ kind: "alias" }),
 });
 /** `x`, a constant for differentiation. */

@@ -37,17 +37,16 @@ function selecting(
   shape: ShapeRule<SelectParams>,
   lower: LowerRule<SelectParams>,
 ): Primitive<SelectParams> {
-  const primitive: Primitive<SelectParams> = definePrimitive<SelectParams>({
+  return definePrimitive<SelectParams>({
     name,
     shape,
-    jvp: linearJvp(() => primitive),
+    jvp: linearJvp,
     transpose: transposed((ct, _x, p, [, operand]) =>
       bind1(partner(), [ct, operand as NDArray], p),
     ),
-    batch: batchAligned(() => primitive, withBatch),
+    batch: batchAligned(withBatch),
     lower,
   });
-  return primitive;
 }
 function checkSource(op: string, source: Aval, shape: Shape, what: string): void {
   if (!shapesEqual(source.shape, shape))

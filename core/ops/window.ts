@@ -40,7 +40,7 @@ function windowed(
   jvp: JvpRule<WindowParams>,
   transpose: TransposeRule<WindowParams> | NoRule,
 ): Primitive<WindowParams> {
-  const primitive: Primitive<WindowParams> = definePrimitive<WindowParams>({
+  return definePrimitive<WindowParams>({
     name,
     shape: ([x], p) => {
       const a = x as Aval;
@@ -49,10 +49,7 @@ function windowed(
     },
     jvp,
     transpose,
-    batch: batchOne(
-      () => primitive,
-      (p, at) => [withBatch(p, at)],
-    ),
+    batch: batchOne((p, at) => [withBatch(p, at)]),
     lower: ([x], _outs, p) => {
       const { shape, dtype } = x as Aval;
       const acc = wide(dtype);
@@ -69,14 +66,13 @@ function windowed(
       };
     },
   });
-  return primitive;
 }
 
 /** Σ over each window. */
 export const reduceWindowSumP: Primitive<WindowParams> = windowed(
   "reduce_window_sum",
   sum,
-  linearJvp(() => reduceWindowSumP),
+  linearJvp,
   transposed((ct, x, p) => {
     if (x.size === 0) return new Zero(x);
     // windows over the cotangent, dilated by the strides
@@ -101,19 +97,17 @@ export const reduceWindowSumP: Primitive<WindowParams> = windowed(
   }),
 );
 
-const windowExtremum = (name: string, select: Selector): Primitive<WindowParams> => {
-  const primitive: Primitive<WindowParams> = windowed(
+const windowExtremum = (name: string, select: Selector): Primitive<WindowParams> =>
+  windowed(
     name,
     foldOf(select),
-    ([x], [t], p) =>
+    ([x], [t], p, primitive) =>
       dual(
         bind1(primitive, [x as NDArray], p),
         bind1(selectAndGatherAddP, [t as NDArray, x as NDArray], { ...p, select }),
       ),
     nonlinear,
   );
-  return primitive;
-};
 /** Largest element of each window. The gradient goes to the first of equal elements. */
 export const reduceWindowMaxP = windowExtremum("reduce_window_max", "ge");
 /** Smallest element of each window. The gradient goes to the first of equal elements. */
