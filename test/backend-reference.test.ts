@@ -493,8 +493,8 @@ describe("statements", () => {
       [writes("int32", 4)],
       [
         loop(4, (i) => [store(0, i, int(-1))]),
-        loop(3, (i) => [store(0, i, i)], "i", 1),
-        loop(1, (i) => [store(0, i, int(99))], "i", 3),
+        loop(3, (i) => [store(0, i, i)], 1),
+        loop(1, (i) => [store(0, i, int(99))], 3),
       ],
     );
     expect(runKernel(backend, k, [])).toEqual([[-1, 1, 2, -1]]);

@@ -36,10 +36,9 @@ export type Stmt =
 export const loop = (
   extent: Expr | number,
   body: (v: KVar) => readonly Stmt[],
-  name = "i",
   from: Expr | number = 0,
 ): Stmt => {
-  const v = new KVar("int32", name);
+  const v = new KVar("int32", "i");
   const e = (x: Expr | number): Expr => (typeof x === "number" ? int(x) : x);
   return { kind: "for", v, from: e(from), to: e(extent), body: body(v) };
 };

@@ -67,18 +67,8 @@ export const scatterNames: Names<ScatterDimensionNumbers> = {
   indexBatch: "scatterIndicesBatchingDims",
 };
 const fields = Object.keys(gatherNames) as Field[];
-const windowsOf =
-  <D>(names: Names<D>) =>
-  (d: D): Windows =>
-    Object.fromEntries(fields.map((f) => [f, d[names[f]] ?? []])) as unknown as Windows;
-const numbersOf =
-  <D>(names: Names<D>) =>
-  (w: Windows): Required<D> =>
-    Object.fromEntries(fields.map((f) => [names[f], w[f]])) as Required<D>;
-export const ofGather = windowsOf(gatherNames);
-export const ofScatter = windowsOf(scatterNames);
-export const toGather = numbersOf(gatherNames);
-export const toScatter = numbersOf(scatterNames);
+export const windowsOf = <D>(names: Names<D>, d: D): Windows =>
+  Object.fromEntries(fields.map((f) => [f, d[names[f]] ?? []])) as unknown as Windows;
 
 // ---- shapes ----
 

@@ -1,9 +1,9 @@
 /** Lists of axes: what a batch axis that comes in does to them, and the batch rule of operations on one array. */
-import type { Expr } from "../kernel/expr.ts";
-import type { MapLowering, Read } from "../kernel/kernel.ts";
+import { type Expr, int } from "../kernel/expr.ts";
+import { loop, type MapLowering, type parallel, type Read, type Stmt } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import type { BatchRule, Params } from "../primitive.ts";
-import { range } from "../shape.ts";
+import { range, type Shape } from "../shape.ts";
 import { bind } from "../trace.ts";
 
 /** Elements of `list` at the positions `at`. */
@@ -69,6 +69,18 @@ export const eachElement = (at: (index: readonly Expr[], read: Read) => Expr): M
 export const moving = (
   from: (index: readonly Expr[], read: Read) => readonly Expr[],
 ): MapLowering => eachElement((index, read) => read(0, from(index, read)));
+/** `body` inside one loop for each axis of a box, given the loop variables. */
+export function box(
+  extents: Shape,
+  body: (index: readonly Expr[]) => readonly Stmt[],
+  each: typeof parallel = loop,
+  index: readonly Expr[] = [],
+): readonly Stmt[] {
+  if (index.length === extents.length) return body(index);
+  const inner = (v: Expr): readonly Stmt[] => box(extents, body, each, [...index, v]);
+  const extent = extents[index.length] as number;
+  return extent === 1 ? inner(int(0)) : [each(extent, inner)];
+}
 /** One of `count` values, found in log₂ of their number: `choose` gives one below `middle` or one from there on. */
 export function halving(
   count: number,

@@ -25,17 +25,15 @@ import {
   type GatherMode,
   gatherNames,
   keptAxes,
-  ofGather,
-  ofScatter,
   type ScatterDimensionNumbers,
   scatterNames,
   startOf,
-  toGather,
-  toScatter,
+  type Windows,
   windowSizes,
+  windowsOf,
   windowsShape,
 } from "./addressing.ts";
-import { batched, eachElement, pick } from "./axes.ts";
+import { batched, box, eachElement, pick } from "./axes.ts";
 import { checkClass, checkOneDType } from "./checks.ts";
 import { full, instantiate, moveAxis, moveBatch, zerosOf } from "./linear.ts";
 import { dual, transposed } from "./linearity.ts";
@@ -45,11 +43,11 @@ export type { GatherDimensionNumbers, GatherMode, ScatterDimensionNumbers } from
 // ---- gather ----
 
 export interface GatherParams {
-  readonly dimensionNumbers: Required<GatherDimensionNumbers>;
+  readonly dimensionNumbers: Windows;
   readonly sliceSizes: Shape;
   readonly mode: GatherMode;
-  /** value of windows that are not inside, in mode "fill"; else null */
-  readonly fillValue: number | null;
+  /** value of windows that are not inside, in mode "fill" */
+  readonly fillValue: number;
   readonly uniqueIndices: boolean;
   readonly indicesAreSorted: boolean;
 }
@@ -57,9 +55,8 @@ export interface GatherParams {
 /** out[…batch, …offset] = x[start(batch) + offset], start being clamped or checked as `mode` says */
 export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
   name: "gather",
-  shape: (inputs, { dimensionNumbers, sliceSizes }) => {
+  shape: (inputs, { dimensionNumbers: w, sliceSizes }) => {
     const [a, i] = inputs as [Aval, Aval];
-    const w = ofGather(dimensionNumbers);
     checkWindows("gather", gatherNames, a, i, w);
     const bad = (requirement: string, remedy: string): never =>
       fail(
@@ -85,20 +82,13 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
   jvp: ([x, indices], [t], p) =>
     dual(
       bind1(gatherP, [x as NDArray, indices as NDArray], p),
-      bind1(gatherP, [t as NDArray, indices as NDArray], {
-        ...p,
-        fillValue: p.fillValue === null ? null : 0,
-      }),
+      bind1(gatherP, [t as NDArray, indices as NDArray], { ...p, fillValue: 0 }),
     ),
-  transpose: transposed((ct, x, { dimensionNumbers, sliceSizes, fillValue, ...p }, [, indices]) =>
-    bind1(scatterAddP, [zerosOf(x), indices as NDArray, ct], {
-      ...p,
-      dimensionNumbers: toScatter(ofGather(dimensionNumbers)),
-    }),
+  transpose: transposed((ct, x, { sliceSizes, fillValue, ...p }, [, indices]) =>
+    bind1(scatterAddP, [zerosOf(x), indices as NDArray, ct], p),
   ),
   batch: gatherBatch,
-  lower: ([x], [out], { dimensionNumbers, sliceSizes, mode, fillValue }) => {
-    const w = ofGather(dimensionNumbers);
+  lower: ([x], [out], { dimensionNumbers: w, sliceSizes, mode, fillValue }) => {
     const { shape, dtype, rank } = x as Aval;
     const kept = keptAxes(rank, w);
     const batched = batchAxes((out as Aval).rank, w);
@@ -111,7 +101,7 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
         return k < 0 ? start : K.add(start, index[w.window[k] as number] as Expr);
       });
       // an empty operand has no windows inside
-      const fill = K.lit(fillValue ?? 0, dtype);
+      const fill = K.lit(fillValue, dtype);
       return (x as Aval).size === 0 ? fill : K.cond(inside, read(0, position), fill);
     });
   },
@@ -129,7 +119,7 @@ export function gatherBatch(
     moveAxis(v as NDArray, d ?? 0, 0);
   const out = bind1(gatherP, [front(x, dx), front(indices, di)], {
     ...p,
-    dimensionNumbers: toGather(batchWindows(ofGather(p.dimensionNumbers), operand, index)),
+    dimensionNumbers: batchWindows(p.dimensionNumbers, operand, index),
     sliceSizes: operand ? [index ? Math.min(1, size) : size, ...p.sliceSizes] : p.sliceSizes,
     // windows of several index arrays in one operand may overlap
     uniqueIndices: operand && p.uniqueIndices,
@@ -143,7 +133,7 @@ export interface GatherOptions {
   /** size of a window on each operand axis */
   readonly sliceSizes: Shape;
   /** default "promise" */
-  readonly mode?: GatherMode;
+  readonly mode?: GatherMode | undefined;
   /** NaN, the smallest signed or the largest unsigned integer, true */
   readonly fillValue?: number | undefined;
   readonly uniqueIndices?: boolean;
@@ -151,8 +141,8 @@ export interface GatherOptions {
 }
 /** What JAX fills missing elements with. */
 function defaultFill(dtype: DType): number {
-  const { kind, min, max } = dtypes[dtype];
-  return isFloat(dtype) ? Number.NaN : kind === "int" ? min : max;
+  const { min, max } = dtypes[dtype];
+  return isFloat(dtype) ? Number.NaN : min || max;
 }
 /** out[…batch, …offset] = x[indices[…batch] + offset]
  *  @param x        operand
@@ -173,10 +163,10 @@ export function gather(
   }: GatherOptions,
 ): NDArray {
   return bind1(gatherP, [x, indices], {
-    dimensionNumbers: toGather(ofGather(dimensionNumbers)),
+    dimensionNumbers: windowsOf(gatherNames, dimensionNumbers),
     sliceSizes,
     mode,
-    fillValue: mode === "fill" ? castNumber(fillValue ?? defaultFill(x.dtype), x.dtype) : null,
+    fillValue: mode === "fill" ? castNumber(fillValue ?? defaultFill(x.dtype), x.dtype) : 0,
     uniqueIndices,
     indicesAreSorted,
   });
@@ -200,25 +190,24 @@ export function gatherAlong(
       startIndicesBatchingDims: others,
     },
     sliceSizes: x.shape.map((n, i) => (i === axis ? 1 : Math.min(1, n))),
-    ...(mode && { mode }),
+    mode,
   });
 }
 
 // ---- what all scatters share ----
 
 export interface ScatterParams {
-  readonly dimensionNumbers: Required<ScatterDimensionNumbers>;
+  readonly dimensionNumbers: Windows;
   readonly mode: GatherMode;
   readonly uniqueIndices: boolean;
   readonly indicesAreSorted: boolean;
 }
 
 export function scatterShape(name: string, accepts: "any" | "number"): ShapeRule<ScatterParams> {
-  return (inputs, { dimensionNumbers }) => {
+  return (inputs, { dimensionNumbers: w }) => {
     const [a, i, u] = inputs as [Aval, Aval, Aval];
     checkClass(name, accepts, a);
     checkOneDType(name, [a, u], "convert the updates", "operand and updates");
-    const w = ofScatter(dimensionNumbers);
     checkWindows(name, scatterNames, a, i, w);
     const batch = batchAxes(u.rank, w);
     if (u.rank !== i.rank - 1 + w.window.length || batch.some((d, k) => u.shape[d] !== i.shape[k]))
@@ -258,24 +247,12 @@ export function scatterBatch(
     ),
     {
       ...p,
-      dimensionNumbers: toScatter(batchWindows(ofScatter(p.dimensionNumbers), true, isBatched)),
+      dimensionNumbers: batchWindows(p.dimensionNumbers, true, isBatched),
     },
   );
   return batched([out], 0);
 }
 
-/** `body` inside one loop for each axis of a box, given the loop variables. */
-export function box(
-  extents: Shape,
-  name: string,
-  body: (index: readonly Expr[]) => readonly Stmt[],
-  index: readonly Expr[] = [],
-): readonly Stmt[] {
-  if (index.length === extents.length) return body(index);
-  const inner = (v: Expr): readonly Stmt[] => box(extents, name, body, [...index, v]);
-  const extent = extents[index.length] as number;
-  return extent === 1 ? inner(K.int(0)) : [loop(extent, inner, `${name}${index.length}`)];
-}
 const assign = (name: string, value: Expr): { v: K.KVar; stmt: Stmt } => {
   const v = new K.KVar(value.dtype, name);
   return { v, stmt: set(v, value) };
@@ -283,9 +260,8 @@ const assign = (name: string, value: Expr): { v: K.KVar; stmt: Stmt } => {
 
 /** out = x, then out[position] = combine(out[position], update) in the order of the updates. */
 export function scatterLower(combine: (old: Expr, update: Expr) => Expr): LowerRule<ScatterParams> {
-  return (avals, _outs, { dimensionNumbers, mode }): Lowering => {
+  return (avals, _outs, { dimensionNumbers: w, mode }): Lowering => {
     const [x, indices, updates] = avals as [Aval, Aval, Aval];
-    const w = ofScatter(dimensionNumbers);
     const sizes = windowSizes(x.rank, updates.shape, w);
     const [xs, is, us] = [x, indices, updates].map((a) => stridesOf(a.shape)) as [
       number[],
@@ -299,9 +275,9 @@ export function scatterLower(combine: (old: Expr, update: Expr) => Expr): LowerR
       build: (inputs, outputs) => {
         const [from, index, update] = inputs as readonly [Buf, Buf, Buf];
         const out = outputs[0] as Buf;
-        const copy = loop(x.size, (p) => [out.store(p, from.at(p))], "p");
+        const copy = loop(x.size, (p) => [out.store(p, from.at(p))]);
         if (x.size === 0 || updates.size === 0) return [copy];
-        const windows = box(indices.shape.slice(0, -1), "b", (batch) => {
+        const windows = box(indices.shape.slice(0, -1), (batch) => {
           const entries = range(w.map.length).map((k) =>
             assign(`start${k}`, index.at(K.linearIndex([...batch, K.int(k)], is))),
           );
@@ -309,7 +285,7 @@ export function scatterLower(combine: (old: Expr, update: Expr) => Expr): LowerR
           const { at, inside } = startOf(x.shape, sizes, w, batch, entry, mode === "clip");
           const base = assign("base", K.linearIndex(at, xs));
           const first = assign("first", K.linearIndex(batch, pick(us, batched)));
-          const write = box(pick(updates.shape, w.window), "w", (offset) => {
+          const write = box(pick(updates.shape, w.window), (offset) => {
             const p = K.add(base.v, K.linearIndex(offset, pick(xs, kept)));
             const q = K.add(first.v, K.linearIndex(offset, pick(us, w.window)));
             return [out.store(p, combine(out.at(p), update.at(q)))];
@@ -333,13 +309,8 @@ export function gatherUpdates(
   fillValue: number,
 ): NDArray {
   if (x.size === 0) return full(updates, fillValue, x.dtype);
-  const w = ofScatter(p.dimensionNumbers);
-  return gather(x, indices, {
-    ...p,
-    dimensionNumbers: toGather(w),
-    sliceSizes: windowSizes(x.ndim, updates, w),
-    fillValue,
-  });
+  const sliceSizes = windowSizes(x.ndim, updates, p.dimensionNumbers);
+  return bind1(gatherP, [x, indices], { ...p, sliceSizes, fillValue });
 }
 
 export interface ScatterOptions {
@@ -356,7 +327,7 @@ const scatterParams = ({
   uniqueIndices = false,
   indicesAreSorted = false,
 }: ScatterOptions): ScatterParams => ({
-  dimensionNumbers: toScatter(ofScatter(dimensionNumbers)),
+  dimensionNumbers: windowsOf(scatterNames, dimensionNumbers),
   mode,
   uniqueIndices,
   indicesAreSorted,

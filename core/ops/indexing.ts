@@ -9,10 +9,10 @@ import { Literal, type NDArray } from "../ndarray.ts";
 import { type BatchRule, definePrimitive, type Primitive } from "../primitive.ts";
 import { range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { clampStart, toGather, toScatter, type Windows } from "./addressing.ts";
-import { batched, moving } from "./axes.ts";
+import { clampStart, type Windows } from "./addressing.ts";
+import { batched, box, moving } from "./axes.ts";
 import { checkOneDType } from "./checks.ts";
-import { box, gatherBatch, scatterBatch } from "./gather.ts";
+import { gatherBatch, scatterBatch } from "./gather.ts";
 import { broadcastInDim, full, jointJvp, moveAxis, moveBatch, zerosOf } from "./linear.ts";
 import { linearJvp, transposed } from "./linearity.ts";
 import { scatterP } from "./scatter.ts";
@@ -108,10 +108,10 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
     }
     const axes = range(sliceSizes.length);
     return gatherBatch(size, [operand, startVectors(size, starts, startDims)], [at, 0], {
-      dimensionNumbers: toGather(boxes(axes)),
+      dimensionNumbers: boxes(axes),
       sliceSizes,
       mode: "clip",
-      fillValue: null,
+      fillValue: 0,
       uniqueIndices: true,
       indicesAreSorted: true,
     });
@@ -148,7 +148,7 @@ const updateBatch: BatchRule<object> = (size, inputs, dims) => {
     [x, startVectors(size, starts, startDims), update],
     [dx, 0, du],
     {
-      dimensionNumbers: toScatter(boxes(axes)),
+      dimensionNumbers: boxes(axes),
       mode: "clip",
       uniqueIndices: true,
       indicesAreSorted: true,
@@ -190,7 +190,7 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
       build: (inputs, outputs) => {
         const [operand, block, ...starts] = inputs as [Buf, Buf, ...Buf[]];
         const out = outputs[0] as Buf;
-        const copy = loop(a.size, (p) => [out.store(p, operand.at(p))], "p");
+        const copy = loop(a.size, (p) => [out.store(p, operand.at(p))]);
         if (u.size === 0) return [copy];
         const base = new K.KVar("int32", "base");
         const first = starts.map((start, axis) =>
@@ -199,7 +199,7 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
             (a.shape[axis] as number) - (u.shape[axis] as number),
           ),
         );
-        const write = box(u.shape, "u", (index) => [
+        const write = box(u.shape, (index) => [
           out.store(
             K.add(base, K.linearIndex(index, strides)),
             block.at(K.linearIndex(index, from)),

@@ -145,16 +145,12 @@ export const splitP: Primitive<SplitParams> = definePrimitive<SplitParams>({
           const [start, width] = [int(offset), size * inner];
           offset += width;
           return loop(sizeOf(shape.slice(0, axis)), (o) => [
-            loop(
-              width,
-              (j) => [
-                (to[i] as Buf).store(
-                  add(mul(o, int(width)), j),
-                  (from as Buf).at(add(add(mul(o, length), start), j)),
-                ),
-              ],
-              "j",
-            ),
+            loop(width, (j) => [
+              (to[i] as Buf).store(
+                add(mul(o, int(width)), j),
+                (from as Buf).at(add(add(mul(o, length), start), j)),
+              ),
+            ]),
           ]);
         });
       },

@@ -103,7 +103,6 @@ function mergeSort(
         set(i, K.add(i, K.cast(takeLeft, "int32"))),
         set(j, K.add(j, K.cast(not(takeLeft), "int32"))),
       ],
-      "at",
       low,
     ),
   ];
@@ -196,7 +195,6 @@ function radixSort(
         loop(
           (pass + 1) * size,
           (i) => [set(count, counts.at(i)), counts.store(i, sum), set(sum, K.add(sum, count))],
-          "i",
           pass * size,
         ),
         loop(n, (i) => [
@@ -379,7 +377,6 @@ export function largest(
                 ...siftDown(kept, hole, K.int(count), x, from),
               ]),
             ],
-            "p",
             count,
           ),
           // the root goes to the end, again and again
@@ -393,7 +390,6 @@ export function largest(
               set(hole, K.int(0)),
               ...siftDown(kept, hole, last, x, from),
             ],
-            "i",
             1,
           ),
         ];

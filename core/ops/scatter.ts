@@ -7,7 +7,6 @@ import { Literal, type NDArray } from "../ndarray.ts";
 import { definePrimitive, type Primitive, type Tangent, Zero } from "../primitive.ts";
 import { range, sizeOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { ofScatter } from "./addressing.ts";
 import { eq } from "./compare.ts";
 import { add, div, mul, neg } from "./field.ts";
 import {
@@ -50,7 +49,7 @@ const needUnique = (op: string, what: string, p: ScatterParams): void => {
 
 /** A number from 1 for each window, at all its elements. */
 function windowIds(updates: NDArray, p: ScatterParams): NDArray {
-  const { window } = ofScatter(p.dimensionNumbers);
+  const { window } = p.dimensionNumbers;
   const shape = updates.shape.map((n, i) => (window.includes(i) ? 1 : n));
   const count = iota({ dtype: "int32", shape: [sizeOf(shape)], dimension: 0 });
   const ids = reshape(add(count, new Literal(1, "int32")), shape);

@@ -3,11 +3,12 @@ import type { Aval } from "../aval.ts";
 import { fail, ShapeError } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
 import { type Expr, KVar } from "../kernel/expr.ts";
-import { type Buf, loop, set, type Stmt, when } from "../kernel/kernel.ts";
+import { type Buf, loop, parallel, set, type Stmt, when } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, type LowerRule, type Primitive, type ShapeRule } from "../primitive.ts";
 import { type Shape, shapesEqual, showShape, sizeOf, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
+import { box } from "./axes.ts";
 import { checkClass } from "./checks.ts";
 import { batchAligned } from "./linear.ts";
 import { linearJvp, transposed } from "./linearity.ts";
@@ -127,21 +128,6 @@ export const selectAndScatterAddP: Primitive<SelectParams> = selecting(
 /** Windows of at most so many elements are written out. */
 const fewElements = 16;
 
-/** `body` at each index of a box; `independent`: the iterations touch different elements. */
-function nest(
-  sizes: Shape,
-  independent: boolean,
-  body: (index: readonly Expr[]) => readonly Stmt[],
-): readonly Stmt[] {
-  const go = (axis: number, index: readonly Expr[]): readonly Stmt[] => {
-    if (axis === sizes.length) return body(index);
-    if (sizes[axis] === 1) return go(axis + 1, [...index, K.int(0)]);
-    const v = new KVar("int32", "i");
-    const [from, to] = [K.int(0), K.int(sizes[axis] as number)];
-    return [{ kind: "for", v, from, to, body: go(axis + 1, [...index, v]), parallel: independent }];
-  };
-  return go(0, []);
-}
 /** The multi-indices of a box, in row-major order. */
 const cells = (sizes: Shape): readonly (readonly Expr[])[] =>
   sizes.reduce<readonly (readonly Expr[])[]>(
@@ -247,7 +233,7 @@ function scatterNest(
       return [
         set(best, start),
         set(at, K.int(-1)),
-        ...nest(p.windowDimensions, false, (r) => {
+        ...box(p.windowDimensions, (r) => {
           const { inside, position } = elementOf(place, r);
           const wins = replaces(p.select, value, best);
           return [
@@ -269,8 +255,10 @@ function scatterNest(
     const clear = loop(size, (i) => [out.store(K.add(base, i), zero)]);
     const windows = places.includes(0)
       ? []
-      : nest(places, isDisjoint, isDisjoint ? write : scatter);
+      : isDisjoint
+        ? box(places, write, parallel)
+        : box(places, scatter);
     return isCovered ? windows : [clear, ...windows];
   };
-  return nest([sizeOf(allShape.slice(0, lead))], true, ([number]) => slab(number as Expr));
+  return box([sizeOf(allShape.slice(0, lead))], ([number]) => slab(number as Expr), parallel);
 }

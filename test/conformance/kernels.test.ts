@@ -310,7 +310,7 @@ describe("statements", () => {
         loop(8, (i) => [
           loop(add(i, int(1)), (j) => [store(0, add(mul(i, int(8)), j), sub(i, j))]),
         ]),
-        loop(8, (i) => [loop(int(3), (j) => [store(0, add(mul(i, int(8)), j), int(77))], "j", i)]),
+        loop(8, (i) => [loop(int(3), (j) => [store(0, add(mul(i, int(8)), j), int(77))], i)]),
         set(n, int(4)),
         loop(n, () => [set(n, add(n, int(2)))]),
         store(1, int(0), n),
