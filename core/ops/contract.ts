@@ -110,29 +110,6 @@ function checkPairs(
   }
 }
 
-const exchanged = ([l, r]: AxisPairs): AxisPairs => [r, l];
-/** Cotangent of x in x·y (or in y·x, where `swapped`). */
-function cotangentOf(
-  ct: NDArray,
-  x: Aval,
-  y: NDArray,
-  { contract: [xc, yc], batch: [xb, yb] }: Required<DotDimensionNumbers>,
-  swapped: boolean,
-): NDArray {
-  const kept = freeAxes(x.rank, xc, xb);
-  const other = freeAxes(y.ndim, yc, yb);
-  const firstOther = xb.length + (swapped ? 0 : kept.length);
-  const [g, v] = inOneDType(ct, y);
-  const product = dotGeneral(g, v, {
-    contract: [range(other.length, firstOther), other],
-    batch: [range(xb.length), yb],
-  });
-  // the product has the axes: batch, x's own, then y's contracted ones in y's order
-  const pairs = xc.map((a, i) => [a, yc[i] as number] as const).sort((p, q) => p[1] - q[1]);
-  const order = [...xb, ...kept, ...pairs.map(([a]) => a)];
-  return convert(transpose(product, inversePermutation(order)), x.dtype);
-}
-
 /** out[batch…, m…, n…] = Σ_k lhs[batch, m, k]·rhs[batch, n, k]. Sums of floats are accumulated at least in float32. */
 export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
   name: "dot_general",
@@ -150,10 +127,20 @@ export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
   },
   jvp: bilinearJvp,
   transpose: transposed((ct, x, { dimensionNumbers: { contract, batch } }, inputs, i) => {
-    const other = inputs[1 - i] as NDArray;
-    if (i === 0) return cotangentOf(ct, x, other, { contract, batch }, false);
-    const swapped = { contract: exchanged(contract), batch: exchanged(batch) };
-    return cotangentOf(ct, x, other, swapped, true);
+    const y = inputs[1 - i] as NDArray;
+    const axes = ([l, r]: AxisPairs): AxisPairs => (i === 0 ? [l, r] : [r, l]);
+    const [[xc, yc], [xb, yb]] = [axes(contract), axes(batch)];
+    const kept = freeAxes(x.rank, xc, xb);
+    const other = freeAxes(y.ndim, yc, yb);
+    const [g, v] = inOneDType(ct, y);
+    const product = dotGeneral(g, v, {
+      contract: [range(other.length, xb.length + (i === 0 ? kept.length : 0)), other],
+      batch: [range(xb.length), yb],
+    });
+    // the product has the axes: batch, x's own, then y's contracted ones in y's order
+    const pairs = xc.map((a, k) => [a, yc[k] as number] as const).sort((p, q) => p[1] - q[1]);
+    const order = [...xb, ...kept, ...pairs.map(([a]) => a)];
+    return convert(transpose(product, inversePermutation(order)), x.dtype);
   }),
   batch: (_size, xs, dims, p) => {
     const [lhs, rhs] = xs as [NDArray, NDArray];

@@ -4,8 +4,12 @@ import { fail, ShapeError } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
 import { range } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { type ConvDimensionNumbers, convGeneralDilatedP, type Padding } from "./convolution.ts";
-import { transpose } from "./linear.ts";
+import {
+  type ConvDimensionNumbers,
+  convGeneralDilatedP,
+  exchanged,
+  type Padding,
+} from "./convolution.ts";
 import { rev } from "./structural.ts";
 import { dilate, type PaddingKind, paddingOf } from "./window-geometry.ts";
 
@@ -145,13 +149,13 @@ export function convGeneralDilated(
 
 type Preferred = Pick<ConvOptions, "preferredElementType">;
 /** `convGeneralDilated` without dilation, in the layouts NC… and OI… */
-export const conv = (
+export const conv: (
   lhs: NDArray,
   rhs: NDArray,
   windowStrides: readonly number[],
   padding: PaddingKind,
-  options: Preferred = {},
-): NDArray => convGeneralDilated(lhs, rhs, windowStrides, padding, options);
+  options?: Preferred,
+) => NDArray = convGeneralDilated;
 
 /** `convGeneralDilated` in the layouts NC… and OI… */
 export const convWithGeneralPadding = (
@@ -239,21 +243,15 @@ export function convTranspose(
     kinds === null
       ? padding
       : kinds.map((p, i) => transposedPadding(window[i] as number, strides[i] ?? 1, p));
-  let w = rhs;
-  if (transposeKernel) {
-    const [outputs, inputs] = rhsSpec as [number, number];
-    const order = range(w.ndim).map((i) => (i === outputs ? inputs : i === inputs ? outputs : i));
-    w = transpose(rev(w, rhsSpec.slice(2)), order);
-  }
   return convGeneralDilated(
     lhs,
-    w,
+    transposeKernel ? rev(rhs, rhsSpec.slice(2)) : rhs,
     strides.map(() => 1),
     pairs,
     {
       lhsDilation: strides,
       rhsDilation,
-      dimensionNumbers: numbers,
+      dimensionNumbers: transposeKernel ? { ...numbers, rhsSpec: exchanged(rhsSpec) } : numbers,
       preferredElementType,
     },
   );

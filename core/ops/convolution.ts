@@ -40,7 +40,7 @@ export interface ConvParams {
 const op = "convGeneralDilated";
 const spatial = (spec: readonly number[]): readonly number[] => spec.slice(2);
 /** Batch and feature axis (or output and input feature axis) exchanged. */
-const exchanged = ([a, b, ...rest]: readonly number[]): number[] => [
+export const exchanged = ([a, b, ...rest]: readonly number[]): number[] => [
   b as number,
   a as number,
   ...rest,
@@ -65,30 +65,24 @@ function checkParams(lhs: Aval, rhs: Aval, p: ConvParams): void {
         showShape(spec),
         "see the order of axes in ConvDimensionNumbers",
       );
-  const counts = [
-    ["windowStrides", p.windowStrides],
-    ["lhsDilation", p.lhsDilation],
-    ["rhsDilation", p.rhsDilation],
-  ] as const;
-  for (const [name, list] of counts)
+  for (const name of ["windowStrides", "lhsDilation", "rhsDilation"] as const) {
+    const list = p[name];
     if (list.length !== rank - 2 || list.some((s) => !Number.isInteger(s) || s < 1))
       bad(
         `${name} must have a positive integer for each of the ${rank - 2} spatial axes`,
         `${showShape(list)} for ${lhs}`,
         "give one number for each spatial axis",
       );
+  }
   if (p.padding.length !== rank - 2 || p.padding.flat().some((n) => !Number.isInteger(n)))
     bad(
       `padding must have a pair of integers for each of the ${rank - 2} spatial axes`,
       JSON.stringify(p.padding),
       "give [low, high] for each spatial axis",
     );
-  for (const [name, n] of [
-    ["featureGroupCount", fg],
-    ["batchGroupCount", bg],
-  ] as const)
-    if (!Number.isInteger(n) || n < 1)
-      bad(`${name} must be a positive integer`, String(n), "use 1");
+  for (const name of ["featureGroupCount", "batchGroupCount"] as const)
+    if (!Number.isInteger(p[name]) || p[name] < 1)
+      bad(`${name} must be a positive integer`, String(p[name]), "use 1");
   if (fg > 1 && bg > 1)
     bad(
       "only one of featureGroupCount and batchGroupCount may be larger than 1",
@@ -172,21 +166,25 @@ function splitAxis(x: NDArray, at: number, outer: number): NDArray {
 //   lhs                [m,gk] [gk,j] -> [gm,j]: feature groups, g moved in the rhs and in the result
 //   rhs                [j,gm] [m,gk] -> [j,gk]: feature groups
 
-/** Spatial sizes with holes: of lhs, rhs and result. */
-function dilatedSizes(
+/** Padding of a transpose, given the low padding and, of lhs, rhs and result, the sizes with holes. */
+function transposedPadding(
   lhs: Shape,
   rhs: Shape,
   out: Shape,
   p: ConvParams,
-): readonly [number[], number[], number[]] {
+  pair: (low: number, l: number, r: number, o: number) => Padding,
+): Padding[] {
   const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
-  const sizes = (shape: Shape, spec: readonly number[], by: readonly number[]): number[] =>
-    pick(shape, spatial(spec)).map((n, i) => dilate(n, by[i] as number));
-  return [
-    sizes(lhs, lhsSpec, p.lhsDilation),
-    sizes(rhs, rhsSpec, p.rhsDilation),
-    sizes(out, outSpec, p.windowStrides),
-  ];
+  return p.padding.map(([low], i) => {
+    const size = (shape: Shape, spec: readonly number[], by: readonly number[]): number =>
+      dilate(shape[spec[i + 2] as number] as number, by[i] as number);
+    return pair(
+      low,
+      size(lhs, lhsSpec, p.lhsDilation),
+      size(rhs, rhsSpec, p.rhsDilation),
+      size(out, outSpec, p.windowStrides),
+    );
+  });
 }
 
 function cotangentOfLhs(ct: NDArray, lhs: Aval, rhs: NDArray, p: ConvParams): NDArray {
@@ -196,14 +194,13 @@ function cotangentOfLhs(ct: NDArray, lhs: Aval, rhs: NDArray, p: ConvParams): ND
   let w = rhs;
   // `inputs` names the axis of the array without the axis of groups
   if (groups > 1) w = foldAxis(splitAxis(w, outputs, groups), outputs, inputs);
-  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p);
   const [g, v] = inOneDType(ct, rev(w, spatial(rhsSpec)));
   const out = bind1(convGeneralDilatedP, [g, v], {
     windowStrides: p.lhsDilation,
-    padding: p.padding.map(([low], i): Padding => {
-      const before = (r[i] as number) - low - 1;
-      return [before, (l[i] as number) + (r[i] as number) - 1 - (o[i] as number) - before];
-    }),
+    padding: transposedPadding(lhs.shape, rhs.shape, ct.shape, p, (low, l, r, o) => [
+      r - low - 1,
+      l - o + low,
+    ]),
     lhsDilation: p.windowStrides,
     rhsDilation: p.rhsDilation,
     dimensionNumbers: { lhsSpec: outSpec, rhsSpec: exchanged(rhsSpec), outSpec: lhsSpec },
@@ -221,16 +218,13 @@ function cotangentOfRhs(ct: NDArray, lhs: NDArray, rhs: Aval, p: ConvParams): ND
   const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
   // a result without elements could need a window of size 0, and there is nothing to sum
   if (ct.size === 0) return fullLike(rhs, 0);
-  const [l, r, o] = dilatedSizes(lhs.shape, rhs.shape, ct.shape, p);
   const [x, g] = inOneDType(lhs, ct);
   const out = bind1(convGeneralDilatedP, [x, g], {
     windowStrides: p.rhsDilation,
-    padding: p.padding.map(
-      ([low], i): Padding => [
-        low,
-        (o[i] as number) - (l[i] as number) + (r[i] as number) - low - 1,
-      ],
-    ),
+    padding: transposedPadding(lhs.shape, rhs.shape, ct.shape, p, (low, l, r, o) => [
+      low,
+      o - l + r - low - 1,
+    ]),
     lhsDilation: p.lhsDilation,
     rhsDilation: p.windowStrides,
     dimensionNumbers: {
@@ -247,7 +241,8 @@ function cotangentOfRhs(ct: NDArray, lhs: NDArray, rhs: Aval, p: ConvParams): ND
 
 // ---- batching ----
 
-const convBatch: BatchRule<ConvParams> = (size, xs, [dx, dy], p) => {
+const convBatch: BatchRule<ConvParams> = (size, xs, dims, p) => {
+  const [dx, dy] = dims as [number | null, number | null];
   const [lhs, rhs] = xs as [NDArray, NDArray];
   const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
   const [batch, features] = lhsSpec as [number, number];
@@ -255,12 +250,12 @@ const convBatch: BatchRule<ConvParams> = (size, xs, [dx, dy], p) => {
   const [outBatch, outFeatures] = outSpec as [number, number];
   const conv = (u: NDArray, v: NDArray, change: Partial<ConvParams> = {}): NDArray =>
     bind1(convGeneralDilatedP, [u, v], { ...p, ...change });
-  const unbatched = (v: NDArray, d: number | null | undefined): Aval =>
+  const unbatched = (v: NDArray, d: number | null): Aval =>
     v.aval.with({ shape: v.shape.filter((_, i) => i !== d) });
   if (size === 0) {
-    const [a, b] = [unbatched(lhs, dx), unbatched(rhs, dy)];
-    const dtype = productDType(op, a, b, p.preferredElementType);
-    return batched([full([0, ...convShape(a, b, p)], 0, dtype)], 0);
+    const [out] = convGeneralDilatedP.shape([unbatched(lhs, dx), unbatched(rhs, dy)], p);
+    const { shape, dtype } = out as Aval;
+    return batched([full([0, ...shape], 0, dtype)], 0);
   }
   /** `v` with its axis `at` in the form [groups, mapped axis, rest], the mapped axis coming from `from`. */
   const foldInside = (v: NDArray, from: number, at: number, groups: number): NDArray => {
@@ -270,7 +265,7 @@ const convBatch: BatchRule<ConvParams> = (size, xs, [dx, dy], p) => {
     const inner = foldAxis(split, from + (at < from ? 1 : 0), at + 1);
     return foldAxis(inner, at, at);
   };
-  if (typeof dx === "number" && typeof dy === "number") {
+  if (dx !== null && dy !== null) {
     // the mapped axis is one more axis of groups, the slowest
     const w = foldAxis(rhs, dy, outputs);
     const out =
@@ -279,7 +274,7 @@ const convBatch: BatchRule<ConvParams> = (size, xs, [dx, dy], p) => {
         : conv(foldAxis(lhs, dx, features), w, { featureGroupCount: p.featureGroupCount * size });
     return batched([splitAxis(out, outFeatures, size)], outFeatures);
   }
-  if (typeof dx === "number") {
+  if (dx !== null) {
     const out = conv(foldInside(lhs, dx, batch, p.batchGroupCount), rhs);
     return batched([splitAxis(out, outBatch, size)], outBatch);
   }
@@ -309,31 +304,34 @@ export const convGeneralDilatedP: Primitive<ConvParams> = definePrimitive<ConvPa
   lower: (operands, results, p) => {
     const { lhsSpec, rhsSpec, outSpec } = p.dimensionNumbers;
     const [a, b, c] = [...operands, ...results] as [Aval, Aval, Aval];
-    const xs = pick(stridesOf(a.shape), lhsSpec);
-    const ws = pick(stridesOf(b.shape), rhsSpec);
-    const os = pick(stridesOf(c.shape), outSpec);
-    const [batch, , ...input] = pick(a.shape, lhsSpec) as [number, number, ...number[]];
-    const [outputs, inputs, ...window] = pick(b.shape, rhsSpec) as [number, number, ...number[]];
-    const [, , ...output] = pick(c.shape, outSpec);
-    const at = (list: readonly number[], i: number): number => list[i] as number;
+    const of = (
+      list: readonly number[],
+      spec: readonly number[],
+    ): readonly [number, number, ...number[]] => pick(list, spec) as [number, number, ...number[]];
+    const [xBatch, xFeature, ...xStride] = of(stridesOf(a.shape), lhsSpec);
+    const [wOutput, wInput, ...wStride] = of(stridesOf(b.shape), rhsSpec);
+    const [outBatch, outFeature, ...outStride] = of(stridesOf(c.shape), outSpec);
+    const [batch, , ...input] = of(a.shape, lhsSpec);
+    const [outputs, inputs, ...window] = of(b.shape, rhsSpec);
+    const [, , ...output] = of(c.shape, outSpec);
     return {
       kind: "conv",
-      batch: { size: batch, x: at(xs, 0), out: at(os, 0) },
-      inFeatures: { size: inputs, x: at(xs, 1), w: at(ws, 1) },
-      outFeatures: { size: outputs, w: at(ws, 0), out: at(os, 1) },
+      batch: { size: batch, x: xBatch, out: outBatch },
+      inFeatures: { size: inputs, x: xFeature, w: wInput },
+      outFeatures: { size: outputs, w: wOutput, out: outFeature },
       featureGroups: p.featureGroupCount,
       batchGroups: p.batchGroupCount,
       spatial: input.map((n, i) => ({
         input: n,
-        window: at(window, i),
-        output: at(output, i),
-        stride: at(p.windowStrides, i),
+        window: window[i] as number,
+        output: output[i] as number,
+        stride: p.windowStrides[i] as number,
         low: (p.padding[i] as Padding)[0],
-        inputDilation: at(p.lhsDilation, i),
-        windowDilation: at(p.rhsDilation, i),
-        xStride: at(xs, i + 2),
-        wStride: at(ws, i + 2),
-        outStride: at(os, i + 2),
+        inputDilation: p.lhsDilation[i] as number,
+        windowDilation: p.rhsDilation[i] as number,
+        xStride: xStride[i] as number,
+        wStride: wStride[i] as number,
+        outStride: outStride[i] as number,
       })),
     };
   },

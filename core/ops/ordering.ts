@@ -27,8 +27,6 @@ function before(a: Expr, b: Expr): Expr {
   if (!isFloat(a.dtype)) return less;
   return K.or(less, K.and(K.compare("ne", b, b), K.compare("eq", a, a)));
 }
-/** a before b in decreasing order: NaN before all numbers. */
-const beforeDown = (a: Expr, b: Expr): Expr => before(b, a);
 
 // ---- the slices along an axis ----
 
@@ -117,14 +115,12 @@ function mergeSort(
     ]),
   ];
 }
-/** Lexicographic order, from key number `key` on: the first one that differs decides. */
-function lexicographic(order: Order, at: At, p: Expr, q: Expr, key = 0): Expr {
+/** Lexicographic order, from key number `key` to `last`: the first one that differs decides. */
+function lexicographic(at: At, p: Expr, q: Expr, last: number, key = 0): Expr {
   const [a, b] = [at(key, p), at(key, q)];
-  const [less, more] = order.descending
-    ? [before(b, a), before(a, b)]
-    : [before(a, b), before(b, a)];
-  if (key === order.keys.length - 1) return less;
-  return K.or(less, K.and(not(more), lexicographic(order, at, p, q, key + 1)));
+  const less = before(a, b);
+  if (key === last) return less;
+  return K.or(less, K.and(not(before(b, a)), lexicographic(at, p, q, last, key + 1)));
 }
 
 /** Bits of x as an unsigned number that increases with x. */
@@ -249,9 +245,11 @@ export function sortSlices(
       const [a, b, rankA, rankB, counters] = temps as [Buf, Buf, Buf, Buf, Buf];
       return eachSlice(slices, apart, (place) => {
         const at: At = (input, position) => (inputs[input] as Buf).at(place(position, n));
+        const goesBefore = (p: Expr, q: Expr): Expr =>
+          lexicographic(at, descending ? q : p, descending ? p : q, keys.length - 1);
         const { body, sorted } = radix
           ? radixSort(n, order, at, [a, rankA], [b, rankB], counters)
-          : { body: mergeSort(n, a, b, (p, q) => lexicographic(order, at, p, q)), sorted: a };
+          : { body: mergeSort(n, a, b, goesBefore), sorted: a };
         const from = local("from");
         return [
           ...body,
@@ -271,56 +269,9 @@ export function sortSlices(
 const mostKept = 256;
 const leastPart = 8;
 
-/** The largest elements so far and their positions, as a heap whose root is the one that goes first when a larger one comes. */
-interface Kept {
-  readonly values: Buf;
-  readonly positions: Buf;
-  /** where element k of the heap lies */
-  readonly place: (k: Expr) => Expr;
-}
-/** Puts x, from `position`, where `hole` is or below, among the first `size` elements of the heap; of equal elements the one that
- *  stands last goes first.
+/** A routine for the `count` largest elements of each slice along an axis, in decreasing order, and their positions. The
+ *  largest so far are a heap, whose root is the one that goes first when a larger one comes: of equal ones the last.
  *  @source Williams 1964, "Algorithm 232: Heapsort" */
-function siftDown(
-  { values, positions, place }: Kept,
-  hole: KVar,
-  size: Expr,
-  x: KVar,
-  position: KVar,
-): Stmt[] {
-  const [child, right] = [local("child"), local("right")];
-  const worse = (v: Expr, p: Expr, w: Expr, q: Expr): Expr =>
-    K.or(before(v, w), K.and(not(before(w, v)), lt(q, p)));
-  const [value, from] = [
-    (k: Expr): Expr => values.at(place(k)),
-    (k: Expr): Expr => positions.at(place(k)),
-  ];
-  const left = (k: Expr): Expr => K.add(K.mul(k, K.int(2)), K.int(1));
-  return [
-    set(child, left(hole)),
-    whileLoop(lt(child, size), [
-      set(right, K.min(K.add(child, K.int(1)), K.sub(size, K.int(1)))),
-      set(
-        child,
-        K.select(worse(value(right), from(right), value(child), from(child)), right, child),
-      ),
-      when(
-        worse(value(child), from(child), x, position),
-        [
-          values.store(place(hole), value(child)),
-          positions.store(place(hole), from(child)),
-          set(hole, child),
-          set(child, left(child)),
-        ],
-        [set(child, size)],
-      ),
-    ]),
-    values.store(place(hole), x),
-    positions.store(place(hole), position),
-  ];
-}
-
-/** A routine for the `count` largest elements of each slice along an axis, in decreasing order, and their positions. */
 export function largest(
   shape: readonly number[],
   dtype: DType,
@@ -342,40 +293,64 @@ export function largest(
     );
   return {
     kind: "routine",
-    build: ([input], [values, positions]) => {
+    build: (inputs, outputs) => {
+      const [input] = inputs as readonly [Buf];
+      const [values, positions] = outputs as readonly [Buf, Buf];
       if (count === 0 || outer * inner === 0) return [];
       return eachSlice(slices, true, (place) => {
-        const kept: Kept = {
-          values: values as Buf,
-          positions: positions as Buf,
-          place: (k) => place(k, count),
-        };
         const [x, from] = [local("x", dtype), local("from")];
         const [hole, last] = [local("hole"), local("last")];
-        const read = (position: Expr): Stmt[] => [
-          set(from, position),
-          set(x, (input as Buf).at(place(position, n))),
+        const value = (k: Expr): Expr => values.at(place(k, count));
+        const position = (k: Expr): Expr => positions.at(place(k, count));
+        const put = (k: Expr, v: Expr, p: Expr): Stmt[] => [
+          values.store(place(k, count), v),
+          positions.store(place(k, count), p),
         ];
-        const take = (k: Expr): Stmt[] => [
-          set(from, kept.positions.at(kept.place(k))),
-          set(x, kept.values.at(kept.place(k))),
-        ];
-        const least = kept.values.at(kept.place(K.int(0)));
+        const root = K.int(0);
+        const left = (k: Expr): Expr => K.add(K.mul(k, K.int(2)), K.int(1));
+        const worse = (v: Expr, p: Expr, w: Expr, q: Expr): Expr =>
+          K.or(before(v, w), K.and(not(before(w, v)), lt(q, p)));
+        /** puts x where `hole` is or below, among the first `size` elements */
+        const sift = (size: Expr): Stmt[] => {
+          const [child, right] = [local("child"), local("right")];
+          return [
+            set(child, left(hole)),
+            whileLoop(lt(child, size), [
+              set(right, K.min(K.add(child, K.int(1)), K.sub(size, K.int(1)))),
+              set(
+                child,
+                K.select(
+                  worse(value(right), position(right), value(child), position(child)),
+                  right,
+                  child,
+                ),
+              ),
+              when(
+                worse(value(child), position(child), x, from),
+                [
+                  ...put(hole, value(child), position(child)),
+                  set(hole, child),
+                  set(child, left(child)),
+                ],
+                [set(child, size)],
+              ),
+            ]),
+            ...put(hole, x, from),
+          ];
+        };
+        const read = (at: Expr): Stmt[] => [set(from, at), set(x, input.at(place(at, n)))];
         return [
           // the first elements, from the last to the first, each with what is below it
           loop(count, (i) => [
             set(hole, K.sub(K.int(count - 1), i)),
             ...read(hole),
-            ...siftDown(kept, hole, K.int(count), x, from),
+            ...sift(K.int(count)),
           ]),
           loop(
             n,
-            (position) => [
-              ...read(position),
-              when(beforeDown(x, least), [
-                set(hole, K.int(0)),
-                ...siftDown(kept, hole, K.int(count), x, from),
-              ]),
+            (at) => [
+              ...read(at),
+              when(before(value(root), x), [set(hole, root), ...sift(K.int(count))]),
             ],
             count,
           ),
@@ -384,11 +359,11 @@ export function largest(
             count,
             (i) => [
               set(last, K.sub(K.int(count), i)),
-              ...take(last),
-              kept.values.store(kept.place(last), least),
-              kept.positions.store(kept.place(last), kept.positions.at(kept.place(K.int(0)))),
-              set(hole, K.int(0)),
-              ...siftDown(kept, hole, last, x, from),
+              set(from, position(last)),
+              set(x, value(last)),
+              ...put(last, value(root), position(root)),
+              set(hole, root),
+              ...sift(last),
             ],
             1,
           ),
