@@ -3,12 +3,12 @@ import { Aval } from "../aval.ts";
 import { isFloat, isInteger } from "../dtype.ts";
 import { DTypeError, fail } from "../errors.ts";
 import * as K from "../kernel/expr.ts";
-import type { Expr, UnaryOp } from "../kernel/expr.ts";
+import type { Expr } from "../kernel/expr.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
 import { bind1 } from "../trace.ts";
 import { eachElement } from "./axes.ts";
-import { checkClass, type DTypeClass } from "./checks.ts";
+import { checkClass } from "./checks.ts";
 import { eq, ge } from "./compare.ts";
 import { div, mul, neg, sub } from "./field.ts";
 import { convert, fullLike as like } from "./linear.ts";
@@ -17,6 +17,7 @@ import {
   applied,
   applied2,
   type Binary,
+  binaryP,
   broadcastTo,
   elementsOf,
   elementwise,
@@ -26,6 +27,7 @@ import {
   type Operand,
   operands,
   type Plain,
+  unaryP,
 } from "./rules.ts";
 import { selectN } from "./select.ts";
 import { log } from "./transcendental.ts";
@@ -50,12 +52,8 @@ export {
 
 // ---- sign and rounding ----
 
-/** A step function, which is flat between its steps. */
-const step = (op: UnaryOp, accepts: DTypeClass): Primitive<Plain> =>
-  elementwise({ name: op, accepts, at: ([x]) => K.unary(op, x as Expr) });
-
 /** −1, 0 or 1; keeps NaN and the sign of zero */
-export const signP = step("sign", "number");
+export const signP = unaryP("sign", "number");
 /** −1, 0 or 1 @example sign(-3) // => -1 */
 export const sign = applied(signP);
 
@@ -70,12 +68,12 @@ export const absP = elementwise({
 export const abs = applied(absP);
 
 /** ⌊x⌋ */
-export const floorP = step("floor", "float");
+export const floorP = unaryP("floor", "float");
 /** ⌊x⌋ @example floor(-0.5) // => -1 */
 export const floor = applied(floorP);
 
 /** ⌈x⌉ */
-export const ceilP = step("ceil", "float");
+export const ceilP = unaryP("ceil", "float");
 /** ⌈x⌉ @example ceil(0.5) // => 1 */
 export const ceil = applied(ceilP);
 
@@ -173,11 +171,10 @@ export const powP: Primitive<Plain> = definePrimitive<Plain>({
   jvp: jvpTerms([
     (t, x, out) => {
       const [base, exponent] = x as [NDArray, NDArray];
-      if (isFloat(exponent.dtype))
-        return mul(t, mul(exponent, pow(base, sub(exponent, like(exponent, 1)))));
+      if (isFloat(exponent.dtype)) return mul(t, mul(exponent, pow(base, sub(exponent, 1))));
       const n = broadcastTo(exponent, out.shape);
       // the smaller exponent stays an integer, for the derivative of this derivative
-      const less = selectN(eq(n, 0), [sub(n, like(n, 1)), n]);
+      const less = selectN(eq(n, 0), [sub(n, 1), n]);
       return mul(t, mul(convert(n, base.dtype), pow(broadcastTo(base, out.shape), less)));
     },
     (t, [x], out) => mul(t, mul(log(replaceZero(x as NDArray)), out)),
@@ -208,10 +205,6 @@ export const nextafterP = elementwise({
 export const nextafter = applied2(nextafterP);
 
 /** the upper half of the product of two integers: ⌊x·y / 2^width⌋ */
-export const mulhiP = elementwise({
-  name: "mulhi",
-  accepts: "integer",
-  at: ([x, y]) => K.binary("mulhi", x as Expr, y as Expr),
-});
+export const mulhiP = binaryP("mulhi", "integer");
 /** ⌊x·y / 2^width⌋, the upper half of the full product */
 export const mulhi = applied2(mulhiP);

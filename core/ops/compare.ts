@@ -1,9 +1,9 @@
 /** Comparisons, and operations on bits. */
+import { isFloat } from "../dtype.ts";
 import * as K from "../kernel/expr.ts";
-import type { BinaryOp, CompareOp, Expr, UnaryOp } from "../kernel/expr.ts";
+import type { CompareOp, Expr } from "../kernel/expr.ts";
 import type { Primitive } from "../primitive.ts";
-import type { DTypeClass } from "./checks.ts";
-import { applied, applied2, elementwise, type Plain } from "./rules.ts";
+import { applied, applied2, binaryP, elementwise, type Plain, unaryP } from "./rules.ts";
 
 // ---- comparisons: bool, false on NaN except ne ----
 
@@ -51,28 +51,24 @@ const one = (x: Expr): Expr => K.lit(1, x.dtype);
  *  zero have equal reciprocals. */
 const tie = (op: CompareOp, x: Expr, y: Expr): Expr =>
   K.and(K.compare("eq", x, y), K.compare(op, K.div(one(x), x), K.div(one(y), y)));
-const isFloatExpr = (x: Expr): boolean => x.dtype.includes("float");
+
+const below = (x: Expr, y: Expr): Expr =>
+  isFloat(x.dtype)
+    ? K.or(K.or(K.compare("lt", x, y), tie("lt", x, y)), K.and(K.compare("eq", x, x), isNan(y)))
+    : K.compare("lt", x, y);
 
 /** x = y in the total order: −0 ≠ +0, NaN = NaN */
 export const eqToP = predicate("eq_to", (x, y) =>
-  isFloatExpr(x) ? K.or(tie("eq", x, y), K.and(isNan(x), isNan(y))) : K.compare("eq", x, y),
+  isFloat(x.dtype) ? K.or(tie("eq", x, y), K.and(isNan(x), isNan(y))) : K.compare("eq", x, y),
 );
 /** x = y in the total order */
 export const eqTo = applied2(eqToP);
 /** x < y in the total order */
-export const ltToP = predicate("lt_to", (x, y) =>
-  isFloatExpr(x)
-    ? K.or(K.or(K.compare("lt", x, y), tie("lt", x, y)), K.and(K.compare("eq", x, x), isNan(y)))
-    : K.compare("lt", x, y),
-);
+export const ltToP = predicate("lt_to", below);
 /** x < y in the total order */
 export const ltTo = applied2(ltToP);
 /** x ≤ y in the total order */
-export const leToP = predicate("le_to", (x, y) =>
-  isFloatExpr(x)
-    ? K.or(K.or(K.compare("lt", x, y), tie("le", x, y)), isNan(y))
-    : K.compare("le", x, y),
-);
+export const leToP = predicate("le_to", (x, y) => K.unary("not", below(y, x)));
 /** x ≤ y in the total order */
 export const leTo = applied2(leToP);
 
@@ -88,40 +84,25 @@ export const isFinite = applied(isFiniteP);
 
 // ---- bits ----
 
-function bitwise(name: string, op: BinaryOp, accepts: DTypeClass): Primitive<Plain> {
-  return elementwise({
-    name,
-    accepts,
-    at: ([x, y]) => K.binary(op, x as Expr, y as Expr),
-  });
-}
-function bitwise1(name: string, op: UnaryOp, accepts: DTypeClass): Primitive<Plain> {
-  return elementwise({
-    name,
-    accepts,
-    at: ([x]) => K.unary(op, x as Expr),
-  });
-}
-
 /** bitwise and; logical for bool */
-export const andP = bitwise("and", "and", "bits");
+export const andP = binaryP("and", "bits");
 /** bitwise and; logical for bool */
 export const and = applied2(andP);
 /** bitwise or; logical for bool */
-export const orP = bitwise("or", "or", "bits");
+export const orP = binaryP("or", "bits");
 /** bitwise or; logical for bool */
 export const or = applied2(orP);
 /** bitwise exclusive or; ≠ for bool */
-export const xorP = bitwise("xor", "xor", "bits");
+export const xorP = binaryP("xor", "bits");
 /** bitwise exclusive or; ≠ for bool */
 export const xor = applied2(xorP);
 /** all bits inverted; logical for bool */
-export const notP = bitwise1("not", "not", "bits");
+export const notP = unaryP("not", "bits");
 /** all bits inverted; logical for bool */
 export const not = applied(notP);
 
 /** x·2ʸ modulo 2^width; 0 when y is negative or at least the width */
-export const shiftLeftP = bitwise("shift_left", "shl", "integer");
+export const shiftLeftP = binaryP("shift_left", "integer", "shl");
 /** x·2ʸ modulo 2^width; 0 when y is negative or at least the width */
 export const shiftLeft = applied2(shiftLeftP);
 /** bits moved down by y, copies of the highest one shifted in, in unsigned dtypes too */
@@ -141,15 +122,15 @@ export const shiftRightArithmeticP = elementwise({
  *  only that bit. */
 export const shiftRightArithmetic = applied2(shiftRightArithmeticP);
 /** bits moved down by y, zeros shifted in */
-export const shiftRightLogicalP = bitwise("shift_right_logical", "shrl", "integer");
+export const shiftRightLogicalP = binaryP("shift_right_logical", "integer", "shrl");
 /** bits moved down by y, zeros shifted in */
 export const shiftRightLogical = applied2(shiftRightLogicalP);
 
 /** number of bits that are set */
-export const populationCountP = bitwise1("population_count", "popcount", "integer");
+export const populationCountP = unaryP("population_count", "integer", "popcount");
 /** number of bits that are set */
 export const populationCount = applied(populationCountP);
 /** number of zero bits above the highest one that is set */
-export const clzP = bitwise1("clz", "clz", "integer");
+export const clzP = unaryP("clz", "integer");
 /** number of zero bits above the highest one that is set */
 export const clz = applied(clzP);

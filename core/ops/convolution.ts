@@ -5,9 +5,9 @@ import type { DType } from "../dtype.ts";
 import { fail, ShapeError } from "../errors.ts";
 import type { NDArray } from "../ndarray.ts";
 import { type BatchRule, definePrimitive, type Primitive } from "../primitive.ts";
-import { range, type Shape, showShape, stridesOf } from "../shape.ts";
+import { inversePermutation, range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { batched, otherAxes, pick } from "./axes.ts";
+import { batched, inserted, otherAxes, pick, replaced } from "./axes.ts";
 import { bilinearJvp, inOneDType, productDType } from "./contract.ts";
 import { convert, full, fullLike, moveAxis, reshape } from "./linear.ts";
 import { transposed } from "./linearity.ts";
@@ -132,11 +132,7 @@ function convShape(lhs: Aval, rhs: Aval, p: ConvParams): number[] {
     return Math.max(0, Math.floor((size - reach) / (p.windowStrides[i] as number)) + 1);
   });
   const canonical = [batch / p.batchGroupCount, features, ...out];
-  const shape = new Array<number>(outSpec.length);
-  outSpec.forEach((axis, i) => {
-    shape[axis] = canonical[i] as number;
-  });
-  return shape;
+  return pick(canonical, inversePermutation(outSpec));
 }
 
 // ---- axes folded into others ----
@@ -150,7 +146,7 @@ function foldAxis(x: NDArray, from: number, into: number): NDArray {
 /** `x` with axis `at` split into `outer` and the rest. */
 function splitAxis(x: NDArray, at: number, outer: number): NDArray {
   const inner = (x.shape[at] as number) / outer;
-  return reshape(x, [...x.shape.slice(0, at), outer, inner, ...x.shape.slice(at + 1)]);
+  return reshape(x, inserted(replaced(x.shape, at, inner), at, outer));
 }
 
 // ---- transposes ----

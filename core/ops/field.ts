@@ -124,9 +124,7 @@ export const integerPowP: Primitive<IntegerPowParams> = definePrimitive<IntegerP
     const out = integerPow(x as NDArray, y);
     if (y === 0) return dual(out);
     const dx = t as NDArray;
-    if (y === 1) return dual(out, dx);
-    const lower = y === 2 ? (x as NDArray) : integerPow(x as NDArray, y - 1);
-    return dual(out, mul(dx, mul(y, lower)));
+    return dual(out, mul(dx, mul(y, integerPow(x as NDArray, y - 1))));
   },
   transpose: nonlinear,
   batch: batchSame,

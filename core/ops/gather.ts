@@ -49,7 +49,6 @@ export interface GatherParams {
   /** value of windows that are not inside, in mode "fill" */
   readonly fillValue: number;
   readonly uniqueIndices: boolean;
-  readonly indicesAreSorted: boolean;
 }
 
 /** out[…batch, …offset] = x[start(batch) + offset], start being clamped or checked as `mode` says */
@@ -110,21 +109,22 @@ export const gatherP: Primitive<GatherParams> = definePrimitive<GatherParams>({
 /** Batch rule: batched operands gain a window axis, batched indices a batch axis, both an axis that runs together. */
 export function gatherBatch(
   size: number,
-  [x, indices]: readonly NDArray[],
-  [dx, di]: readonly (number | null)[],
+  inputs: readonly NDArray[],
+  dims: readonly (number | null)[],
   p: GatherParams,
 ): ReturnType<typeof batched> {
-  const [operand, index] = [typeof dx === "number", typeof di === "number"];
-  const front = (v: NDArray | undefined, d: number | null | undefined): NDArray =>
-    moveAxis(v as NDArray, d ?? 0, 0);
-  const out = bind1(gatherP, [front(x, dx), front(indices, di)], {
-    ...p,
-    dimensionNumbers: batchWindows(p.dimensionNumbers, operand, index),
-    sliceSizes: operand ? [index ? Math.min(1, size) : size, ...p.sliceSizes] : p.sliceSizes,
-    // windows of several index arrays in one operand may overlap
-    uniqueIndices: operand && p.uniqueIndices,
-    indicesAreSorted: operand && p.indicesAreSorted,
-  });
+  const [operand, index] = dims.map((d) => d !== null) as [boolean, boolean];
+  const out = bind1(
+    gatherP,
+    inputs.map((v, i) => moveAxis(v, dims[i] ?? 0, 0)),
+    {
+      ...p,
+      dimensionNumbers: batchWindows(p.dimensionNumbers, operand, index),
+      sliceSizes: operand ? [index ? Math.min(1, size) : size, ...p.sliceSizes] : p.sliceSizes,
+      // windows of several index arrays in one operand may overlap
+      uniqueIndices: operand && p.uniqueIndices,
+    },
+  );
   return batched([out], 0);
 }
 
@@ -137,6 +137,7 @@ export interface GatherOptions {
   /** NaN, the smallest signed or the largest unsigned integer, true */
   readonly fillValue?: number | undefined;
   readonly uniqueIndices?: boolean;
+  /** a hint; kernels do not need it */
   readonly indicesAreSorted?: boolean;
 }
 /** What JAX fills missing elements with. */
@@ -159,7 +160,6 @@ export function gather(
     mode = "promise",
     fillValue,
     uniqueIndices = false,
-    indicesAreSorted = false,
   }: GatherOptions,
 ): NDArray {
   return bind1(gatherP, [x, indices], {
@@ -168,7 +168,6 @@ export function gather(
     mode,
     fillValue: mode === "fill" ? castNumber(fillValue ?? defaultFill(x.dtype), x.dtype) : 0,
     uniqueIndices,
-    indicesAreSorted,
   });
 }
 
@@ -200,7 +199,6 @@ export interface ScatterParams {
   readonly dimensionNumbers: Windows;
   readonly mode: GatherMode;
   readonly uniqueIndices: boolean;
-  readonly indicesAreSorted: boolean;
 }
 
 export function scatterShape(name: string, accepts: "any" | "number"): ShapeRule<ScatterParams> {
@@ -239,7 +237,7 @@ export function scatterBatch(
   p: ScatterParams,
   primitive: Primitive<ScatterParams>,
 ): ReturnType<typeof batched> {
-  const isBatched = typeof dims[1] === "number";
+  const isBatched = dims[1] !== null;
   const out = bind1(
     primitive,
     inputs.map((x, i) =>
@@ -319,18 +317,17 @@ export interface ScatterOptions {
   readonly mode?: GatherMode;
   /** promises that no element is updated twice */
   readonly uniqueIndices?: boolean;
+  /** a hint; kernels do not need it */
   readonly indicesAreSorted?: boolean;
 }
 const scatterParams = ({
   dimensionNumbers,
   mode = "fill",
   uniqueIndices = false,
-  indicesAreSorted = false,
 }: ScatterOptions): ScatterParams => ({
   dimensionNumbers: windowsOf(scatterNames, dimensionNumbers),
   mode,
   uniqueIndices,
-  indicesAreSorted,
 });
 
 // ---- scatter-add ----

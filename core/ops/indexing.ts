@@ -113,7 +113,6 @@ export const dynamicSliceP: Primitive<DynamicSliceParams> = definePrimitive<Dyna
       mode: "clip",
       fillValue: 0,
       uniqueIndices: true,
-      indicesAreSorted: true,
     });
   },
   lower: ([x], _outs, { sliceSizes }) =>
@@ -151,7 +150,6 @@ const updateBatch: BatchRule<object> = (size, inputs, dims) => {
       dimensionNumbers: boxes(axes),
       mode: "clip",
       uniqueIndices: true,
-      indicesAreSorted: true,
     },
     scatterP,
   );

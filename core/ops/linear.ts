@@ -115,7 +115,7 @@ export const broadcastInDimP: Primitive<BroadcastParams> = definePrimitive<Broad
     ),
 });
 export function broadcastInDim(x: NDArray, shape: Shape, dims: readonly number[]): NDArray {
-  if (x.ndim === shape.length && shapesEqual(x.shape, shape)) return x;
+  if (shapesEqual(x.shape, shape)) return x;
   return bind1(broadcastInDimP, [x], { shape, broadcastDimensions: dims });
 }
 /** An array of one value. */
@@ -255,7 +255,6 @@ export const transposeP: Primitive<TransposeParams> = definePrimitive<TransposeP
   shape: ([x], { permutation }) => {
     const a = x as Aval;
     if (
-      permutation.length !== a.rank ||
       !shapesEqual(
         [...permutation].sort((p, q) => p - q),
         range(a.rank),

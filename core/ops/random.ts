@@ -9,15 +9,13 @@ import { add, binary, cast, type Expr, int, linearIndex, lit, or, select } from 
 import { compare } from "../kernel/expr.ts";
 import type { MapLowering, Read } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
-import { definePrimitive, noRule, type Primitive } from "../primitive.ts";
+import { definePrimitive, type Primitive } from "../primitive.ts";
 import { type Shape, shapesEqual, showShape, sizeOf, stridesOf } from "../shape.ts";
 import { bind } from "../trace.ts";
 import { eachElement } from "./axes.ts";
 import { batchFront } from "./linear.ts";
 import { zeroJvp } from "./linearity.ts";
-import { elementsOf, elementwiseBatch, elementwiseShape } from "./rules.ts";
-
-const notLinear = noRule("it acts on integers");
+import { elementsOf, elementwiseBatch, elementwiseShape, onIntegers } from "./rules.ts";
 
 // ---- the block cipher ----
 
@@ -64,7 +62,7 @@ export const threefry2x32P: Primitive<Record<never, never>> = definePrimitive({
     return [aval, aval];
   },
   jvp: zeroJvp,
-  transpose: notLinear,
+  transpose: onIntegers,
   batch: elementwiseBatch,
   lower: (ins, [out]) => ({
     kind: "map",
@@ -131,7 +129,7 @@ export const randomBitsP: Primitive<RandomBitsParams> = definePrimitive<RandomBi
     return bitWidth === 64 ? [aval, aval] : [aval];
   },
   jvp: zeroJvp,
-  transpose: notLinear,
+  transpose: onIntegers,
   batch: batchFront(),
   lower: ([keys], _outs, { bitWidth, shape }) => ({
     kind: "map",
@@ -173,7 +171,7 @@ export const randomSplitP: Primitive<RandomSplitParams> = definePrimitive<Random
     Aval.of([...keysShape("randomSplit", keys as Aval), ...shape, 2], "uint32"),
   ],
   jvp: zeroJvp,
-  transpose: notLinear,
+  transpose: onIntegers,
   batch: batchFront(),
   lower: ([keys], _outs, { shape }) =>
     newKeys(keys, (index) => position(index.slice((keys as Aval).rank - 1, -1), shape)),
@@ -199,7 +197,7 @@ export const randomFoldInP: Primitive<Record<never, never>> = definePrimitive({
     return [(keys as Aval).with({ weakType: false })];
   },
   jvp: zeroJvp,
-  transpose: notLinear,
+  transpose: onIntegers,
   batch: batchFront(),
   lower: ([keys]) => newKeys(keys, (index, read) => read(1, index.slice(0, -1))),
 });

@@ -105,7 +105,7 @@ const logical = (
 ): Primitive<AxesParams> => reduction(name, bitwise(op, init), zeroJvp, noFloat);
 /** Bitwise and over `axes` (logical for bool). */
 export const reduceAndP = logical("reduce_and", "and", (d) =>
-  d === "bool" ? 1 : dtypes[d].kind === "uint" ? dtypes[d].max : -1,
+  dtypes[d].kind === "int" ? -1 : dtypes[d].max,
 );
 /** x₁ & x₂ & … over `axes` @example reduceAnd(np.array([6, 3], { dtype: "int32" }), [0]).item()  // => 2 */
 export const reduceAnd = over(reduceAndP);

@@ -2,7 +2,7 @@
 import { Aval } from "../aval.ts";
 import { type DType, isFloat } from "../dtype.ts";
 import { DTypeError, fail, RuleError, ShapeError } from "../errors.ts";
-import { type Expr, int } from "../kernel/expr.ts";
+import { binary, type BinaryOp, type Expr, int, unary, type UnaryOp } from "../kernel/expr.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import type { Read } from "../kernel/kernel.ts";
 import {
@@ -72,11 +72,8 @@ export const applied2 =
 export function elementwiseShape(op: string, avals: readonly Aval[]): Shape {
   let shape: Shape | null = null;
   for (const a of avals) {
-    if (a.rank === 0 || a.shape === shape) continue;
-    if (shape === null) {
-      shape = a.shape;
-      continue;
-    }
+    if (a.rank === 0) continue;
+    shape ??= a.shape;
     const have: Shape = shape;
     if (shapesEqual(a.shape, have)) continue;
     if (a.rank !== have.length || a.shape.some((s, i) => s !== have[i] && s !== 1 && have[i] !== 1))
@@ -176,7 +173,7 @@ function transposeTerms<P>(terms: readonly LinearTerm[]): TransposeRule<P> {
 }
 const flat = noRule("its derivative is zero: nothing linear passes through it");
 const toBool = noRule("its result is bool, which no cotangent reaches");
-const onIntegers = noRule("it acts on integers, which no cotangent reaches");
+export const onIntegers = noRule("it acts on integers, which no cotangent reaches");
 
 export interface ElementwiseSpec<P extends Params> {
   readonly name: string;
@@ -226,3 +223,13 @@ export function elementwise<P extends Params = Plain>({
       eachElement((index, read) => at(elementsOf(ins, (out as Aval).shape, index, read), params)),
   });
 }
+/** An elementwise primitive without a derivative that is one operation of the kernel language, of one operand. */
+export const unaryP = (name: string, accepts: DTypeClass, op = name as UnaryOp): Primitive<Plain> =>
+  elementwise({ name, accepts, at: ([x]) => unary(op, x as Expr) });
+/** The same of two operands. */
+export const binaryP = (
+  name: string,
+  accepts: DTypeClass,
+  op = name as BinaryOp,
+): Primitive<Plain> =>
+  elementwise({ name, accepts, at: ([x, y]) => binary(op, x as Expr, y as Expr) });

@@ -7,7 +7,7 @@ import { Literal, type NDArray } from "../ndarray.ts";
 import { definePrimitive, type Primitive, type Tangent, Zero } from "../primitive.ts";
 import { range, sizeOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { eq } from "./compare.ts";
+import { eq, ne, or } from "./compare.ts";
 import { add, div, mul, neg } from "./field.ts";
 import {
   gatherUpdates,
@@ -19,10 +19,19 @@ import {
   type ScatterParams,
   scatterShape,
 } from "./gather.ts";
-import { broadcastInDim, full, fullLike, instantiate, jointJvp, reshape } from "./linear.ts";
+import {
+  broadcastInDim,
+  convert,
+  full,
+  fullLike,
+  instantiate,
+  jointJvp,
+  reshape,
+} from "./linear.ts";
 import { dual, nonlinear, transposed } from "./linearity.ts";
 import { jvpTerms } from "./rules.ts";
-import { iota, selectN } from "./structural.ts";
+import { masked } from "./select.ts";
+import { iota } from "./structural.ts";
 
 export {
   type ScatterDimensionNumbers,
@@ -30,9 +39,6 @@ export {
   scatterAddP,
   type ScatterOptions,
 } from "./gather.ts";
-
-/** `x` where the mask holds, else 0. */
-const masked = (mask: NDArray, x: NDArray): NDArray => selectN(mask, [fullLike(x, 0), x]);
 
 const needUnique = (op: string, what: string, p: ScatterParams): void => {
   if (!p.uniqueIndices)
@@ -138,24 +144,18 @@ function extremalScatter(
     shape: scatterShape(name, "any"),
     jvp: (inputs, [dx, , du], p, primitive) => {
       const [operand, i, u] = inputs as [NDArray, NDArray, NDArray];
-      const out = bind1(primitive, [operand, i, u], p);
-      const one = new Literal(1, out.dtype);
-      const zeros = fullLike(out, 0);
-      const ones = fullLike(out, 1);
-      const count = (v: NDArray): NDArray => bind1(scatterAddP, [zeros, i, v], p);
+      const out = bind1(primitive, inputs, p);
+      // NaN of the operand stays
+      const retained = or(eq(operand, out), ne(operand, operand));
       // updates outside the operand are dropped in the end; NaN keeps them from matching
       const won = eq(u, gatherUpdates(out, i, u.shape, p, Number.NaN));
-      const winners = count(masked(won, fullLike(u, 1)));
-      const touched = count(fullLike(u, 1));
-      const retained = eq(operand, out);
-      const shared = div(one, add(winners, one));
-      const untouched = eq(touched, new Literal(0, out.dtype));
-      const ofOperand = selectN(untouched, [masked(retained, shared), ones]);
-      const kept = dx instanceof Zero ? zeros : mul(dx as NDArray, ofOperand);
+      const ones = masked(won, fullLike(u, 1));
+      const share = div(1, bind1(scatterAddP, [convert(retained, out.dtype), i, ones], p));
+      const kept =
+        dx instanceof Zero ? fullLike(out, 0) : mul(dx as NDArray, masked(retained, share));
       if (du instanceof Zero) return dual(out, kept);
-      const alone = div(one, selectN(eq(winners, new Literal(0, out.dtype)), [winners, ones]));
-      const share = gatherUpdates(selectN(retained, [alone, shared]), i, u.shape, p, 0);
-      return dual(out, bind1(scatterAddP, [kept, i, mul(du as NDArray, masked(won, share))], p));
+      const ofUpdates = masked(won, gatherUpdates(share, i, u.shape, p, 0));
+      return dual(out, bind1(scatterAddP, [kept, i, mul(du as NDArray, ofUpdates)], p));
     },
     transpose: nonlinear,
     batch: scatterBatch,

@@ -10,7 +10,7 @@ import { bind, bind1 } from "../trace.ts";
 import { batched, eachElement, halving } from "./axes.ts";
 import { checkOneDType } from "./checks.ts";
 import { and, gt, lt } from "./compare.ts";
-import { broadcastInDim, full, jointJvp, moveBatch, zerosOf } from "./linear.ts";
+import { broadcastInDim, fullLike, jointJvp, moveBatch, zerosOf } from "./linear.ts";
 import { nonlinear, transposed } from "./linearity.ts";
 import { broadcastTo, jvpTerms, type Operand, operands, type Plain } from "./rules.ts";
 
@@ -108,13 +108,14 @@ export const selectN = (which: NDArray, cases: readonly NDArray[]): NDArray =>
 export const select = (pred: NDArray, onTrue: NDArray, onFalse: NDArray): NDArray =>
   selectN(pred, [onFalse, onTrue]);
 
+/** `x` where the mask holds, else 0. */
+export const masked = (mask: NDArray, x: NDArray): NDArray => selectN(mask, [fullLike(x, 0), x]);
+
 // ---- clamp ----
 
 /** t where `test` holds, else 0, in the shape of the result */
-function gated(test: NDArray, t: NDArray, out: NDArray): NDArray {
-  const wide = broadcastTo(t, out.shape);
-  return selectN(test, [full(out.shape, 0, t.dtype), wide]);
-}
+const gated = (test: NDArray, t: NDArray, out: NDArray): NDArray =>
+  masked(test, broadcastTo(t, out.shape));
 
 /** min(max(x, low), high); the bounds are scalars or have the shape of x */
 export const clampP: Primitive<Plain> = definePrimitive<Plain>({

@@ -5,11 +5,9 @@ import * as gamma from "../kernel/gamma.ts";
 import * as special from "../kernel/special.ts";
 import type { NDArray } from "../ndarray.ts";
 import type { Primitive } from "../primitive.ts";
-import { add, mul, neg } from "./field.ts";
+import { add, mul, neg, square } from "./field.ts";
 import { applied, applied2, type Binary, elementwise, type JvpTerm, type Plain } from "./rules.ts";
 import { exp, floatFunction } from "./transcendental.ts";
-
-const square = (x: NDArray): NDArray => mul(x, x);
 
 /** erf x = 2/√π · ∫₀ˣ e^(−t²) dt */
 export const erfP = floatFunction("erf", special.erf, (t, x) =>

@@ -3,7 +3,7 @@ import { binary, type Expr, type Intrinsic, unary } from "../kernel/expr.ts";
 import * as special from "../kernel/special.ts";
 import type { NDArray } from "../ndarray.ts";
 import type { Primitive } from "../primitive.ts";
-import { add, div, mul, neg, sub } from "./field.ts";
+import { add, div, mul, neg, square, sub } from "./field.ts";
 import { applied, applied2, elementwise, type Plain } from "./rules.ts";
 
 /** f′(x)·t, given f(x) and x */
@@ -23,8 +23,6 @@ export const floatFunction = (
   });
 const intrinsic = (op: Intrinsic, slope: Slope): Primitive<Plain> =>
   floatFunction(op, (x) => unary(op, x), slope);
-
-const square = (x: NDArray): NDArray => mul(x, x);
 
 // ---- exponentials and logarithms ----
 

@@ -136,12 +136,15 @@ const cells = (sizes: Shape): readonly (readonly Expr[])[] =>
     [[]],
   );
 
-/** Windows do not extend along the axis: its elements and its places are the same. */
-const isSingle = (p: WindowParams, i: number): boolean => {
+/** Windows of the axis do not overlap, and have nothing but elements of it. */
+const isTiled = (p: WindowParams, i: number): boolean => {
   const [low, high] = p.padding[i] as readonly [number, number];
-  const ones = [p.windowDimensions[i], p.windowStrides[i], p.baseDilation[i]];
-  return low === 0 && high === 0 && ones.every((n) => n === 1);
+  const span = dilate(p.windowDimensions[i] as number, p.windowDilation[i] as number);
+  const stride = p.windowStrides[i] as number;
+  return low === 0 && high === 0 && p.baseDilation[i] === 1 && span <= stride;
 };
+/** Windows do not extend along the axis: its elements and its places are the same. */
+const isSingle = (p: WindowParams, i: number): boolean => isTiled(p, i) && p.windowStrides[i] === 1;
 
 /** Slabs of the leading axes that windows do not extend along are independent of each other. Each is cleared, and its
  *  windows add to it one after the other; small windows that do not overlap write all of their elements instead. */
@@ -161,14 +164,7 @@ function scatterNest(
   const [strides, placeStrides] = [stridesOf(shape), stridesOf(places)];
   const size = sizeOf(shape);
   const isSmall = sizeOf(p.windowDimensions) <= fewElements;
-  const isDisjoint =
-    isSmall &&
-    shape.every((_, i) => {
-      const [low, high] = p.padding[i] as readonly [number, number];
-      const span = dilate(p.windowDimensions[i] as number, p.windowDilation[i] as number);
-      const stride = p.windowStrides[i] as number;
-      return low === 0 && high === 0 && p.baseDilation[i] === 1 && span <= stride;
-    });
+  const isDisjoint = isSmall && shape.every((_, i) => isTiled(p, i));
   const isCovered =
     isDisjoint &&
     shape.every((n, i) => (places[i] as number) * (p.windowDimensions[i] as number) === n);
