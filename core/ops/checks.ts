@@ -38,6 +38,9 @@ export function checkOneDType(
       fail(DTypeError, op, `${what} must have one dtype`, avals.join(" and "), remedy);
 }
 
+/** The size of an axis as errors show it: `f32[2,3] axis 1 = 3`. */
+export const axisText = (a: Aval, axis: number): string => `${a} axis ${axis} = ${a.shape[axis]}`;
+
 const isAxis = (axis: number, rank: number): boolean =>
   Number.isInteger(axis) && axis >= 0 && axis < rank;
 /** `what` is what the caller names an axis by. */

@@ -8,7 +8,7 @@ import { definePrimitive, type JvpRule, type Params, type Primitive } from "../p
 import { inversePermutation, range, showShape, stridesOf } from "../shape.ts";
 import { bind, bind1 } from "../trace.ts";
 import { allShifted, batched, otherAxes, pick, replaced } from "./axes.ts";
-import { checkOneDType } from "./checks.ts";
+import { axisText, checkOneDType } from "./checks.ts";
 import { convert, transpose } from "./linear.ts";
 import { transposed } from "./linearity.ts";
 import { type JvpTerm, jvpTerms } from "./rules.ts";
@@ -103,7 +103,7 @@ function checkPairs(
           ShapeError,
           "dot",
           `${what} sizes must match`,
-          `lhs ${lhs} axis ${a} = ${lhs.shape[a]}, rhs ${rhs} axis ${b} = ${rhs.shape[b]}`,
+          `lhs ${axisText(lhs, a)}, rhs ${axisText(rhs, b)}`,
           "check operand order",
         );
     });

@@ -8,6 +8,7 @@ import { type BatchRule, definePrimitive, type Primitive } from "../primitive.ts
 import { inversePermutation, range, type Shape, showShape, stridesOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { batched, inserted, otherAxes, pick, replaced } from "./axes.ts";
+import { axisText } from "./checks.ts";
 import { bilinearJvp, inOneDType, productDType } from "./contract.ts";
 import { convert, full, fullLike, moveAxis, reshape } from "./linear.ts";
 import { transposed } from "./linearity.ts";
@@ -94,19 +95,19 @@ function checkParams(lhs: Aval, rhs: Aval, p: ConvParams): void {
   if (features % fg !== 0 || features / fg !== inputs)
     bad(
       "the lhs features of a group must match the rhs input features",
-      `lhs ${lhs} axis ${d.lhsSpec[1]} = ${features} in ${fg} group${fg === 1 ? "" : "s"}, rhs ${rhs} axis ${d.rhsSpec[1]} = ${inputs}`,
+      `lhs ${axisText(lhs, d.lhsSpec[1] as number)} in ${fg} group${fg === 1 ? "" : "s"}, rhs ${axisText(rhs, d.rhsSpec[1] as number)}`,
       "check dimensionNumbers and featureGroupCount",
     );
   if (outputs % (fg * bg) !== 0)
     bad(
       "the number of groups must divide the rhs output features",
-      `rhs ${rhs} axis ${d.rhsSpec[0]} = ${outputs}, ${fg * bg} groups`,
+      `rhs ${axisText(rhs, d.rhsSpec[0] as number)}, ${fg * bg} groups`,
       "change the group count",
     );
   if (batch % bg !== 0)
     bad(
       "batchGroupCount must divide the lhs batch",
-      `lhs ${lhs} axis ${d.lhsSpec[0]} = ${batch}, ${bg} groups`,
+      `lhs ${axisText(lhs, d.lhsSpec[0] as number)}, ${bg} groups`,
       "change the group count",
     );
 }
@@ -125,7 +126,7 @@ function convShape(lhs: Aval, rhs: Aval, p: ConvParams): number[] {
         ShapeError,
         op,
         "negative padding must not cut off more than there is",
-        `[${low},${high}] for lhs ${lhs} axis ${lhsSpec[i + 2]} = ${n}`,
+        `[${low},${high}] for lhs ${axisText(lhs, lhsSpec[i + 2] as number)}`,
         "cut off less",
       );
     const reach = dilate(window[i] as number, p.rhsDilation[i] as number);

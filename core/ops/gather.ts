@@ -34,7 +34,7 @@ import {
   windowsShape,
 } from "./addressing.ts";
 import { batched, box, eachElement, pick } from "./axes.ts";
-import { checkClass, checkOneDType } from "./checks.ts";
+import { axisText, checkClass, checkOneDType } from "./checks.ts";
 import { full, instantiate, moveAxis, moveBatch, zerosOf } from "./linear.ts";
 import { dual, transposed } from "./linearity.ts";
 
@@ -222,7 +222,7 @@ export function scatterShape(name: string, accepts: "any" | "number"): ShapeRule
           ShapeError,
           name,
           "a window must not be larger than the operand",
-          `updates ${u} axis ${w.window[k]} = ${u.shape[w.window[k] as number]}, operand ${a} axis ${axis} = ${a.shape[axis]}`,
+          `updates ${axisText(u, w.window[k] as number)}, operand ${axisText(a, axis)}`,
           "make the updates smaller",
         );
     });

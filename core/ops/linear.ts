@@ -29,6 +29,7 @@ import {
   otherAxes,
   pick,
 } from "./axes.ts";
+import { axisText } from "./checks.ts";
 import { type AxesParams, over, reduction, sum } from "./fold.ts";
 import { dual, linearJvp, transposed } from "./linearity.ts";
 
@@ -94,7 +95,7 @@ export const broadcastInDimP: Primitive<BroadcastParams> = definePrimitive<Broad
           ShapeError,
           op,
           "an operand axis must have size 1 or the size of its output axis",
-          `operand ${a} axis ${i} = ${a.shape[i]}, output ${showShape(shape)} axis ${d} = ${shape[d]}`,
+          `operand ${axisText(a, i)}, output ${showShape(shape)} axis ${d} = ${shape[d]}`,
           "check the target shape",
         );
     });
@@ -219,7 +220,7 @@ export const squeezeP: Primitive<SqueezeParams> = definePrimitive<SqueezeParams>
           ShapeError,
           "squeeze",
           "an axis can be dropped only if its size is 1",
-          `${a} axis ${d} = ${a.shape[d]}`,
+          axisText(a, d),
           "choose an axis of size 1, or index it",
         );
     return [a.with({ shape: pick(a.shape, otherAxes(a.rank, dimensions)) })];
