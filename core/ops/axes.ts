@@ -60,6 +60,18 @@ export function dropped(
   return [list, at - list.filter((a) => a < at).length];
 }
 
+/** Batch rule of an operation on one array that works along `axis`. */
+export const batchAlong: BatchRule<{ readonly axis: number }> = batchOne((params, at) => [
+  { ...params, axis: shifted(params.axis, at) },
+]);
+/** Batch rule of an operation on one array that drops `axes`. */
+export const batchDropping: BatchRule<{ readonly axes: readonly number[] }> = batchOne(
+  (params, at) => {
+    const [axes, to] = dropped(params.axes, at);
+    return [{ ...params, axes }, to];
+  },
+);
+
 /** Lowering of an operation with one result to the expression of an element. */
 export const eachElement = (at: (index: readonly Expr[], read: Read) => Expr): MapLowering => ({
   kind: "map",

@@ -14,7 +14,7 @@ import {
 import { sizeOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
 import { max, min } from "./arithmetic.ts";
-import { batchOne, shifted } from "./axes.ts";
+import { batchAlong } from "./axes.ts";
 import { checkAxis, checkClass } from "./checks.ts";
 import { eq, lt } from "./compare.ts";
 import { add, div, mul, neg, sub } from "./field.ts";
@@ -52,7 +52,7 @@ function cumulative(
     },
     jvp,
     transpose,
-    batch: batchOne(({ axis, reverse }, at) => [{ axis: shifted(axis, at), reverse }]),
+    batch: batchAlong,
     lower: ([x], _outs, { axis, reverse }) => {
       const { shape, dtype } = x as Aval;
       const acc = wide(dtype);

@@ -7,7 +7,7 @@ import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, type Primitive, type PrimitiveRecord } from "../primitive.ts";
 import { range } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { batchOne, dropped, otherAxes, pick } from "./axes.ts";
+import { batchDropping, otherAxes, pick } from "./axes.ts";
 import { checkAxes, checkClass, type DTypeClass } from "./checks.ts";
 
 export interface Fold {
@@ -79,10 +79,7 @@ export function reduction(
     },
     jvp,
     transpose,
-    batch: batchOne(({ axes }, at) => {
-      const [list, to] = dropped(axes, at);
-      return [{ axes: list }, to];
-    }),
+    batch: batchDropping,
     lower: ([x], _outs, { axes }) => {
       const { dtype, shape, rank } = x as Aval;
       const acc = wide(dtype);

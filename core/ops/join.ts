@@ -7,7 +7,16 @@ import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, LinearInput, type Primitive } from "../primitive.ts";
 import { normalizeAxis, range, showShape, sizeOf } from "../shape.ts";
 import { bind, bind1 } from "../trace.ts";
-import { batchOne, eachElement, halving, inserted, moving, replaced, shifted } from "./axes.ts";
+import {
+  batchAlong,
+  batchOne,
+  eachElement,
+  halving,
+  inserted,
+  moving,
+  replaced,
+  shifted,
+} from "./axes.ts";
 import { checkAxis, checkOneDType, checkWhole } from "./checks.ts";
 import { batchAligned, expandDims, instantiate, jointJvp, reduceSum, reshape } from "./linear.ts";
 import { linearJvp, transposed } from "./linearity.ts";
@@ -132,7 +141,7 @@ export const splitP: Primitive<SplitParams> = definePrimitive<SplitParams>({
   },
   jvp: linearJvp,
   transpose: (cts, _inputs, { axis }) => [concatenate(cts.map(instantiate), axis)],
-  batch: batchOne(({ sizes, axis }, at) => [{ sizes, axis: shifted(axis, at) }]),
+  batch: batchAlong,
   lower: ([x], _outs, { sizes, axis }) => {
     const { shape } = x as Aval;
     const inner = sizeOf(shape.slice(axis + 1));

@@ -8,7 +8,7 @@ import { Literal, type NDArray } from "../ndarray.ts";
 import { definePrimitive, type JvpRule, noRule, type Primitive } from "../primitive.ts";
 import { sizeOf } from "../shape.ts";
 import { bind1 } from "../trace.ts";
-import { batchOne, dropped, otherAxes, pick } from "./axes.ts";
+import { batchDropping, otherAxes, pick } from "./axes.ts";
 import { eq } from "./compare.ts";
 import { add, div, mul } from "./field.ts";
 import {
@@ -143,10 +143,7 @@ function position(name: string, better: "gt" | "lt"): Primitive<ArgParams> {
     },
     jvp: zeroJvp,
     transpose: noFloat,
-    batch: batchOne(({ axes, indexDtype }, at) => {
-      const [[axis], to] = dropped(axes, at);
-      return [{ axes: [axis as number], indexDtype }, to];
-    }),
+    batch: batchDropping,
     lower: ([x], _outs, { axes, indexDtype }) => {
       const { dtype, shape, rank } = x as Aval;
       return {

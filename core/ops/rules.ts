@@ -157,8 +157,8 @@ export function jvpTerms<P extends Params>(terms: readonly (JvpTerm<P> | null)[]
     return dual(out, parts.reduce(addTangents));
   };
 }
-function transposeTerms<P>(terms: readonly LinearTerm[]): TransposeRule<P> {
-  return transposed((ct, x, _params, inputs, i) => {
+const transposeTerms = (terms: readonly LinearTerm[]): TransposeRule<Params> =>
+  transposed((ct, x, _params, inputs, i) => {
     const term = terms[i];
     if (term === undefined)
       return fail(
@@ -170,7 +170,6 @@ function transposeTerms<P>(terms: readonly LinearTerm[]): TransposeRule<P> {
       );
     return unbroadcast(term(ct, inputs), x);
   });
-}
 const flat = noRule("its derivative is zero: nothing linear passes through it");
 const toBool = noRule("its result is bool, which no cotangent reaches");
 export const onIntegers = noRule("it acts on integers, which no cotangent reaches");

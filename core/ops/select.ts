@@ -21,12 +21,13 @@ const batchBeside: BatchRule<Plain> = (size, inputs, dims, params, primitive) =>
   const rank = rankOf(inputs[1] as NDArray, 1);
   const leader = inputs.findIndex((x, i) => dims[i] !== null && rankOf(x, i) === rank);
   const at = leader < 0 ? 0 : (dims[leader] as number);
-  const whole = moveBatch(inputs[1] as NDArray, dims[1] as number | null, at, size);
-  const aligned = inputs.map((x, i) => {
-    const d = dims[i] as number | null;
-    if (rankOf(x, i) === rank) return i === 1 ? whole : moveBatch(x, d, at, size);
-    return d === null ? x : broadcastInDim(x, whole.shape, [at]);
-  });
+  const full = inputs.map((x, i) =>
+    rankOf(x, i) === rank ? moveBatch(x, dims[i] as number | null, at, size) : x,
+  );
+  const { shape } = full[1] as NDArray;
+  const aligned = full.map((x, i) =>
+    x.ndim > rank || dims[i] === null ? x : broadcastInDim(x, shape, [at]),
+  );
   return batched(bind(primitive, aligned, params), at);
 };
 

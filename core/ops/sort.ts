@@ -6,7 +6,7 @@ import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, type Primitive, Zero } from "../primitive.ts";
 import { normalizeAxis, shapesEqual } from "../shape.ts";
 import { bind } from "../trace.ts";
-import { batchOne, replaced, shifted } from "./axes.ts";
+import { batchAlong, replaced, shifted } from "./axes.ts";
 import { checkAxis } from "./checks.ts";
 import { gatherAlong } from "./gather.ts";
 import { batchAligned } from "./linear.ts";
@@ -128,7 +128,7 @@ export const topKP: Primitive<TopKParams> = definePrimitive<TopKParams>({
     return { outs: [values, positions], tangents: [tangent, new Zero(positions.aval)] };
   },
   transpose: nonlinear,
-  batch: batchOne(({ k, axis }, at) => [{ k, axis: shifted(axis, at) }]),
+  batch: batchAlong,
   lower: ([x], _outs, { k, axis }) => largest((x as Aval).shape, (x as Aval).dtype, axis, k),
 });
 /** The k largest elements along an axis in decreasing order, and their positions (int32).
