@@ -138,8 +138,8 @@ export const dotGeneralP: Primitive<DotParams> = definePrimitive<DotParams>({
       batch: [range(xb.length), yb],
     });
     // the product has the axes: batch, x's own, then y's contracted ones in y's order
-    const pairs = xc.map((a, k) => [a, yc[k] as number] as const).sort((p, q) => p[1] - q[1]);
-    const order = [...xb, ...kept, ...pairs.map(([a]) => a)];
+    const contracted = otherAxes(y.ndim, [...yb, ...other]).map((a) => xc[yc.indexOf(a)] as number);
+    const order = [...xb, ...kept, ...contracted];
     return convert(transpose(product, inversePermutation(order)), x.dtype);
   }),
   batch: (_size, xs, dims, p) => {

@@ -33,7 +33,7 @@ import {
   windowsOf,
   windowsShape,
 } from "./addressing.ts";
-import { batched, box, eachElement, pick } from "./axes.ts";
+import { batched, box, eachElement, otherAxes, pick } from "./axes.ts";
 import { axisText, checkClass, checkOneDType } from "./checks.ts";
 import { full, instantiate, moveAxis, moveBatch, zerosOf } from "./linear.ts";
 import { dual, transposed } from "./linearity.ts";
@@ -179,7 +179,7 @@ export function gatherAlong(
   axis: number,
   mode?: GatherMode,
 ): NDArray {
-  const others = range(x.ndim).filter((i) => i !== axis);
+  const others = otherAxes(x.ndim, [axis]);
   return gather(x, moveBatch(indices, null, indices.ndim, 1), {
     dimensionNumbers: {
       offsetDims: [],
@@ -274,7 +274,7 @@ export function scatterLower(combine: (old: Expr, update: Expr) => Expr): LowerR
         const [from, index, update] = inputs as readonly [Buf, Buf, Buf];
         const out = outputs[0] as Buf;
         const copy = loop(x.size, (p) => [out.store(p, from.at(p))]);
-        if (x.size === 0 || updates.size === 0) return [copy];
+        if (x.size === 0) return [copy];
         const windows = box(indices.shape.slice(0, -1), (batch) => {
           const entries = range(w.map.length).map((k) =>
             assign(`start${k}`, index.at(K.linearIndex([...batch, K.int(k)], is))),
@@ -320,15 +320,6 @@ export interface ScatterOptions {
   /** a hint; kernels do not need it */
   readonly indicesAreSorted?: boolean;
 }
-const scatterParams = ({
-  dimensionNumbers,
-  mode = "fill",
-  uniqueIndices = false,
-}: ScatterOptions): ScatterParams => ({
-  dimensionNumbers: windowsOf(scatterNames, dimensionNumbers),
-  mode,
-  uniqueIndices,
-});
 
 // ---- scatter-add ----
 
@@ -368,8 +359,17 @@ export const scatterAddP: Primitive<ScatterParams> = linearScatter(
 /** The function that applies a scatter. */
 export const scattering =
   (p: Primitive<ScatterParams>) =>
-  (x: NDArray, indices: NDArray, updates: NDArray, options: ScatterOptions): NDArray =>
-    bind1(p, [x, indices, updates], scatterParams(options));
+  (
+    x: NDArray,
+    indices: NDArray,
+    updates: NDArray,
+    { dimensionNumbers, mode = "fill", uniqueIndices = false }: ScatterOptions,
+  ): NDArray =>
+    bind1(p, [x, indices, updates], {
+      dimensionNumbers: windowsOf(scatterNames, dimensionNumbers),
+      mode,
+      uniqueIndices,
+    });
 /** `x` with `updates` added at the windows that `indices` name; updates of one element add up.
  *  @param indices  integers `[…batch, n]`: vectors of n start positions
  *  @param updates  batch axes and window axes, placed by `updateWindowDims`; dtype of `x`

@@ -189,7 +189,6 @@ export const dynamicUpdateSliceP: Primitive<object> = definePrimitive<object>({
         const [operand, block, ...starts] = inputs as [Buf, Buf, ...Buf[]];
         const out = outputs[0] as Buf;
         const copy = loop(a.size, (p) => [out.store(p, operand.at(p))]);
-        if (u.size === 0) return [copy];
         const base = new K.KVar("int32", "base");
         const first = starts.map((start, axis) =>
           clampStart(

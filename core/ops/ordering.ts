@@ -136,15 +136,14 @@ function rankOf(x: Expr, descending: boolean): Expr {
     rank = K.binary("xor", bits, K.select(negative, word(0xffffffff), word(top)));
     rank = K.select(K.compare("ne", value, value), word(0xffffffff), rank);
   } else {
-    const least = dtypes[x.dtype].min;
-    const shifted = K.sub(K.cast(x, "int32"), K.lit(least | 0, "int32"));
-    rank = x.dtype === "uint32" ? x : K.bitcast(shifted, "uint32");
+    const least = K.int(dtypes[x.dtype].min);
+    rank = K.bitcast(K.sub(K.cast(x, "int32"), least), "uint32");
   }
   return descending ? not(rank) : rank;
 }
 /** Bits of a rank that differ between elements, where radix sort can take them. */
 const rankBits = (dtype: DType, descending: boolean): number =>
-  isFloat(dtype) || descending ? 32 : dtype === "bool" ? 1 : 8 * dtypes[dtype].bytes;
+  isFloat(dtype) || descending ? 32 : 8 * dtypes[dtype].bytes;
 /** Slices shorter than this are merged. */
 const leastRadix = 64;
 /** bits of a digit: the counters of all digits stay in the first-level cache, and are few for short slices */
@@ -241,7 +240,6 @@ export function sortSlices(
     kind: "routine",
     temps: room.map((t) => (apart ? { ...t, scratch: true } : t)),
     build: (inputs, outputs, temps) => {
-      if (n === 0 || outer * inner === 0) return [];
       const [a, b, rankA, rankB, counters] = temps as [Buf, Buf, Buf, Buf, Buf];
       return eachSlice(slices, apart, (place) => {
         const at: At = (input, position) => (inputs[input] as Buf).at(place(position, n));
@@ -279,7 +277,7 @@ export function largest(
   count: number,
 ): RoutineLowering {
   const slices = slicesOf(shape, axis);
-  const { n, outer, inner } = slices;
+  const { n } = slices;
   if (count > mostKept || count * leastPart > n)
     return sortSlices(
       shape,
@@ -296,7 +294,7 @@ export function largest(
     build: (inputs, outputs) => {
       const [input] = inputs as readonly [Buf];
       const [values, positions] = outputs as readonly [Buf, Buf];
-      if (count === 0 || outer * inner === 0) return [];
+      if (count === 0) return [];
       return eachSlice(slices, true, (place) => {
         const [x, from] = [local("x", dtype), local("from")];
         const [hole, last] = [local("hole"), local("last")];

@@ -11,7 +11,7 @@ import type { MapLowering, Read } from "../kernel/kernel.ts";
 import type { NDArray } from "../ndarray.ts";
 import { definePrimitive, type Primitive } from "../primitive.ts";
 import { type Shape, shapesEqual, showShape, sizeOf, stridesOf } from "../shape.ts";
-import { bind } from "../trace.ts";
+import { bind, bind1 } from "../trace.ts";
 import { eachElement } from "./axes.ts";
 import { batchFront } from "./linear.ts";
 import { zeroJvp } from "./linearity.ts";
@@ -177,7 +177,7 @@ export const randomSplitP: Primitive<RandomSplitParams> = definePrimitive<Random
     newKeys(keys, (index) => position(index.slice((keys as Aval).rank - 1, -1), shape)),
 });
 export const randomSplit = (keys: NDArray, shape: Shape): NDArray =>
-  bind(randomSplitP, [keys], { shape })[0] as NDArray;
+  bind1(randomSplitP, [keys], { shape });
 
 /** (keys `[…, 2]`, data uint32 `[…]`) ↦ keys `[…, 2]`: the cipher of (0, data) */
 export const randomFoldInP: Primitive<Record<never, never>> = definePrimitive({
@@ -202,4 +202,4 @@ export const randomFoldInP: Primitive<Record<never, never>> = definePrimitive({
   lower: ([keys]) => newKeys(keys, (index, read) => read(1, index.slice(0, -1))),
 });
 export const randomFoldIn = (keys: NDArray, data: NDArray): NDArray =>
-  bind(randomFoldInP, [keys, data], {})[0] as NDArray;
+  bind1(randomFoldInP, [keys, data], {});

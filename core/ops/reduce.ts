@@ -22,7 +22,7 @@ import {
   reduction,
   smallest,
 } from "./fold.ts";
-import { convert, full, reduceSum, reshape, transpose } from "./linear.ts";
+import { convert, reduceSum, reshape, transpose } from "./linear.ts";
 import { dual, nonlinear, zeroJvp } from "./linearity.ts";
 import { pad, sliceInDim } from "./structural.ts";
 
@@ -78,8 +78,7 @@ export const reduceProdP: Primitive<AxesParams> = reduction(
 /** Tangent of the product along axis 0, by (a·b)′ = a′·b + a·b′ on halves; a shorter second half is filled with ones. */
 function productTree(x: NDArray, t: NDArray): NDArray {
   const n = x.shape[0] as number;
-  if (n === 0) return full(x.shape.slice(1), 0, x.dtype);
-  if (n === 1) return t;
+  if (n < 2) return reduceSum(t, [0]);
   const half = Math.ceil(n / 2);
   const front = (z: NDArray): NDArray => sliceInDim(z, 0, half, 1, 0);
   const back = (z: NDArray, fill: number): NDArray => {

@@ -170,7 +170,7 @@ const transposeTerms = (terms: readonly LinearTerm[]): TransposeRule<Params> =>
       );
     return unbroadcast(term(ct, inputs), x);
   });
-const flat = noRule("its derivative is zero: nothing linear passes through it");
+export const flat = noRule("its derivative is zero: nothing linear passes through it");
 const toBool = noRule("its result is bool, which no cotangent reaches");
 export const onIntegers = noRule("it acts on integers, which no cotangent reaches");
 

@@ -72,13 +72,11 @@ export interface SliceParams {
 /** x[start₀ : limit₀ : stride₀, …] */
 export const sliceP: Primitive<SliceParams> = definePrimitive<SliceParams>({
   name: "slice",
-  shape: ([x], { startIndices: start, limitIndices: limit, strides }) => {
+  shape: ([x], params) => {
     const a = x as Aval;
-    for (const [what, list] of [
-      ["startIndices", start],
-      ["limitIndices", limit],
-      ["strides", strides ?? start],
-    ] as const) {
+    const { startIndices: start, limitIndices: limit, strides } = params;
+    for (const what of ["startIndices", "limitIndices", "strides"] as const) {
+      const list = params[what] ?? start;
       checkWhole("slice", what, list);
       if (list.length !== a.rank)
         fail(
@@ -251,14 +249,13 @@ export const padP: Primitive<PadParams> = definePrimitive<PadParams>({
   batch: (size, inputs, [dx, dvalue], { paddingConfig: config }) => {
     const [a, v] = inputs as [NDArray, NDArray];
     const at = dx ?? 0;
-    const whole = dx === null ? config : inserted<PadAxis>(config, at, [0, 0, 0]);
+    const whole = inserted<PadAxis>(config, at, [0, 0, 0]);
     if (dvalue === null) return batched([pad(a, v, whole)], at);
     // each example has a padding value of its own: the mask says where it goes
-    const parts = [pad(a, zeroLike(a), whole), inside(a.shape, whole)].map((p) =>
-      dx === null ? moveBatch(p, null, 0, size) : p,
-    );
-    const [padded, mask] = parts as [NDArray, NDArray];
-    return batched([selectN(mask, [broadcastInDim(v, padded.shape, [at]), padded])], at);
+    const x = moveBatch(a, dx as number | null, at, size);
+    const padded = pad(x, zeroLike(x), whole);
+    const values = broadcastInDim(v, padded.shape, [at]);
+    return batched([selectN(inside(x.shape, whole), [values, padded])], at);
   },
   lower: ([x], _outs, { paddingConfig: config }) =>
     eachElement((index, read) => {

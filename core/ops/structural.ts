@@ -11,7 +11,7 @@ import { bind1 } from "../trace.ts";
 import { batchSame, eachElement } from "./axes.ts";
 import { checkAxis } from "./checks.ts";
 import { linearJvp, transposed, zeroJvp } from "./linearity.ts";
-import type { Plain } from "./rules.ts";
+import { flat, type Plain } from "./rules.ts";
 
 export {
   concatenate,
@@ -87,7 +87,7 @@ export const stopGradientP: Primitive<Plain> = definePrimitive<Plain>({
   name: "stop_gradient",
   shape: ([x]) => [x as Aval],
   jvp: zeroJvp,
-  transpose: noRule("its derivative is zero: nothing linear passes through it"),
+  transpose: flat,
   batch: batchSame,
   lower: () => ({ kind: "alias" }),
 });

@@ -249,11 +249,7 @@ function scatterNest(
       when(K.compare("ge", at, K.int(0)), [out.store(at, K.add(out.at(at), cotangent(place)))]),
     ];
     const clear = loop(size, (i) => [out.store(K.add(base, i), zero)]);
-    const windows = places.includes(0)
-      ? []
-      : isDisjoint
-        ? box(places, write, parallel)
-        : box(places, scatter);
+    const windows = isDisjoint ? box(places, write, parallel) : box(places, scatter);
     return isCovered ? windows : [clear, ...windows];
   };
   return box([sizeOf(allShape.slice(0, lead))], ([number]) => slab(number as Expr), parallel);
