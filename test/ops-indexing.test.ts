@@ -163,6 +163,14 @@ describe("scatter", () => {
       scatterMin(v, ints([1, 1], 0), floats(0), { dimensionNumbers: into });
     expect(list(jvp(f, [floats(1, Number.NaN)], [floats(3, 4)])[1])).toEqual([0, 4]);
   });
+  test("scatterMax gives NaN that stays its tangent, and none to what it hides", () => {
+    const f = (v: NDArray, u: NDArray): NDArray =>
+      scatterMax(v, ints([2, 1], 0, 0), u, { dimensionNumbers: into });
+    const pull = vjp(f, floats(Number.NaN, 1), floats(5, 6))[1];
+    const [dx, du] = pull(floats(10, 20));
+    expect(list(dx)).toEqual([10, 20]);
+    expect(list(du)).toEqual([0, 0]);
+  });
   test("vmap over updates alone repeats the operand", () => {
     const f = (u: NDArray): NDArray =>
       scatterAdd(x, ints([1, 1], 1), u, { dimensionNumbers: into });
