@@ -31,7 +31,7 @@ import {
 import { dual, nonlinear, transposed } from "./linearity.ts";
 import { jvpTerms } from "./rules.ts";
 import { masked } from "./select.ts";
-import { iota } from "./structural.ts";
+import { broadcastedIota } from "./structural.ts";
 
 export {
   type ScatterDimensionNumbers,
@@ -57,7 +57,7 @@ const needUnique = (op: string, what: string, p: ScatterParams): void => {
 function windowIds(updates: NDArray, p: ScatterParams): NDArray {
   const { window } = p.dimensionNumbers;
   const shape = updates.shape.map((n, i) => (window.includes(i) ? 1 : n));
-  const count = iota({ dtype: "int32", shape: [sizeOf(shape)], dimension: 0 });
+  const count = broadcastedIota("int32", [sizeOf(shape)], 0);
   const ids = reshape(add(count, new Literal(1, "int32")), shape);
   return broadcastInDim(ids, updates.shape, range(updates.ndim));
 }

@@ -12,7 +12,7 @@ import { gatherAlong } from "./gather.ts";
 import { batchAligned } from "./linear.ts";
 import { nonlinear } from "./linearity.ts";
 import { largest, sortSlices } from "./ordering.ts";
-import { iota } from "./structural.ts";
+import { broadcastedIota } from "./structural.ts";
 
 // ---- sort ----
 
@@ -49,7 +49,7 @@ export const sortP: Primitive<SortParams> = definePrimitive<SortParams>({
   jvp: (xs, ts, params) => {
     const { dimension } = params;
     // where each element came from rides along
-    const positions = iota({ dtype: "int32", shape: (xs[0] as NDArray).shape, dimension });
+    const positions = broadcastedIota("int32", (xs[0] as NDArray).shape, dimension);
     const outs = sort([...xs, positions], params);
     const from = outs.pop() as NDArray;
     return {
@@ -94,7 +94,7 @@ export function sort(
  *  @example argsort(np.array([3, 1, 2])).toArray()  // => [1, 2, 0] */
 export function argsort(x: NDArray, dimension = -1): NDArray {
   const at = normalizeAxis("argsort", dimension, x.ndim);
-  const positions = iota({ dtype: "int32", shape: x.shape, dimension: at });
+  const positions = broadcastedIota("int32", x.shape, at);
   return sort([x, positions], { dimension: at })[1] as NDArray;
 }
 

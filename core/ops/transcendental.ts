@@ -21,7 +21,7 @@ export const floatFunction = (
     jvp: [(t, [x], out) => slope(t, x as NDArray, out)],
     at: ([x]) => at(x as Expr),
   });
-const intrinsic = (op: Intrinsic, slope: Slope): Primitive<Plain> =>
+const intrinsic = (op: Intrinsic | "sqrt", slope: Slope): Primitive<Plain> =>
   floatFunction(op, (x) => unary(op, x), slope);
 
 // ---- exponentials and logarithms ----
@@ -139,11 +139,7 @@ export const atanh = applied(atanhP);
 // ---- roots ----
 
 /** √x; NaN below 0 */
-export const sqrtP = floatFunction(
-  "sqrt",
-  (x) => unary("sqrt", x),
-  (t, _x, out) => mul(t, div(0.5, out)),
-);
+export const sqrtP = intrinsic("sqrt", (t, _x, out) => mul(t, div(0.5, out)));
 /** √x @example sqrt(4) // => 2 */
 export const sqrt = applied(sqrtP);
 
