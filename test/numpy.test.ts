@@ -93,7 +93,7 @@ describe("promotion", () => {
 describe("linspace", () => {
   it("ends with stop itself, wherever it starts", () => {
     expect(np.linspace(Infinity, 5, 3).toArray()).toEqual([Infinity, Infinity, 5]);
-    expect(np.linspace(0.1, 0.7, 7).toArray()[6]).toBe(Math.fround(0.7));
+    expect(np.linspace(0.1, 0.7, 7).get(-1).item()).toBe(Math.fround(0.7));
   });
 });
 describe("var", () => {
