@@ -6,8 +6,9 @@ import { cosh, exp, exp2, expm1, sinh, tanh } from "./elementary/exponential.ts"
 import { acosh, asinh, atanh, log, log1p } from "./elementary/logarithm.ts";
 import { cbrt, pow } from "./elementary/power.ts";
 import { cos, sin, tan } from "./elementary/trigonometric.ts";
-import { cast, type Expr, type Intrinsic, rewrite } from "./expr.ts";
+import { cast, compare, type Expr, type Intrinsic, lit, rewrite, select, unary } from "./expr.ts";
 import { type LoopKernel, mapStatement } from "./kernel.ts";
+import { nextafter } from "./words.ts";
 
 /** Functions that are as good in float32 as in float64. */
 const either: { readonly [op: string]: (x: Expr) => Expr } = {
@@ -37,9 +38,21 @@ const wide: { readonly [op: string]: (x: Expr) => Expr } = {
 /** True for the functions of one number that are written out. */
 export const isElementary = (op: string): boolean => op in either || op in wide;
 
+/** Zeros and NaN are their own sign. */
+function sign(x: Expr): Expr {
+  const [zero, plus, minus] = [0, 1, -1].map((n) => lit(n, x.dtype)) as [Expr, Expr, Expr];
+  return select(compare("lt", x, zero), minus, select(compare("gt", x, zero), plus, x));
+}
+const isFinite = (x: Expr): Expr =>
+  compare("lt", unary("abs", x), lit(Number.POSITIVE_INFINITY, x.dtype));
+
 /** A function in the dtype in which it is computed, rounded once. */
 function written(e: Expr, expanded: (x: Expr) => Expr): Expr | null {
   const d = e.dtype;
+  if (e.kind === "unary") {
+    if (e.op === "sign") return sign(expanded(e.x));
+    if (e.op === "isFinite") return isFinite(expanded(e.x));
+  }
   if (!isFloat(d)) return null;
   if (e.kind === "unary") {
     const f = either[e.op] ?? wide[e.op];
@@ -47,7 +60,9 @@ function written(e: Expr, expanded: (x: Expr) => Expr): Expr | null {
     const inner = d === "float64" || f === wide[e.op] ? "float64" : "float32";
     return cast(f(cast(expanded(e.x), inner)), d);
   }
-  if (e.kind !== "binary" || (e.op !== "pow" && e.op !== "atan2")) return null;
+  if (e.kind !== "binary") return null;
+  if (e.op === "nextafter") return nextafter(expanded(e.x), expanded(e.y));
+  if (e.op !== "pow" && e.op !== "atan2") return null;
   const [x, y] = [e.x, e.y].map((o) => cast(expanded(o), "float64")) as [Expr, Expr];
   return cast(e.op === "pow" ? pow(x, y, d === "float64") : atan2(x, y), d);
 }

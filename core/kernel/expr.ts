@@ -11,7 +11,7 @@ import { type DType, dtypes, isFloat } from "../dtype.ts";
 export type UnaryOp =
   | "neg"
   | "abs"
-  | "sign" // −1, 0, 1; keeps NaN and signed zeros
+  | "sign" // −1, 0, 1; keeps NaN and signed zeros; written out in elementary.ts
   | "not" // bitwise; logical for bool
   | "floor"
   | "ceil"
@@ -20,7 +20,7 @@ export type UnaryOp =
   | "sqrt"
   | "popcount"
   | "clz"
-  | "isFinite" // gives bool
+  | "isFinite" // gives bool; written out in elementary.ts
   | WordOp
   | Intrinsic;
 
@@ -68,7 +68,7 @@ export type BinaryOp =
   | "shr" // arithmetic for signed dtypes; a long shift gives the sign
   | "shrl" // logical
   | "mulhi" // upper half of the full product
-  | "nextafter"
+  | "nextafter" // written out in elementary.ts
   | "joinWords"; // of the int32 x and y: the float64 whose upper 32 bits are x, the lower ones y
 
 /** (x, y) ↦ bool; false on NaN, except `ne`. */

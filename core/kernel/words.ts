@@ -93,6 +93,28 @@ function doubleOfWords(low: Expr, high: Expr): Expr {
   return select(compare("ne", value, value), lit(Number.NaN, "float64"), value);
 }
 
+/** The float next to `x` in the direction of `y`. Bits of one sign are ordered as the magnitudes are: away from zero it is one
+ *  more, towards zero one less. */
+export function nextafter(x: Expr, y: Expr): Expr {
+  const d = x.dtype;
+  const { tiny, eps } = dtypes[d];
+  const number = (value: number): Expr => lit(value, d);
+  const [below, negative] = [compare("lt", x, y), compare("lt", x, number(0))];
+  const away = binary("xor", below, negative);
+  const step = select(away, word(1), word(-1));
+  const [low, high] = toWords(x);
+  const first = add(low, step);
+  const carry = (top: Expr): Expr =>
+    add(top, select(compare("eq", select(away, first, low), word(0)), step, word(0)));
+  const next = fromWords(high === undefined ? [first] : [first, carry(high)], d);
+  const least = select(below, number(tiny * eps), number(-tiny * eps));
+  return select(
+    or(below, compare("gt", x, y)),
+    select(compare("eq", x, number(0)), least, next),
+    select(compare("eq", x, y), y, number(Number.NaN)),
+  );
+}
+
 /** `x` rounded to the nearest value with `mantissaBits` explicit significand bits (ties to even) and `exponentBits`
  *  bits of exponent: too large goes to ±∞, what would be subnormal to ±0. NaN stays.
  *  @source XLA operation semantics, ReducePrecision */

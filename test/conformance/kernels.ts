@@ -7,6 +7,7 @@ import { emitKernel } from "../../core/backend/wasm/emit.ts";
 import { Module } from "../../core/backend/wasm/encoder.ts";
 import { hostMath, Library } from "../../core/backend/wasm/library.ts";
 import { allDTypes, type DType, dtypes, isFloat, isInteger, pack } from "../../core/dtype.ts";
+import { expandElementary } from "../../core/kernel/elementary.ts";
 import {
   add,
   type BinaryOp,
@@ -49,7 +50,7 @@ export const emitted = (kernel: LoopKernel) => {
   const module = new Module();
   const library = new Library(module);
   for (const name of Object.keys(hostMath)) library.math(name);
-  return { module, f: emitKernel(kernel, library) };
+  return { module, f: emitKernel(expandElementary(kernel), library) };
 };
 /** True if there is a 128-bit instruction: all begin with 0xfd. */
 export const isVector = (kernel: LoopKernel): boolean =>

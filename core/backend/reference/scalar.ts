@@ -78,16 +78,13 @@ const rounded: { readonly [op in UnaryOp]?: Unary } = {
 const exactOnFloat: { readonly [op in UnaryOp]?: Unary } = {
   neg: (x) => -x,
   abs: Math.abs,
-  sign: Math.sign,
   floor: Math.floor,
   ceil: Math.ceil,
   trunc: Math.trunc,
   round: roundHalfEven,
-  isFinite: (x) => (Number.isFinite(x) ? 1 : 0),
 };
 
 const float64 = new Float64Array(1);
-const float64Bits = new BigInt64Array(float64.buffer);
 /** little-endian, as all of a backend's memory is */
 const float64Words = new Int32Array(float64.buffer);
 const wordOf =
@@ -119,8 +116,6 @@ export function unaryOf(op: UnaryOp, d: DType): Unary {
       return (x) => wrapInteger(-x, d);
     case "abs":
       return (x) => wrapInteger(Math.abs(x), d);
-    case "sign":
-      return (x) => Math.sign(x);
     case "not":
       return (x) => wrapInteger(~x, d);
     case "popcount":
@@ -144,34 +139,6 @@ function integerPower(x: number, y: number): number {
     square = Math.imul(square, square);
   }
   return result;
-}
-
-const float32 = new Float32Array(1);
-const float32Bits = new Int32Array(float32.buffer);
-
-/** The float of dtype `d` next to x in the direction of y. Bits of one sign are ordered as their values are. */
-function nextafterOf(d: DType): Binary {
-  const neighbour = (x: number, step: 1 | -1): number => {
-    switch (d) {
-      case "float64":
-        float64[0] = x;
-        float64Bits[0] = (float64Bits[0] as bigint) + BigInt(step);
-        return float64[0];
-      case "float32":
-        float32[0] = x;
-        float32Bits[0] = (float32Bits[0] as number) + step;
-        return float32[0];
-      default:
-        return decoder(d)(encoder(d)(x) + step);
-    }
-  };
-  const { tiny, eps } = dtypes[d];
-  return (x, y) => {
-    if (Number.isNaN(x) || Number.isNaN(y)) return Number.NaN;
-    if (x === y) return y;
-    if (x === 0) return y > 0 ? tiny * eps : -(tiny * eps);
-    return neighbour(x, x > 0 === y > x ? 1 : -1);
-  };
 }
 
 const floatBinary: { readonly [op in BinaryOp]?: Binary } = {
@@ -239,7 +206,6 @@ function integerBinary(op: BinaryOp, d: DType): Binary {
 export function binaryOf(op: BinaryOp, d: DType): Binary {
   if (op === "joinWords") return joinWords;
   if (isFloat(d)) {
-    if (op === "nextafter") return nextafterOf(d);
     const f = floatBinary[op] ?? undefinedFor(op, d);
     const round = rounder(d);
     return (x, y) => round(f(x, y));

@@ -79,42 +79,6 @@ const rounding = (mantissa: number, tiny: number, overflow: number): Entry =>
 const viaDouble = (name: string): Entry =>
   define(["f32"], "f32", (c, l) => c.get(0).op(0xbb).call(l.function(name)));
 
-/** The neighbour of x in the direction of y; `least` is the smallest subnormal, `toBits` and `fromBits` replace a float by its
- *  bits and back. */
-const nextBits = (
-  least: number,
-  toBits: (c: Code, l: Library) => void,
-  fromBits: (c: Code, l: Library) => void,
-): Entry =>
-  define(["f32", "f32"], "f32", (c, l) => {
-    c.get(0, 0).op(0x5c).get(1, 1).op(0x5c, i32.or);
-    c.if(
-      "f32",
-      () => c.f32(Number.NaN),
-      () => {
-        c.get(0, 1).op(0x5b);
-        c.if(
-          "f32",
-          () => c.get(1),
-          () => {
-            c.get(0).f32(0).op(0x5b);
-            c.if(
-              "f32",
-              () => c.f32(least).get(1).op(0x98),
-              () => {
-                c.get(0);
-                toBits(c, l);
-                // away from zero: one more; towards zero: one less
-                c.i32(1).i32(-1).get(0, 1).op(0x5d).get(0).f32(0).op(0x5e, 0x46, 0x1b, 0x6a);
-                fromBits(c, l);
-              },
-            );
-          },
-        );
-      },
-    );
-  });
-
 /** x^y by squaring, modulo 2³²; a negative exponent gives 1/x^|y| truncated, and 0 for x = 0. */
 const integerPower = (signed: boolean): Entry =>
   define(two, "i32", (c) => {
@@ -209,33 +173,6 @@ const entries: { readonly [name: string]: Entry } = {
   shr_s: shift(i32.shr, (c) => c.get(0).i32(31).op(i32.shr)),
   mulhi_s: upperHalf(0xac, 0x87),
   mulhi_u: upperHalf(0xad, 0x88),
-  sign_i32: define(["i32"], "i32", (c) =>
-    c.get(0).i32(31).op(i32.shr).get(0).i32(0).op(0x4a, i32.or),
-  ),
-  sign_u32: define(["i32"], "i32", (c) => c.get(0).i32(0).op(0x47)),
-  // NaN and zeros are their own sign
-  sign_f32: define(["f32"], "f32", (c) => {
-    c.get(0).op(0x8b).f32(0).op(0x5e);
-    c.if(
-      "f32",
-      () => c.f32(1).get(0).op(0x98),
-      () => c.get(0),
-    );
-  }),
-  sign_f64: define(["f64"], "f64", (c) => {
-    c.get(0).op(0x99).f64(0).op(0x64);
-    c.if(
-      "f64",
-      () => c.f64(1).get(0).op(0xa6),
-      () => c.get(0),
-    );
-  }),
-  finite_f32: define(["f32"], "i32", (c) =>
-    c.get(0).op(0x8b).f32(Number.POSITIVE_INFINITY).op(0x5d),
-  ),
-  finite_f64: define(["f64"], "i32", (c) =>
-    c.get(0).op(0x99).f64(Number.POSITIVE_INFINITY).op(0x63),
-  ),
   fmod_f64: define(["f64", "f64"], "f64", (c, l) => c.get(0, 1).call(l.math("fmod"))),
   fmod_f32: define(["f32", "f32"], "f32", (c, l) =>
     c.get(0).op(0xbb).get(1).op(0xbb).call(l.math("fmod")).op(0xb6),
@@ -306,47 +243,6 @@ const entries: { readonly [name: string]: Entry } = {
       },
     );
     c.f32(-1).f32(1).get(0).i32(0x8000).op(i32.and, 0x1b).op(0x98);
-  }),
-  nextafter_f32: nextBits(
-    2 ** -149,
-    (c) => c.op(0xbc),
-    (c) => c.op(0xbe),
-  ),
-  nextafter_f16: nextBits(
-    2 ** -24,
-    (c, l) => c.call(l.function("f32_to_f16")),
-    (c, l) => c.call(l.function("f16_to_f32")),
-  ),
-  nextafter_bf16: nextBits(
-    2 ** -133,
-    (c) => c.op(0xbc).i32(16).op(i32.shrl),
-    (c) => c.i32(16).op(i32.shl, 0xbe),
-  ),
-  nextafter_f64: define(["f64", "f64"], "f64", (c) => {
-    c.get(0, 0).op(0x62).get(1, 1).op(0x62, i32.or);
-    c.if(
-      "f64",
-      () => c.f64(Number.NaN),
-      () => {
-        c.get(0, 1).op(0x61);
-        c.if(
-          "f64",
-          () => c.get(1),
-          () => {
-            c.get(0).f64(0).op(0x61);
-            c.if(
-              "f64",
-              () => c.f64(Number.MIN_VALUE).get(1).op(0xa6),
-              () => {
-                c.get(0).op(0xbd);
-                c.op(0x42, 1, 0x42, 0x7f).get(0, 1).op(0x63).get(0).f64(0).op(0x64, 0x46, 0x1b);
-                c.op(0x7c, 0xbf);
-              },
-            );
-          },
-        );
-      },
-    );
   }),
 };
 

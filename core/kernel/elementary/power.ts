@@ -150,5 +150,5 @@ export function cbrt(x: Expr): Expr {
   const root = add(t, mul(t, div(sub(r, t), add(add(t, t), r))));
   const value = withSign(mul(root, select(tiny, like(x, 2 ** -18), like(x, 1))), x);
   // 0, ∞ and NaN are their own
-  return select(and(lt(like(x, 0), magnitude), unary("isFinite", x)), value, x);
+  return select(and(lt(like(x, 0), magnitude), lt(magnitude, Number.POSITIVE_INFINITY)), value, x);
 }

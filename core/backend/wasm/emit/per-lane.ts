@@ -18,7 +18,6 @@ export function isPerLane(e: Expr): e is Operation {
     case "binary":
       switch (e.op) {
         case "pow":
-        case "nextafter":
           return true;
         case "shl":
         case "shr":

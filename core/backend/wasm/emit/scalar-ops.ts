@@ -110,7 +110,6 @@ export class ScalarOps {
   /** Of integers, or one that has no instruction. */
   #unary(op: UnaryOp, d: DType, x: Operand): void {
     const code = this.#code;
-    const type = valType(d);
     const byte = dtypes[d].bytes === 1;
     if (op === "neg") code.i32(0);
     x();
@@ -128,9 +127,6 @@ export class ScalarOps {
           break;
         }
         return;
-      case "sign":
-        this.#frame.call(`sign_${unsigned(d) ? "u32" : type}`);
-        return;
       case "not":
         if (d === "bool") code.op(i32.eqz);
         else code.i32(-1).op(0x73);
@@ -143,9 +139,6 @@ export class ScalarOps {
         if (byte) this.#lowByte();
         code.op(0x67);
         if (byte) code.i32(24).op(i32.sub);
-        return;
-      case "isFinite":
-        this.#frame.call(`finite_${type}`);
         return;
       case "highWord":
         code.op(0xbd, 0x42, 32, 0x88, 0xa7);
@@ -205,9 +198,6 @@ export class ScalarOps {
             .i32(8)
             .op(unsigned(d) ? i32.shrl : i32.shr);
         break;
-      case "nextafter":
-        this.#frame.call(`nextafter_${format(d)}`);
-        return;
       case "joinWords":
         code.op(0xad, 0x84, 0xbf);
         return;

@@ -180,9 +180,6 @@ export class VectorOps {
     const code = this.#code;
     x();
     switch (op) {
-      case "sign":
-        this.#held((local) => this.#sign(d, local));
-        return;
       case "not":
         code.simd(v128.not);
         if (d === "uint8") this.wrap(d);
@@ -191,10 +188,6 @@ export class VectorOps {
         if (d === "int8") this.wrap("uint8");
         code.simd(i8x16.popcnt).simd(i16x8.pairwiseU).simd(i32x4.pairwiseU);
         return;
-      case "isFinite":
-        this.#one("abs", d);
-        this.literal(Number.POSITIVE_INFINITY, d).simd(byType(d, [0, f32x4.lt, f64x2.lt]));
-        return;
       default:
         if (op === "abs" && unsigned(d)) return;
         this.#one(op, d);
@@ -202,28 +195,6 @@ export class VectorOps {
         if (op === "sqrt" || valType(d) === "i32") this.wrap(d);
     }
   }
-  #sign(d: DType, x: number): void {
-    const code = this.#code.get(x);
-    if (unsigned(d)) {
-      // −(x ≠ 0), of masks
-      this.#constants.i32(0).simd(i32x4.ne).simd(i32x4.neg);
-    } else if (valType(d) === "i32") {
-      // (x < 0) − (x > 0)
-      this.#constants.i32(0).simd(i32x4.ltS).get(x);
-      this.#constants.i32(0).simd(i32x4.gtS).simd(i32x4.sub);
-    } else {
-      // 1 with the sign of x where |x| > 0; NaN and zeros are their own sign
-      if (d === "float64") this.#constants.f64(-0);
-      else this.#constants.i32(-(2 ** 31));
-      code.simd(v128.and);
-      this.literal(1, d).simd(v128.or).get(x).get(x);
-      this.#one("abs", d);
-      this.literal(0, d)
-        .simd(byType(d, [0, f32x4.gt, f64x2.gt]))
-        .simd(v128.bitselect);
-    }
-  }
-
   /** `literal`: the value of y, where it is known. */
   binary(op: BinaryOp, d: DType, x: Operand, y: Operand, literal: number | null): void {
     const code = this.#code;
