@@ -1,12 +1,23 @@
 /** Elementary functions of floats in plain arithmetic, so that several can be computed at a time and every backend gives the
  *  same bits. They use no fused multiply-add; the accuracy test measures them. */
-import { isFloat } from "../dtype.ts";
+import { dtypes, isFloat } from "../dtype.ts";
 import { acos, asin, atan, atan2 } from "./elementary/arctangent.ts";
 import { cosh, exp, exp2, expm1, sinh, tanh } from "./elementary/exponential.ts";
 import { acosh, asinh, atanh, log, log1p } from "./elementary/logarithm.ts";
 import { cbrt, pow } from "./elementary/power.ts";
 import { cos, sin, tan } from "./elementary/trigonometric.ts";
-import { cast, compare, type Expr, type Intrinsic, lit, rewrite, select, unary } from "./expr.ts";
+import {
+  cast,
+  compare,
+  type Expr,
+  type Intrinsic,
+  lit,
+  max,
+  min,
+  rewrite,
+  select,
+  unary,
+} from "./expr.ts";
 import { type LoopKernel, mapStatement } from "./kernel.ts";
 import { nextafter } from "./words.ts";
 
@@ -40,7 +51,9 @@ export const isElementary = (op: string): boolean => op in either || op in wide;
 
 /** Zeros and NaN are their own sign. */
 function sign(x: Expr): Expr {
-  const [zero, plus, minus] = [0, 1, -1].map((n) => lit(n, x.dtype)) as [Expr, Expr, Expr];
+  const number = (n: number): Expr => lit(n, x.dtype);
+  if (!isFloat(x.dtype)) return max(min(x, number(1)), number(Math.max(dtypes[x.dtype].min, -1)));
+  const [zero, plus, minus] = [0, 1, -1].map(number) as [Expr, Expr, Expr];
   return select(compare("lt", x, zero), minus, select(compare("gt", x, zero), plus, x));
 }
 const isFinite = (x: Expr): Expr =>

@@ -51,30 +51,17 @@ const rounding = (mantissa: number, tiny: number, overflow: number): Entry =>
   define(["f64"], "f32", (c) => {
     const a = c.local("f64");
     const unit = c.local("f64");
-    c.get(0).op(0x99).tee(a).f64(overflow).op(0x63); // |x| < overflow
-    c.if(
-      "f32",
-      () => {
-        // the power of two at or below |x|, at least the smallest normal, over 2^mantissa
-        c.get(a).op(0xbd);
-        c.op(0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0xff, 0x00); // i64.const 0x7ff0_0000_0000_0000
-        c.op(0x83, 0xbf)
-          .f64(tiny)
-          .op(0xa5)
-          .f64(2 ** -mantissa)
-          .op(0xa2)
-          .set(unit);
-        c.get(a, unit).op(0xa3, 0x9e).get(unit).op(0xa2).get(0).op(0xa6, 0xb6);
-      },
-      () => {
-        c.get(0, 0).op(0x62); // NaN?
-        c.if(
-          "f32",
-          () => c.f32(Number.NaN),
-          () => c.f32(Number.POSITIVE_INFINITY).get(0).op(0xb6, 0x98),
-        );
-      },
-    );
+    // the power of two at or below |x|, at least the smallest normal, over 2^mantissa
+    c.get(0).op(0x99).tee(a).op(0xbd);
+    c.op(0x42, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0xf8, 0xff, 0x00); // i64.const 0x7ff0_0000_0000_0000
+    c.op(0x83, 0xbf).f64(tiny).op(0xa5);
+    c.f64(2 ** -mantissa)
+      .op(0xa2)
+      .set(unit);
+    c.get(a, unit).op(0xa3, 0x9e).get(unit).op(0xa2);
+    // too large, or NaN
+    c.f64(Number.POSITIVE_INFINITY).get(a).op(0xa2).get(a).f64(overflow).op(0x63, i32.select);
+    c.get(0).op(0xa6, 0xb6);
   });
 const viaDouble = (name: string): Entry =>
   define(["f32"], "f32", (c, l) => c.get(0).op(0xbb).call(l.function(name)));
@@ -181,68 +168,24 @@ const entries: { readonly [name: string]: Entry } = {
   f64_round_bf16: rounding(7, 2 ** -126, (2 - 2 ** -8) * 2 ** 127),
   round_f16: viaDouble("f64_round_f16"),
   round_bf16: viaDouble("f64_round_bf16"),
-  /** bits of a value that is a float16 */
+  /** bits of a value that is a float16, which takes the exponent bias 127 to 15 */
   f32_to_f16: define(["f32"], "i32", (c) => {
-    const bits = c.local("i32");
-    c.get(0).op(0xbc).tee(bits).i32(16).op(i32.shrl).i32(0x8000).op(i32.and);
     c.get(0)
-      .op(0x8b)
-      .f32(2 ** -14)
-      .op(0x5d);
-    c.if(
-      "i32",
-      () =>
-        c
-          .get(0)
-          .op(0x8b)
-          .f32(2 ** 24)
-          .op(0x94, 0xfc, 0x00),
-      () => {
-        c.get(0).op(0x8b).f32(65536).op(0x5d);
-        c.if(
-          "i32",
-          () =>
-            c
-              .get(bits)
-              .i32(13)
-              .op(i32.shrl)
-              .i32(0x3ffff)
-              .op(i32.and)
-              .i32(112 << 10)
-              .op(i32.sub)
-              .i32(0x7fff)
-              .op(i32.and),
-          () => c.i32(0x7e00).i32(0x7c00).get(0, 0).op(0x5c, 0x1b),
-        );
-      },
-    );
-    c.op(i32.or);
+      .f32(2 ** -112)
+      .op(0x94, 0xbc);
+    c.i32(13).op(i32.shrl).i32(0x7fff).op(i32.and);
+    c.get(0).op(0xbc).i32(16).op(i32.shrl).i32(0x8000).op(i32.and, i32.or);
   }),
   f16_to_f32: define(["i32"], "f32", (c) => {
-    const e = c.local("i32");
-    c.get(0).i32(10).op(i32.shrl).i32(31).op(i32.and).set(e);
-    c.get(e).op(0x45);
-    c.if(
-      "f32",
-      () =>
-        c
-          .get(0)
-          .i32(1023)
-          .op(i32.and, 0xb2)
-          .f32(2 ** -24)
-          .op(0x94),
-      () => {
-        c.get(0).i32(0x7fff).op(i32.and).i32(13).op(i32.shl);
-        // exponent 31 (infinity, NaN) becomes 255
-        c.i32(224 << 23)
-          .i32(112 << 23)
-          .get(e)
-          .i32(31)
-          .op(0x46, 0x1b)
-          .op(i32.add, 0xbe);
-      },
-    );
-    c.f32(-1).f32(1).get(0).i32(0x8000).op(i32.and, 0x1b).op(0x98);
+    const magnitude = c.local("i32");
+    c.get(0).i32(0x7fff).op(i32.and).i32(13).op(i32.shl).tee(magnitude).op(0xbe);
+    c.f32(2 ** 112).op(0x94);
+    // exponent 31 (infinity, NaN) becomes 255
+    c.get(magnitude).i32(0x7f800000).op(i32.or, 0xbe);
+    c.get(magnitude)
+      .i32(31 << 23)
+      .op(i32.lt, i32.select);
+    c.get(0).i32(16).op(i32.shl, 0xbe, 0x98);
   }),
 };
 
