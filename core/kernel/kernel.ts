@@ -88,6 +88,13 @@ export function bodies(s: Stmt): readonly (readonly Stmt[])[] {
   if (s.kind === "if") return [s.yes, s.no];
   return s.kind === "for" || s.kind === "while" ? [s.body] : [];
 }
+/** Calls `f` for each statement, also for those inside others. */
+export function eachStatement(body: readonly Stmt[], f: (s: Stmt) => void): void {
+  for (const s of body) {
+    f(s);
+    for (const inner of bodies(s)) eachStatement(inner, f);
+  }
+}
 /** Statements with other expressions, and other statements inside. */
 export function mapStatement(
   s: Stmt,

@@ -2,7 +2,7 @@
 import { isFloat } from "../../dtype.ts";
 import { expandElementary } from "../../kernel/elementary.ts";
 import { type Expr, eachNode } from "../../kernel/expr.ts";
-import type { Kernel, LoopKernel, Stmt } from "../../kernel/kernel.ts";
+import { eachStatement, type Kernel, type LoopKernel, roots } from "../../kernel/kernel.ts";
 import type { Program, ProgramBuffer, Step } from "../../program/types.ts";
 import { convCalls } from "./conv/calls.ts";
 import { convLoops } from "./conv/loops.ts";
@@ -21,39 +21,14 @@ import { leastShared, partsOf, workOf, worthWaking } from "./work.ts";
 /** Imports the host functions that a kernel calls. */
 function importMath(kernel: LoopKernel, library: Library): void {
   const seen = new Set<Expr>();
-  const visit = (root: Expr): void =>
-    eachNode(root, seen, (e) => {
-      if (e.kind !== "unary" && e.kind !== "binary") return;
-      if (Object.hasOwn(hostMath, e.op)) library.math(e.op);
-      else if (e.op === "rem" && isFloat(e.dtype)) library.math("fmod");
-    });
-  const walk = (body: readonly Stmt[]): void => {
-    for (const s of body)
-      switch (s.kind) {
-        case "for":
-          visit(s.from);
-          visit(s.to);
-          walk(s.body);
-          break;
-        case "while":
-          visit(s.test);
-          walk(s.body);
-          break;
-        case "if":
-          visit(s.test);
-          walk(s.yes);
-          walk(s.no);
-          break;
-        case "set":
-          visit(s.value);
-          break;
-        case "store":
-          visit(s.index);
-          visit(s.value);
-          break;
-      }
-  };
-  walk(kernel.body);
+  eachStatement(kernel.body, (s) => {
+    for (const root of roots(s))
+      eachNode(root, seen, (e) => {
+        if (e.kind !== "unary" && e.kind !== "binary") return;
+        if (Object.hasOwn(hostMath, e.op)) library.math(e.op);
+        else if (e.op === "rem" && isFloat(e.dtype)) library.math("fmod");
+      });
+  });
 }
 
 /** The order of buffers in the table of a run: arguments, and what is allocated for results. */

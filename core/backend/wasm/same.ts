@@ -1,6 +1,13 @@
 /** Which kernels become the same function: the layers of a network and the updates of its parameters share theirs. */
 import { type Expr, operands } from "../../kernel/expr.ts";
-import { type Kernel, type LoopKernel, parallelLoop, type Stmt } from "../../kernel/kernel.ts";
+import {
+  bodies,
+  type Kernel,
+  type LoopKernel,
+  parallelLoop,
+  roots,
+  type Stmt,
+} from "../../kernel/kernel.ts";
 
 /** Of a longer range that the caller gives, code depends on nothing but the remainder by the largest step. */
 const [longRange, largestStep] = [256, 16];
@@ -34,33 +41,13 @@ function loopsKey(kernel: LoopKernel): string {
     out.push("{");
     for (const s of body) {
       out.push(s.kind);
-      switch (s.kind) {
-        case "for":
-          out.push(s.parallel === true ? 1 : 0);
-          expr(s.v);
-          expr(s.from);
-          if (s === whole) out.push(rangeClass(whole.to.value));
-          else expr(s.to);
-          statements(s.body);
-          break;
-        case "while":
-          expr(s.test);
-          statements(s.body);
-          break;
-        case "if":
-          expr(s.test);
-          statements(s.yes);
-          statements(s.no);
-          break;
-        case "set":
-          expr(s.v);
-          expr(s.value);
-          break;
-        case "store":
-          out.push(s.buffer);
-          expr(s.index);
-          expr(s.value);
-      }
+      if (s.kind === "for") out.push(s.parallel === true ? 1 : 0);
+      if (s.kind === "store") out.push(s.buffer);
+      if (s.kind === "for" || s.kind === "set") expr(s.v);
+      for (const e of roots(s))
+        if (s === whole && e === whole.to) out.push(rangeClass(whole.to.value));
+        else expr(e);
+      bodies(s).forEach(statements);
     }
     out.push("}");
   };

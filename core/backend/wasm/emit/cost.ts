@@ -1,7 +1,7 @@
 /** Estimates, in instructions: the cost of one iteration, or of a block of four at once. */
 import { dtypes } from "../../../dtype.ts";
 import { type Expr, memoized, operands } from "../../../kernel/expr.ts";
-import type { Stmt } from "../../../kernel/kernel.ts";
+import { bodies, roots, type Stmt } from "../../../kernel/kernel.ts";
 import type { Frame } from "./frame.ts";
 import { type Lanes, lanesPerBlock, partsOf } from "./lanes.ts";
 import { half } from "./types.ts";
@@ -66,27 +66,17 @@ export function cost(
       ? partsOf(d) * wholeCost + conversion(d, true)
       : lanesPerBlock * (laneCost + conversion(d, false));
   };
-  for (const s of body)
-    switch (s.kind) {
-      case "set":
-        visit(s.value);
-        break;
-      case "store":
-        visit(s.value);
-        sum += access(s.buffer, s.index, s.value.dtype, "store");
-        break;
-      case "for":
-        sum += loop(s);
-        break;
-      case "while":
-        visit(s.test);
-        sum += cost(s.body, frame, lanes, loop);
-        break;
-      case "if":
-        visit(s.test);
-        sum += Math.max(cost(s.yes, frame, lanes, loop), cost(s.no, frame, lanes, loop));
-        break;
+  for (const s of body) {
+    if (s.kind === "for") {
+      sum += loop(s);
+      continue;
     }
+    if (s.kind === "store") {
+      visit(s.value);
+      sum += access(s.buffer, s.index, s.value.dtype, "store");
+    } else for (const e of roots(s)) visit(e);
+    sum += Math.max(0, ...bodies(s).map((inner) => cost(inner, frame, lanes, loop)));
+  }
   return sum;
 }
 

@@ -16,16 +16,8 @@ export function isPerLane(e: Expr): e is Operation {
     case "unary":
       return e.op === "clz" || isCall(e);
     case "binary":
-      switch (e.op) {
-        case "pow":
-          return true;
-        case "shl":
-        case "shr":
-        case "shrl":
-          return e.y.kind !== "lit";
-        default:
-          return isCall(e);
-      }
+      if (e.op === "shl" || e.op === "shr" || e.op === "shrl") return e.y.kind !== "lit";
+      return e.op === "pow" || isCall(e);
     case "cast":
       // a double or a wide integer may be rounded once only
       return half(e.dtype) && dtypes[e.x.dtype].bytes >= 4 && e.x.dtype !== "float32";

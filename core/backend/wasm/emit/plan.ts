@@ -4,7 +4,14 @@
  *  operation (whose partial results are then kept apart and combined after the loop). And it must pay: costs are
  *  counted in instructions, and the cheaper of a loop and the loops inside it is chosen. */
 import { type Expr, isLit, KVar, eachNode, memoized } from "../../../kernel/expr.ts";
-import { bodies, extentOf, type ForLoop, roots, type Stmt } from "../../../kernel/kernel.ts";
+import {
+  bodies,
+  eachStatement,
+  extentOf,
+  type ForLoop,
+  roots,
+  type Stmt,
+} from "../../../kernel/kernel.ts";
 import { cost } from "./cost.ts";
 import type { Frame } from "./frame.ts";
 import { Lanes, lanesPerBlock, partsOf, type Variation } from "./lanes.ts";
@@ -148,26 +155,22 @@ function factsOf(body: readonly Stmt[]): Facts {
   const changing = new Set<KVar | number>();
   const control: Expr[] = [];
   const seen = new Set<Expr>();
-  const walk = (list: readonly Stmt[]): void => {
-    for (const s of list) {
-      for (const root of roots(s))
-        eachNode(root, seen, (e) => {
-          if (e.kind === "load") loads.push(e);
-        });
-      if (s.kind === "set") {
-        sets.push(s);
-        assigned.add(s.v);
-      } else if (s.kind === "store") {
-        stores.push(s);
-        changing.add(s.buffer);
-      } else {
-        control.push(...roots(s));
-        if (s.kind === "for") changing.add(s.v);
-        bodies(s).forEach(walk);
-      }
+  eachStatement(body, (s) => {
+    for (const root of roots(s))
+      eachNode(root, seen, (e) => {
+        if (e.kind === "load") loads.push(e);
+      });
+    if (s.kind === "set") {
+      sets.push(s);
+      assigned.add(s.v);
+    } else if (s.kind === "store") {
+      stores.push(s);
+      changing.add(s.buffer);
+    } else {
+      control.push(...roots(s));
+      if (s.kind === "for") changing.add(s.v);
     }
-  };
-  walk(body);
+  });
   for (const v of assigned) changing.add(v);
   const carried = new Set<KVar>();
   const findCarried = (list: readonly Stmt[], known: ReadonlySet<KVar>): void => {

@@ -70,14 +70,13 @@ export class Statements {
         this.#for(first);
         return;
       case "while":
-        code.block(() => {
-          code.loop(() => {
+        code.until(
+          () => {
             this.#scalar.alone(first.test);
-            code.op(0x45).brIf(1);
-            this.emit(first.body);
-            code.br(0);
-          });
-        });
+            code.op(0x45);
+          },
+          () => this.emit(first.body),
+        );
         return;
       case "if":
         this.#scalar.alone(first.test);

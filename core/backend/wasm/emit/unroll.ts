@@ -1,7 +1,7 @@
 /** Loops of a few iterations, written out: a window or a short axis inside a long one then is straight-line code, and the
  *  long one can run in vector registers. */
 import { add, type Expr, int, rewrite, eachNode } from "../../../kernel/expr.ts";
-import { bodies, extentOf, mapStatement, roots, type Stmt } from "../../../kernel/kernel.ts";
+import { eachStatement, extentOf, mapStatement, roots, type Stmt } from "../../../kernel/kernel.ts";
 
 const mostIterations = 4;
 /** in nodes and statements, of a loop written out */
@@ -32,13 +32,9 @@ export function unroll(body: readonly Stmt[], keep: Stmt | null): readonly Stmt[
 function size(body: readonly Stmt[]): number {
   const seen = new Set<Expr>();
   let n = 0;
-  const walk = (list: readonly Stmt[]): void => {
-    for (const s of list) {
-      n += s.kind === "for" || s.kind === "while" ? Number.POSITIVE_INFINITY : 1;
-      for (const e of roots(s)) eachNode(e, seen, () => {});
-      bodies(s).forEach(walk);
-    }
-  };
-  walk(body);
+  eachStatement(body, (s) => {
+    n += s.kind === "for" || s.kind === "while" ? Number.POSITIVE_INFINITY : 1;
+    for (const e of roots(s)) eachNode(e, seen, () => {});
+  });
   return n + seen.size;
 }
