@@ -72,14 +72,14 @@ const integerPower = (signed: boolean): Entry =>
     const result = c.local("i32");
     const power = (): void => {
       c.i32(1).set(result);
-      c.block(() => {
-        c.loop(() => {
-          c.get(1).op(0x45).brIf(1);
+      c.until(
+        () => c.get(1).op(0x45),
+        () => {
           c.get(1).i32(1).op(i32.and);
           c.if(null, () => c.get(result, 0).op(0x6c).set(result));
-          c.get(0, 0).op(0x6c).set(0).get(1).i32(1).op(i32.shrl).set(1).br(0);
-        });
-      });
+          c.get(0, 0).op(0x6c).set(0).get(1).i32(1).op(i32.shrl).set(1);
+        },
+      );
     };
     if (!signed) {
       power();

@@ -41,10 +41,12 @@ function helpCode(part: number): Code {
   const EPOCH = 0;
   const s = c.local("i64");
   const [lo, n, extent] = [c.local("i32"), c.local("i32"), c.local("i32")] as const;
-  c.block(() => {
-    c.loop(() => {
+  c.until(
+    () => {
       c.i32(0).atomic(atomic.load64, 3, control.state).tee(s).op(i64Const, 32, i64ShrU, wrap);
-      c.get(EPOCH).op(i32.ne).brIf(1);
+      c.get(EPOCH).op(i32.ne);
+    },
+    () => {
       read(c, control.extent).tee(extent).get(s).op(wrap).tee(lo).op(i32.sub).tee(n);
       c.i32(0).op(i32.le).brIf(1);
       // n = min(n, part)
@@ -70,9 +72,8 @@ function helpCode(part: number): Code {
           c.if(null, () => c.i32(0).i32(1).atomic(atomic.notify, 2, control.done).op(drop));
         });
       });
-      c.br(0);
-    });
-  });
+    },
+  );
   return c;
 }
 
@@ -127,9 +128,9 @@ function shareCode(part: number, help: number): Code {
 function waitCode(c: Code, extent: number): void {
   const [rounds, done] = [c.local("i32"), c.local("i32")] as const;
   c.i32(0).set(rounds);
-  c.block(() => {
-    c.loop(() => {
-      read(c, control.done).get(extent).op(i32.eq).brIf(1);
+  c.until(
+    () => read(c, control.done).get(extent).op(i32.eq),
+    () => {
       c.get(rounds).i32(1).op(i32.add).tee(rounds).i32(patience).op(i32.lt).brIf(0);
       read(c, control.mayWait);
       c.if(null, () => {
@@ -144,9 +145,8 @@ function waitCode(c: Code, extent: number): void {
         });
         write(c, control.waiting, () => c.i32(0));
       });
-      c.br(0);
-    });
-  });
+    },
+  );
 }
 
 /** Adds what a module needs to share its kernels, given its `part`; `help` is exported. Gives the index of `share`. */
