@@ -1,4 +1,5 @@
 /** WebAssembly's binary format: bytes, sections, functions. */
+import { entry } from "../../maps.ts";
 
 export type ValType = "i32" | "i64" | "f32" | "f64" | "v128";
 const codes: { readonly [T in ValType]: number } = {
@@ -229,87 +230,76 @@ export class Code {
 
 /** A module under construction. Imports come first; then functions in the order in which they are added. */
 export class Module {
-  readonly #types: string[] = [];
-  readonly #signatures: Signature[] = [];
-  readonly #imports: { module: string; name: string; type: number }[] = [];
-  readonly #functions: Code[] = [];
-  readonly #exports: { name: string; index: number }[] = [];
+  // what is known, numbered, and the sections it has filled so far
+  readonly #types = new Map<string, number>();
+  readonly #imports = new Map<string, number>();
+  readonly #typeBytes = new Bytes();
+  readonly #importBytes = new Bytes();
+  readonly #functionBytes = new Bytes();
+  readonly #exportBytes = new Bytes();
+  readonly #codeBytes = new Bytes();
+  #functions = 0;
+  #exports = 0;
 
-  #type(s: Signature): number {
-    const key = `${s.params.join()}>${s.results.join()}`;
-    let at = this.#types.indexOf(key);
-    if (at < 0) {
-      at = this.#types.push(key) - 1;
-      this.#signatures.push(s);
-    }
-    return at;
+  #type({ params, results }: Signature): number {
+    return entry(this.#types, `${params}>${results}`, () => {
+      this.#typeBytes.byte(0x60);
+      for (const list of [params, results]) {
+        this.#typeBytes.u32(list.length);
+        for (const t of list) this.#typeBytes.byte(codes[t]);
+      }
+      return this.#types.size;
+    });
   }
   /** Declares an imported function; all imports must be declared before the first function. */
   import(module: string, name: string, params: Params, results: readonly ValType[] = []): number {
-    const at = this.#imports.findIndex((i) => i.module === module && i.name === name);
-    if (at >= 0) return at;
-    if (this.#functions.length > 0) throw new Error("wasm: imports must come before functions");
-    return this.#imports.push({ module, name, type: this.#type(signature(params, results)) }) - 1;
+    return entry(this.#imports, `${module} ${name}`, () => {
+      if (this.#functions > 0) throw new Error("wasm: imports must come before functions");
+      const type = this.#type(signature(params, results));
+      this.#importBytes.name(module).name(name).byte(0).u32(type);
+      return this.#imports.size;
+    });
   }
-  add(code: Code): number {
-    this.#type(code.signature);
-    return this.#imports.length + this.#functions.push(code) - 1;
+  /** Adds a function that is complete. */
+  add({ signature, locals, bytes }: Code): number {
+    this.#functionBytes.u32(this.#type(signature));
+    const body = new Bytes();
+    // runs of equal types
+    const runs: [number, ValType][] = [];
+    for (const t of locals) {
+      const last = runs.at(-1);
+      if (last?.[1] === t) last[0]++;
+      else runs.push([1, t]);
+    }
+    body.u32(runs.length);
+    for (const [n, t] of runs) body.u32(n).byte(codes[t]);
+    this.#codeBytes.sized(body.raw(bytes.view()).byte(0x0b));
+    return this.#imports.size + this.#functions++;
   }
   export(name: string, index: number): void {
-    this.#exports.push({ name, index });
+    this.#exportBytes.name(name).byte(0).u32(index);
+    this.#exports++;
   }
   /** The finished module; it imports its memory as `env.memory`, and as `env.scratch` the address of memory that no other
    *  instance uses. */
   encode(shared: boolean): Uint8Array<ArrayBuffer> {
-    const out = new Bytes().raw(new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]));
-    const section = (id: number, fill: (b: Bytes) => void): void => {
-      const b = new Bytes();
-      fill(b);
-      out.byte(id).sized(b);
+    const out = new Bytes().raw([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]);
+    const section = (id: number, count: number, entries: Bytes): void => {
+      const b = new Bytes().u32(count);
+      out.byte(id).u32(b.length + entries.length);
+      out.raw(b.view()).raw(entries.view());
     };
-    section(1, (b) => {
-      b.u32(this.#signatures.length);
-      for (const { params, results } of this.#signatures) {
-        b.byte(0x60).u32(params.length);
-        for (const t of params) b.byte(codes[t]);
-        b.u32(results.length);
-        for (const t of results) b.byte(codes[t]);
-      }
-    });
-    section(2, (b) => {
-      b.u32(this.#imports.length + 2);
-      for (const i of this.#imports) b.name(i.module).name(i.name).byte(0).u32(i.type);
-      b.name("env").name("memory").byte(2);
-      // a shared memory has a maximum: the largest there is
-      if (shared) b.byte(3).u32(0).u32(65536);
-      else b.byte(0).u32(0);
-      b.name("env").name("scratch").byte(3).byte(codes.i32).byte(0);
-    });
-    section(3, (b) => {
-      b.u32(this.#functions.length);
-      for (const f of this.#functions) b.u32(this.#type(f.signature));
-    });
-    section(7, (b) => {
-      b.u32(this.#exports.length);
-      for (const e of this.#exports) b.name(e.name).byte(0).u32(e.index);
-    });
-    section(10, (b) => {
-      b.u32(this.#functions.length);
-      for (const { bytes, locals } of this.#functions) {
-        const body = new Bytes();
-        // runs of equal types
-        const runs: [number, ValType][] = [];
-        for (const t of locals) {
-          const last = runs.at(-1);
-          if (last?.[1] === t) last[0]++;
-          else runs.push([1, t]);
-        }
-        body.u32(runs.length);
-        for (const [n, t] of runs) body.u32(n).byte(codes[t]);
-        body.raw(bytes.view()).byte(0x0b);
-        b.sized(body);
-      }
-    });
+    const imports = new Bytes().raw(this.#importBytes.view());
+    imports.name("env").name("memory").byte(2);
+    // a shared memory has a maximum: the largest there is
+    if (shared) imports.byte(3).u32(0).u32(65536);
+    else imports.byte(0).u32(0);
+    imports.name("env").name("scratch").byte(3).byte(codes.i32).byte(0);
+    section(1, this.#types.size, this.#typeBytes);
+    section(2, this.#imports.size + 2, imports);
+    section(3, this.#functions, this.#functionBytes);
+    section(7, this.#exports, this.#exportBytes);
+    section(10, this.#functions, this.#codeBytes);
     return out.view().slice();
   }
 }
