@@ -13,8 +13,6 @@ export interface Element {
   readonly store: number;
   readonly add: number;
   readonly mul: number;
-  readonly zero: (c: Code) => void;
-  readonly splat: number;
   readonly loadSplat: number;
   readonly extractLane: number;
   readonly vectorAdd: number;
@@ -31,8 +29,6 @@ const integer = {
   store: 0x36,
   add: 0x6a,
   mul: 0x6c,
-  zero: (c) => c.i32(0),
-  splat: 17,
   loadSplat: 9,
   extractLane: 27,
   vectorAdd: 174,
@@ -49,8 +45,6 @@ export const elements = {
     store: 0x38,
     add: 0x92,
     mul: 0x94,
-    zero: (c) => c.f32(0),
-    splat: 19,
     loadSplat: 9,
     extractLane: 31,
     vectorAdd: 228,
@@ -66,8 +60,6 @@ export const elements = {
     store: 0x39,
     add: 0xa0,
     mul: 0xa2,
-    zero: (c) => c.f64(0),
-    splat: 20,
     loadSplat: 10,
     extractLane: 33,
     vectorAdd: 240,
@@ -100,6 +92,11 @@ export const loadVector = (c: Code, e: Element, offset = 0): Code =>
   c.simdMemory(0, e.align, offset);
 export const storeVector = (c: Code, e: Element, offset = 0): Code =>
   c.simdMemory(11, e.align, offset);
+
+/** Sets vectors to zeros. */
+export function clear(c: Code, vectors: readonly number[]): void {
+  for (const v of vectors) c.simd(12).append(new Uint8Array(16)).set(v);
+}
 
 /** Whether the engine has relaxed vector instructions (fused multiply-add). */
 export const canFuse = ((): boolean => {

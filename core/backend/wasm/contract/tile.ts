@@ -6,6 +6,7 @@
 import { Code } from "../encoder.ts";
 import {
   advance,
+  clear,
   type Element,
   each,
   loadVector,
@@ -137,10 +138,7 @@ export function lanesTile(e: Element): Code {
   const [b, out] = locals(c, 2);
   const panel = tileColumns(e) * e.bytes;
   for (const offset of [0, 16]) {
-    for (const s of sums) {
-      e.zero(c);
-      c.simd(e.splat).set(s);
-    }
+    clear(c, sums);
     c.get(B).i32(panel).op(op.sub).set(b);
     eachPlace(c, [A, ROWS, PLACES, DEPTH], rows, (at) => {
       advance(c, panel, b);

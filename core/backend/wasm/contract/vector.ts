@@ -2,6 +2,7 @@
 import { Code } from "../encoder.ts";
 import {
   advance,
+  clear,
   type Element,
   loadVector,
   locals,
@@ -30,10 +31,7 @@ export function rowSums(e: Element): Code {
         c.get(NEXT).op(op.mul).get(Y).op(op.add).set(r);
       });
       c.get(X).set(x).get(DEPTH).set(left);
-      for (const v of vectors) {
-        e.zero(c);
-        c.simd(e.splat).set(v);
-      }
+      clear(c, vectors);
       whileAtLeast(c, left, e.lanes, () => {
         loadVector(c.get(x), e).set(xs);
         vectors.forEach((v, i) => {
