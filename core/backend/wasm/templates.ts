@@ -20,37 +20,35 @@ export const plus = (sum: Expr, x: Expr, y: Expr): Expr =>
     : K.add(sum, K.mul(K.cast(x, sum.dtype), K.cast(y, sum.dtype)));
 
 /** Loops over dims, outermost first. */
-const nest = (
-  dims: readonly (ContractDim & { readonly v: KVar })[],
+export const nest = (
+  dims: readonly { readonly v: KVar; readonly size: number }[],
   parallel: boolean,
   body: readonly Stmt[],
 ): readonly Stmt[] =>
-  dims
-    .filter((d) => d.size !== 1)
-    .reduceRight<readonly Stmt[]>(
-      (inner, { v, size }, i) => [
-        {
-          kind: "for",
-          v,
-          from: K.int(0),
-          to: K.int(size),
-          body: inner,
-          parallel: parallel && i === 0,
-        },
-      ],
-      body,
-    );
+  dims.reduceRight<readonly Stmt[]>(
+    (inner, { v, size }, i) => [
+      {
+        kind: "for",
+        v,
+        from: K.int(0),
+        to: K.int(size),
+        body: inner,
+        parallel: parallel && i === 0,
+      },
+    ],
+    body,
+  );
 
 export function contractLoops(kernel: ContractKernel): LoopKernel {
   const { batch, m, n, buffers, name } = kernel;
   const [lhs, rhs, out] = buffers;
   const counted = (dims: readonly ContractDim[]) =>
-    dims.map((d) => ({ ...d, v: new KVar("int32", "i") }));
+    dims.filter((d) => d.size !== 1).map((d) => ({ ...d, v: new KVar("int32", "i") }));
   const outer = counted([...batch, ...m, ...n]);
   const summed = counted(kernel.k);
   const place = (dims: typeof outer, operand: "lhs" | "rhs" | "out"): Expr =>
     K.linearIndex(
-      dims.map((d) => (d.size === 1 ? K.int(0) : d.v)),
+      dims.map((d) => d.v),
       dims.map((d) => d[operand]),
     );
   const all = [...outer, ...summed];

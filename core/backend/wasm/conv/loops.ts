@@ -3,7 +3,7 @@ import * as K from "../../../kernel/expr.ts";
 import { type Expr, KVar } from "../../../kernel/expr.ts";
 import type { ConvKernel, ConvSpatial, LoopKernel, Stmt } from "../../../kernel/kernel.ts";
 import { set, when } from "../../../kernel/kernel.ts";
-import { accumulator, plus } from "../templates.ts";
+import { accumulator, nest, plus } from "../templates.ts";
 
 // ---- positions ----
 
@@ -69,13 +69,9 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
     [o, c, ...axes.map((a) => a.r)],
     [outFeatures.w, inFeatures.w, ...spatial.map((s) => s.wStride)],
   );
-  const sum: Stmt = {
-    kind: "for",
-    v: c,
-    from: K.int(0),
-    to: K.int(inFeatures.size),
-    body: [set(acc, plus(acc, K.load(0, fromX, x.dtype), K.load(1, fromW, w.dtype)))],
-  };
+  const sum = nest([{ v: c, size: inFeatures.size }], false, [
+    set(acc, plus(acc, K.load(0, fromX, x.dtype), K.load(1, fromW, w.dtype))),
+  ]);
 
   /** positions of the window; without input dilation those that see the input are a range */
   const window = axes.reduceRight<readonly Stmt[]>(
@@ -84,7 +80,7 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
       const body = s.inputDilation === 1 ? inner : [when(holds, inner)];
       return [{ kind: "for", v: r, from, to, body }];
     },
-    [sum],
+    sum,
   );
   const ranges = axes.flatMap(({ s, p, ends, ranged }) => {
     if (!ranged) return [];
@@ -111,11 +107,6 @@ export function convLoops(kernel: ConvKernel): LoopKernel {
   const features = { v: o, size: outFeatures.size };
   const outermost = outBatch > 1 ? [images, features] : [features, images];
   const places = axes.map(({ p, s }) => ({ v: p, size: s.output }));
-  const body = [...outermost, ...places].reduceRight<readonly Stmt[]>(
-    (inner, { v, size }, i) => [
-      { kind: "for", v, from: K.int(0), to: K.int(size), body: inner, parallel: i === 0 },
-    ],
-    whole,
-  );
+  const body = nest([...outermost, ...places], true, whole);
   return { kind: "loops", name, buffers, body };
 }
