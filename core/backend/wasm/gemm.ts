@@ -2,6 +2,7 @@
  *  for the first program that needs it. Every stride is allowed, so that transposed operands need no copy. The order in which an element's products are added depends on the length of the
  *  sum alone, so that parts of a product may be computed one by one.
  *  @source Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication" */
+import { entry } from "../../maps.ts";
 import {
   blocks,
   each,
@@ -263,8 +264,11 @@ function rowTimesColumns(e: Element, sums: number): Code {
   return c;
 }
 
-/** The module of a product. */
-export function gemmModule(name: ProductName, shared: boolean): Uint8Array<ArrayBuffer> {
+const modules = new Map<string, Uint8Array<ArrayBuffer>>();
+/** The module of a product, made once for all threads. */
+export const gemmModule = (name: ProductName, shared: boolean): Uint8Array<ArrayBuffer> =>
+  entry(modules, `${name} ${shared}`, () => makeModule(name, shared));
+function makeModule(name: ProductName, shared: boolean): Uint8Array<ArrayBuffer> {
   const [dtype, method] = name.split(".") as [GemmDType, Method | ListedMethod];
   const e: Element = elements[dtype];
   const module = new Module();
