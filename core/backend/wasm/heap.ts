@@ -133,7 +133,7 @@ export class Heap {
   /** what is in the heap, in no order */
   readonly #inside: Holding[] = [];
   #uses = 0;
-  #arena: Holding | null = null;
+  #arena = new Holding(0, true);
   /** number of the run that is going on, or of the next one */
   #run = 1;
   /** by size class */
@@ -258,10 +258,9 @@ export class Heap {
    *  given up like any old buffer once only programs that need far less of it have been running. */
   arena(bytes: number): number {
     let arena = this.#arena;
-    if (arena === null || arena.freed || arena.bytes < bytes) {
-      if (arena !== null) this.#free(arena);
+    if (arena.freed || arena.bytes < bytes) {
+      this.#free(arena);
       arena = new Holding(bytes, true);
-      this.#arena = null;
       this.#bringIn(arena);
       this.#arena = arena;
     } else if (bytes * 4 > arena.bytes) arena.used = ++this.#uses;

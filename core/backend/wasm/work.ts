@@ -1,5 +1,6 @@
 /** How long a kernel takes, roughly: enough to tell what is worth sharing between threads. */
-import { isFloat } from "../../dtype.ts";
+import { type DType, isFloat } from "../../dtype.ts";
+import { isElementary } from "../../kernel/elementary.ts";
 import { type Expr, operands } from "../../kernel/expr.ts";
 import type { Kernel } from "../../kernel/kernel.ts";
 import { operationsOf, totalOf, type Weights } from "../../program/cost.ts";
@@ -11,6 +12,8 @@ const simple = 0.1;
 const halfFloat = 2;
 const iteration = 0.1;
 
+const arithmetic = (d: DType): number => (half(d) ? halfFloat : simple);
+
 /** Nanoseconds of one core for a node that is computed once. */
 function nodeWork(e: Expr): number {
   switch (e.kind) {
@@ -21,24 +24,8 @@ function nodeWork(e: Expr): number {
     case "load":
       return simple;
     case "unary":
-      switch (e.op) {
-        case "neg":
-        case "abs":
-        case "not":
-        case "floor":
-        case "ceil":
-        case "trunc":
-        case "round":
-        case "isFinite":
-        case "sign":
-        case "popcount":
-        case "clz":
-          return half(e.dtype) ? halfFloat : simple;
-        case "sqrt":
-          return 1;
-        default:
-          return 4;
-      }
+      if (isElementary(e.op)) return 4;
+      return e.op === "sqrt" ? 1 : arithmetic(e.dtype);
     case "binary":
       switch (e.op) {
         case "hostPow":
@@ -51,10 +38,10 @@ function nodeWork(e: Expr): number {
         case "div":
           return isFloat(e.dtype) ? 1 : 2;
         default:
-          return half(e.dtype) ? halfFloat : simple;
+          return arithmetic(e.dtype);
       }
     case "cast":
-      return half(e.dtype) || half(e.x.dtype) ? halfFloat : simple;
+      return Math.max(arithmetic(e.dtype), arithmetic(e.x.dtype));
     case "compare":
     case "select":
     case "cond":
