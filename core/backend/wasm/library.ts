@@ -10,7 +10,7 @@ export const hostMath: { readonly [name: string]: HostFunction } = {
   cos: Math.cos,
   tan: Math.tan,
   hostPow: (x, y) => x ** y,
-  fmod: (x, y) => x % y,
+  rem: (x, y) => x % y,
 };
 
 type Make = (c: Code, library: Library) => void;
@@ -160,9 +160,8 @@ const entries: { readonly [name: string]: Entry } = {
   shr_s: shift(i32.shr, (c) => c.get(0).i32(31).op(i32.shr)),
   mulhi_s: upperHalf(0xac, 0x87),
   mulhi_u: upperHalf(0xad, 0x88),
-  fmod_f64: define(["f64", "f64"], "f64", (c, l) => c.get(0, 1).call(l.math("fmod"))),
-  fmod_f32: define(["f32", "f32"], "f32", (c, l) =>
-    c.get(0).op(0xbb).get(1).op(0xbb).call(l.math("fmod")).op(0xb6),
+  rem_f32: define(["f32", "f32"], "f32", (c, l) =>
+    c.get(0).op(0xbb).get(1).op(0xbb).call(l.math("rem")).op(0xb6),
   ),
   f64_round_f16: rounding(10, 2 ** -14, 65520),
   f64_round_bf16: rounding(7, 2 ** -126, (2 - 2 ** -8) * 2 ** 127),

@@ -1,14 +1,13 @@
 /** Which operations have no vector form. */
-import { dtypes } from "../../../dtype.ts";
+import { dtypes, isFloat } from "../../../dtype.ts";
 import type { Expr } from "../../../kernel/expr.ts";
 import { hostMath } from "../library.ts";
 import type { Operation } from "./scalar-ops.ts";
-import { half, valType } from "./types.ts";
+import { half } from "./types.ts";
 
 /** True for what the host computes. */
-export const isCall = (e: Expr): boolean =>
-  (e.kind === "unary" || e.kind === "binary") &&
-  (Object.hasOwn(hostMath, e.op) || (e.op === "rem" && valType(e.dtype) !== "i32"));
+export const isCall = (e: Expr): e is Expr & { kind: "unary" | "binary" } =>
+  (e.kind === "unary" || e.kind === "binary") && isFloat(e.dtype) && Object.hasOwn(hostMath, e.op);
 
 /** True for an operation without a vector form: it is applied to one lane after the other. */
 export function isPerLane(e: Expr): e is Operation {

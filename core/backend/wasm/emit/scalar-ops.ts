@@ -1,5 +1,5 @@
 /** Instructions of the scalar operations. An operand is a function that leaves its value on the stack. */
-import { castNumber, type DType, dtypes } from "../../../dtype.ts";
+import { castNumber, type DType, dtypes, isFloat } from "../../../dtype.ts";
 import type { Expr, UnaryOp } from "../../../kernel/expr.ts";
 import type { Code } from "../encoder.ts";
 import * as i32 from "../i32.ts";
@@ -201,15 +201,16 @@ export class ScalarOps {
       case "joinWords":
         code.op(0xad, 0x84, 0xbf);
         return;
-      case "hostPow":
-        code.call(this.#frame.library.math(op));
-        return;
       default:
         if (divides(e)) {
           code.op((op === "div" ? i32.div : i32.rem) + (unsigned(d) ? 1 : 0));
           return;
         }
-        this.#frame.call(valType(d) === "i32" ? `${op}_${sign}` : `fmod_${valType(d)}`);
+        if (d === "float64") {
+          code.call(this.#frame.library.math(op));
+          return;
+        }
+        this.#frame.call(`${op}_${isFloat(d) ? "f32" : sign}`);
         if (op === "min" || op === "max") return;
     }
     this.#wrap(d);
