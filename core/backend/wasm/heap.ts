@@ -32,7 +32,6 @@ class Holding {
   block: Block | null = null;
   /** the bytes, while they are out of the heap */
   host: Uint8Array<ArrayBuffer> | null = null;
-  freed = false;
   /** the run that needs it */
   run = 0;
   /** storages in it that were not freed */
@@ -258,7 +257,7 @@ export class Heap {
    *  given up like any old buffer once only programs that need far less of it have been running. */
   arena(bytes: number): number {
     let arena = this.#arena;
-    if (arena.freed || arena.bytes < bytes) {
+    if (arena.block === null || arena.bytes < bytes) {
       this.#free(arena);
       arena = new Holding(bytes, true);
       this.#bringIn(arena);
@@ -311,8 +310,6 @@ export class Heap {
     h.claim = null;
   }
   #free(h: Holding): void {
-    if (h.freed) return;
-    h.freed = true;
     if (h.block !== null) this.#takeOut(h);
     h.host = null;
   }
@@ -390,8 +387,7 @@ export class Heap {
     let gained = 0;
     for (const h of movable.sort((x, y) => x.used - y.used)) {
       if (gained >= charge) return;
-      if (h.scratch) h.freed = true;
-      else
+      if (!h.scratch)
         try {
           h.host = this.u8.slice(h.address, h.address + h.bytes);
         } catch {
