@@ -1,18 +1,19 @@
 /** A program as a WebAssembly module: a function for each kernel, and the entry that calls them in turn. */
-import { isFloat } from "../../dtype.ts";
 import { expandElementary } from "../../kernel/elementary.ts";
-import { type Expr, eachNode } from "../../kernel/expr.ts";
+import { type Expr, eachNode, memoized } from "../../kernel/expr.ts";
 import { eachStatement, type Kernel, type LoopKernel, roots } from "../../kernel/kernel.ts";
-import type { Program, ProgramBuffer, Step } from "../../program/types.ts";
+import { entry } from "../../maps.ts";
+import type { Program, ProgramBuffer } from "../../program/types.ts";
 import { convCalls } from "./conv/calls.ts";
 import { convLoops } from "./conv/loops.ts";
 import { planConv, pointwise } from "./conv/plan.ts";
 import { emitKernel } from "./emit.ts";
+import { isCall } from "./emit/per-lane.ts";
 import { Code, Module } from "./encoder.ts";
 import type { KernelFunction, Range } from "./function.ts";
 import { importListedProduct, importProduct, type ProductName } from "./gemm.ts";
 import { scratchRows } from "./layout.ts";
-import { hostMath, Library } from "./library.ts";
+import { Library } from "./library.ts";
 import { functionKey, rangeOf } from "./same.ts";
 import { addSchedule, partParams } from "./schedule.ts";
 import { contractCalls, contractLoops, planContract } from "./templates.ts";
@@ -24,9 +25,7 @@ function importMath(kernel: LoopKernel, library: Library): void {
   eachStatement(kernel.body, (s) => {
     for (const root of roots(s))
       eachNode(root, seen, (e) => {
-        if (e.kind !== "unary" && e.kind !== "binary") return;
-        if (Object.hasOwn(hostMath, e.op)) library.math(e.op);
-        else if (e.op === "rem" && isFloat(e.dtype)) library.math("fmod");
+        if (isCall(e)) library.math(e.op);
       });
   });
 }
@@ -92,27 +91,20 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
     }
   };
   // equal kernels become one function
-  const keys = new Map<Kernel, string>();
+  const keyOf = memoized(functionKey);
   const declared = new Map<string, () => KernelFunction>();
-  for (const { kernel } of steps) {
-    if (keys.has(kernel)) continue;
-    const key = functionKey(kernel);
-    keys.set(kernel, key);
-    if (!declared.has(key)) declared.set(key, declare(kernel));
-  }
+  for (const { kernel } of steps) entry(declared, keyOf(kernel), () => declare(kernel));
   const made = new Map<string, Omit<EmittedKernel, "work">>();
   for (const [key, emit] of declared) {
     const { code, range } = emit();
     made.set(key, { index: module.add(code), range });
   }
-  const functions = new Map<Kernel, EmittedKernel>();
-  for (const [kernel, key] of keys) {
-    const f = made.get(key) as Omit<EmittedKernel, "work">;
+  const functionOf = memoized((kernel: Kernel): EmittedKernel => {
+    const f = made.get(keyOf(kernel)) as Omit<EmittedKernel, "work">;
     const range = f.range && { ...f.range, extent: rangeOf(kernel) ?? f.range.extent };
     const work = shared && range !== null && range.extent > range.align ? workOf(kernel) : 0;
-    functions.set(kernel, { index: f.index, range, work: work >= leastShared ? work : null });
-  }
-  const functionOf = ({ kernel }: Step): EmittedKernel => functions.get(kernel) as EmittedKernel;
+    return { index: f.index, range, work: work >= leastShared ? work : null };
+  });
 
   const table = inTable(program);
   const slots = new Map(table.map((id, slot) => [id, slot]));
@@ -132,38 +124,38 @@ export function emitProgram(program: Program, shared: boolean, ticks = false): E
 
   // the steps that threads share have numbers
   const part = new Code(partParams);
-  const jobs = steps.filter((step) => functionOf(step).work !== null);
+  const jobs = steps.filter((step) => functionOf(step.kernel).work !== null);
   jobs.forEach((step, job) => {
     part.get(0).i32(job).op(0x46);
     part.if(null, () => {
       push(part, 1, step.args);
-      part.get(2, 3).call(functionOf(step).index);
+      part.get(2, 3).call(functionOf(step.kernel).index);
     });
   });
   const share = jobs.length === 0 ? -1 : addSchedule(module, module.add(part));
 
   /** nanoseconds of what there is to share from a step on */
-  let ahead = jobs.reduce((ns, step) => ns + (functionOf(step).work ?? 0), 0);
+  let ahead = jobs.reduce((ns, step) => ns + (functionOf(step.kernel).work ?? 0), 0);
   let job = 0;
-  const entry = new Code(1);
+  const run = new Code(1);
   steps.forEach((step, i) => {
-    const { index, range, work } = functionOf(step);
-    if (ticks) entry.i32(i).call(tick);
+    const { index, range, work } = functionOf(step.kernel);
+    if (ticks) run.i32(i).call(tick);
     if (range !== null && work !== null) {
       const { extent, align } = range;
       const { grain, perThread } = partsOf(step.kernel, work / extent);
       const wake = ahead >= worthWaking ? 1 : 0;
       ahead -= work;
-      entry.i32(job++).get(0);
-      for (const n of [extent, align, grain, perThread, wake]) entry.i32(n);
-      entry.call(share);
+      run.i32(job++).get(0);
+      for (const n of [extent, align, grain, perThread, wake]) run.i32(n);
+      run.call(share);
       return;
     }
-    push(entry, 0, step.args);
-    if (range !== null) entry.i32(0).i32(range.extent);
-    entry.call(index);
+    push(run, 0, step.args);
+    if (range !== null) run.i32(0).i32(range.extent);
+    run.call(index);
   });
-  if (ticks) entry.i32(steps.length).call(tick);
-  module.export("run", module.add(entry));
+  if (ticks) run.i32(steps.length).call(tick);
+  module.export("run", module.add(run));
   return { bytes: module.encode(shared), products, parallel: jobs.length > 0 };
 }
