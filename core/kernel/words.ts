@@ -101,12 +101,9 @@ export function nextafter(x: Expr, y: Expr): Expr {
   const number = (value: number): Expr => lit(value, d);
   const [below, negative] = [compare("lt", x, y), compare("lt", x, number(0))];
   const away = binary("xor", below, negative);
-  const step = select(away, word(1), word(-1));
-  const [low, high] = toWords(x);
-  const first = add(low, step);
-  const carry = (top: Expr): Expr =>
-    add(top, select(compare("eq", select(away, first, low), word(0)), step, word(0)));
-  const next = fromWords(high === undefined ? [first] : [first, carry(high)], d);
+  // 1 or −1
+  const step = (one: number): Expr => select(away, word(one), word(-1));
+  const next = fromWords(sum(toWords(x), step(1), step(0)), d);
   const least = select(below, number(tiny * eps), number(-tiny * eps));
   return select(
     or(below, compare("gt", x, y)),
@@ -140,28 +137,25 @@ export function reducePrecision(x: Expr, exponentBits: number, mantissaBits: num
   return select(compare("ne", x, x), x, fromWords(words, x.dtype));
 }
 
+/** The upper word of an integer of two. */
+const upperOf = (value: number): number => Math.floor(value / 2 ** 32);
+
+/** The number in one or two words and another: the sum of the lower ones is less than each where it wraps. */
+function sum(words: readonly Expr[], x: Expr, upper: Expr): readonly Expr[] {
+  const [low, high] = words as [Expr, Expr?];
+  const first = add(low, x);
+  if (high === undefined) return [first];
+  return [first, add(add(high, upper), cast(compare("lt", first, x), "uint32"))];
+}
+
 /** Drops the last `n` bits of one number, in one or two words, rounding half to even: adds half a unit less one, and
  *  one more where the last bit that stays is set. */
 function roundWords(words: readonly Expr[], n: number): readonly Expr[] {
-  const half = 2 ** (n - 1) - 1;
-  if (words.length === 1) {
-    const [x] = words as readonly [Expr];
-    const last = masked(shiftDown(x, n), 1);
-    return [masked(add(add(x, last), word(half)), -(2 ** n))];
-  }
-  const [low, high] = words as readonly [Expr, Expr];
-  const last = n < 32 ? masked(shiftDown(low, n), 1) : masked(shiftDown(high, n - 32), 1);
-  const halfLow = n - 1 >= 32 ? 0xffffffff : half;
-  const halfHigh = n - 1 > 32 ? 2 ** (n - 33) - 1 : 0;
-  const first = add(low, word(halfLow));
-  const carry = cast(compare("lt", first, word(halfLow)), "uint32");
-  const second = add(first, last);
-  const carryToo = cast(compare("lt", second, last), "uint32");
-  const top = add(add(add(high, word(halfHigh)), carry), carryToo);
-  return [
-    n >= 32 ? word(0) : masked(second, -(2 ** n)),
-    n > 32 ? masked(top, -(2 ** (n - 32))) : top,
-  ];
+  const unit = 2 ** n;
+  const half = unit / 2 - 1;
+  const last = masked(shiftDown(words[n < 32 ? 0 : 1] as Expr, n % 32), 1);
+  const rounded = sum(sum(words, word(half), word(upperOf(half))), last, word(0));
+  return rounded.map((w, i) => masked(w, i === 0 ? -unit : upperOf(-unit)));
 }
 
 /** Word `k` of an element, `k` an int32 expression. */
