@@ -30,15 +30,13 @@ interface Host {
     };
   };
   readonly navigator?: { readonly hardwareConcurrency?: number };
-  readonly crossOriginIsolated?: boolean;
   readonly SharedArrayBuffer?: unknown;
   readonly COTANGENT_THREADS?: unknown;
 }
 const host = globalThis as Host;
 
-/** Whether memory can be shared between threads here; a page must be cross-origin isolated. */
-export const canShare: boolean =
-  host.SharedArrayBuffer !== undefined && host.crossOriginIsolated !== false;
+/** Whether memory can be shared between threads here; a page that is not cross-origin isolated has no SharedArrayBuffer. */
+export const canShare: boolean = host.SharedArrayBuffer !== undefined;
 
 const mostByDefault = 16;
 
