@@ -131,8 +131,7 @@ export function reducePrecision(x: Expr, exponentBits: number, mantissaBits: num
     const sign = masked(top, field(2 ** ownExponent));
     const infinity = or(sign, word(field(2 ** ownExponent - 1)));
     const clipped = select(over, infinity, select(under, sign, top));
-    const lower = words.slice(0, -1).map((w) => select(or(over, under), word(0), w));
-    words = [...lower, clipped];
+    words = words.map((w) => (w === top ? clipped : select(or(over, under), word(0), w)));
   }
   return select(compare("ne", x, x), x, fromWords(words, x.dtype));
 }

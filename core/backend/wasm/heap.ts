@@ -103,17 +103,6 @@ export interface HeapOptions {
   readonly shared?: boolean;
 }
 
-/** A shared memory reserves its maximum at once, which a host may refuse. */
-function makeMemory(limits: WebAssembly.MemoryDescriptor, shared: boolean): WebAssembly.Memory {
-  if (shared)
-    try {
-      return new WebAssembly.Memory({ ...limits, shared });
-    } catch {
-      // one thread then
-    }
-  return new WebAssembly.Memory(limits);
-}
-
 export class Heap {
   readonly memory: WebAssembly.Memory;
   readonly shared: boolean;
@@ -148,7 +137,13 @@ export class Heap {
 
   constructor({ reserved, budget, maxPages = 65535, shared = false }: HeapOptions) {
     const initial = Math.min(maxPages, Math.max(64, Math.ceil(reserved / pageBytes)));
-    this.memory = makeMemory({ initial, maximum: maxPages }, shared);
+    const limits = { initial, maximum: maxPages };
+    // a shared memory reserves its maximum at once, which a host may refuse: one thread then
+    try {
+      this.memory = new WebAssembly.Memory({ ...limits, shared });
+    } catch {
+      this.memory = new WebAssembly.Memory(limits);
+    }
     this.shared = !(this.memory.buffer instanceof ArrayBuffer);
     this.#maxPages = maxPages;
     this.#top = Math.ceil(reserved / 16) * 16;
