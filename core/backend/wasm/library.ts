@@ -163,10 +163,10 @@ const entries: { readonly [name: string]: Entry } = {
   rem_f32: define(["f32", "f32"], "f32", (c, l) =>
     c.get(0).op(0xbb).get(1).op(0xbb).call(l.math("rem")).op(0xb6),
   ),
-  f64_round_f16: rounding(10, 2 ** -14, 65520),
-  f64_round_bf16: rounding(7, 2 ** -126, (2 - 2 ** -8) * 2 ** 127),
-  round_f16: viaDouble("f64_round_f16"),
-  round_bf16: viaDouble("f64_round_bf16"),
+  f64_round_float16: rounding(10, 2 ** -14, 65520),
+  f64_round_bfloat16: rounding(7, 2 ** -126, (2 - 2 ** -8) * 2 ** 127),
+  round_float16: viaDouble("f64_round_float16"),
+  round_bfloat16: viaDouble("f64_round_bfloat16"),
   /** bits of a value that is a float16, which takes the exponent bias 127 to 15 */
   f32_to_f16: define(["f32"], "i32", (c) => {
     c.get(0)

@@ -28,9 +28,6 @@ const floatOps = [
 ];
 /** == of i32, f32 and f64 */
 const equality = [i32.eq, 0x5b, 0x61] as const;
-/** the name of a float dtype in those of helpers */
-const format = (d: DType): string =>
-  d === "float16" ? "f16" : d === "bfloat16" ? "bf16" : valType(d);
 
 export class ScalarOps {
   readonly #frame: Frame;
@@ -72,14 +69,14 @@ export class ScalarOps {
     if (d === "int8")
       this.#code.op(0xc0); // i32.extend8_s
     else if (d === "uint8") this.#lowByte();
-    else if (half(d)) this.#frame.call(`round_${format(d)}`);
+    else if (half(d)) this.#frame.call(`round_${d}`);
   }
   #lowByte(): void {
     this.#code.i32(255).op(i32.and);
   }
   /** f64 on the stack to the float dtype `d`, rounded once */
   #narrow(d: DType): void {
-    if (half(d)) this.#frame.call(`f64_round_${format(d)}`);
+    if (half(d)) this.#frame.call(`f64_round_${d}`);
     else if (d === "float32") this.#code.op(0xb6);
   }
 
