@@ -256,25 +256,7 @@ export function operands(e: Expr): readonly Expr[] {
 }
 
 /** True where `f` holds of all direct subexpressions. */
-export function everyOperand(e: Expr, f: (x: Expr) => boolean): boolean {
-  switch (e.kind) {
-    case "var":
-    case "lit":
-      return true;
-    case "load":
-      return f(e.index);
-    case "unary":
-    case "cast":
-    case "bitcast":
-      return f(e.x);
-    case "binary":
-    case "compare":
-      return f(e.x) && f(e.y);
-    case "select":
-    case "cond":
-      return f(e.test) && f(e.yes) && f(e.no);
-  }
-}
+export const everyOperand = (e: Expr, f: (x: Expr) => boolean): boolean => operands(e).every(f);
 
 /** Calls `f` for each node of `e` that is not among `seen`, and puts it there. */
 export function eachNode(e: Expr, seen: Set<Expr>, f: (x: Expr) => void): void {
