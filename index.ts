@@ -14,7 +14,6 @@ export {
   TraceError,
   TreeError,
 } from "./core/errors.ts";
-export { checkJaxpr } from "./core/ir/checker.ts";
 export { ClosedJaxpr, Jaxpr } from "./core/ir/jaxpr.ts";
 export { showJaxpr } from "./core/ir/printer.ts";
 export * as lax from "./core/lax/index.ts";

@@ -9,7 +9,8 @@ import * as l from "../core/ops/linear.ts";
 import { select } from "../core/ops/select.ts";
 import * as s from "../core/ops/slicing.ts";
 import { evalJaxpr } from "../core/trace.ts";
-import { checkJaxpr, makeJaxpr, np, simplify } from "../index.ts";
+import { checkJaxpr } from "../core/ir/checker.ts";
+import { makeJaxpr, np, simplify } from "../index.ts";
 import { arrayDifference } from "./kit/index.ts";
 
 type F = (x: NDArray) => NDArray;

@@ -5,6 +5,7 @@
  *  ``` */
 import "../../core/eval.ts";
 
+export { checkJaxpr } from "../../core/ir/checker.ts";
 export * as arb from "./arbitrary.ts";
 export type { ArrayOptions, ProgramOptions, PytreeOptions, ShapeOptions } from "./arbitrary.ts";
 export { type CheckGradsOptions, checkGrads, type Mode, type Tolerance } from "./check-grads.ts";
