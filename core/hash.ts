@@ -16,10 +16,14 @@ let nextIdentity = 0;
 /** A number of an object's own. */
 export const identity = (o: object): number => entry(identities, o, () => nextIdentity++);
 
-/** True for objects that are compared by what they hold. */
+/** True for plain objects, those of another realm (an iframe, a vm context) included: they are compared by what they hold. */
 export function isRecord(value: object): boolean {
-  const proto: unknown = Object.getPrototypeOf(value);
-  return proto === Object.prototype || proto === null;
+  const proto = Object.getPrototypeOf(value) as object | null;
+  return (
+    proto === Object.prototype ||
+    proto === null ||
+    (Object.getPrototypeOf(proto) === null && Object.hasOwn(proto, "hasOwnProperty"))
+  );
 }
 
 /** A list or a record as text, the keys of a record sorted; `show` writes what stands at an index or under a key. */

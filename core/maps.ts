@@ -21,8 +21,9 @@ export function numbering<K>(): (key: K) => number {
 }
 
 /** Keeps a value as the youngest; the oldest makes room for it when there are `limit` others. */
-export function keepAmong<K, V>(map: Map<K, V>, limit: number, key: K, value: V): void {
+export function keepAmong<K, V>(map: Map<K, V>, limit: number, key: K, value: V): V {
   map.delete(key);
   if (map.size >= limit) map.delete(map.keys().next().value as K);
   map.set(key, value);
+  return value;
 }

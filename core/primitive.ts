@@ -2,6 +2,7 @@
 import type { Aval } from "./aval.ts";
 import { fail, RuleError } from "./errors.ts";
 import { identity, isRecord, mix, textHash } from "./hash.ts";
+import { keepAmong } from "./maps.ts";
 import type { Lowering } from "./kernel/kernel.ts";
 import type { NDArray } from "./ndarray.ts";
 
@@ -141,10 +142,8 @@ export function paramsKey(params: unknown): number {
   const hash = hashOf(params);
   const chain = interned.get(hash);
   for (let p = chain; p !== undefined; p = p.next) if (matches(p.params, params)) return p.key;
-  if (interned.size >= internedLimit) interned.clear();
-  const key = nextKey++;
-  interned.set(hash, { params: copyOf(params), key, next: interned.get(hash) });
-  return key;
+  const made = { params: copyOf(params), key: nextKey++, next: chain };
+  return keepAmong(interned, internedLimit, hash, made).key;
 }
 
 interface Interned {
@@ -206,11 +205,9 @@ function copyOf(value: unknown): unknown {
 
 function matches(kept: unknown, value: unknown): boolean {
   if (typeof kept !== "object" || kept === null) return Object.is(kept, value);
+  // of an object or a function
   if (kept instanceof Named)
-    return (
-      ((typeof value === "object" && value !== null) || typeof value === "function") &&
-      identity(value) === kept.id
-    );
+    return Object(value) === value && identity(value as object) === kept.id;
   if (typeof value !== "object" || value === null) return false;
   if (Array.isArray(kept)) {
     if (!Array.isArray(value) || kept.length !== value.length) return false;

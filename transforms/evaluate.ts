@@ -42,14 +42,11 @@ export function evaluate<N>(
   for (const x of args) code.push(x.aval.id);
   const hash = hashOf(code);
   const known = programs.get(hash);
-  const isNew = known === undefined || !shapesEqual(known.code, code);
-  keepAmong(
-    programs,
-    programLimit,
-    hash,
-    isNew ? { code, literals, varying: [], program: null } : known,
-  );
-  if (isNew) return transform(of, args);
+  if (known === undefined || !shapesEqual(known.code, code)) {
+    keepAmong(programs, programLimit, hash, { code, literals, varying: [], program: null });
+    return transform(of, args);
+  }
+  keepAmong(programs, programLimit, hash, known);
   const { varying } = known;
   const before = varying.length;
   literals.forEach((l, i) => {
@@ -100,7 +97,7 @@ function record<N>(
     },
     [...jaxpr.constVars, ...args].map((x) => x.aval),
   );
-  return { jaxpr: recorded.jaxpr, consts: recorded.consts, note };
+  return { ...recorded, note };
 }
 
 /** The jaxpr with the literals at `positions` as further constants. */

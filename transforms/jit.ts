@@ -4,7 +4,7 @@ import { Aval } from "../core/aval.ts";
 import { activeBackend } from "../core/backend/registry.ts";
 import { type Compiled, compiledJaxpr, run } from "../core/eval.ts";
 import { fail, TreeError } from "../core/errors.ts";
-import { dataText, identity, mix, textHash } from "../core/hash.ts";
+import { dataText, identity, isRecord, mix, textHash } from "../core/hash.ts";
 import { keepAmong } from "../core/maps.ts";
 import type { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import { NDArray } from "../core/ndarray.ts";
@@ -90,9 +90,19 @@ export function jit<A extends readonly unknown[], R>(
     let entry = known;
     if (!fits(entry, flat)) {
       const signature = signatureOf(flat);
-      const traced = trace(name, merge(f as Fn, args, statics), signature);
-      const donated = donationMask(donates, statics, args, traced.consts.length);
-      entry = { ...signature, ...traced, donated, compiled: null };
+      const { tree, avals } = signature;
+      const dynamic = merge(f as Fn, args, statics);
+      const { closed, tree: out } = traceTree(
+        `jit(${name})`,
+        dynamic,
+        tree,
+        avals,
+        undefined,
+        "jit",
+      );
+      const { consts } = closed;
+      const donated = donationMask(donates, statics, args, consts.length);
+      entry = { ...signature, body: closeOver(closed), consts, out, donated, compiled: null };
       if (known === undefined) retraces.note(signature, args, statics, calls);
     }
     keepAmong(entries, entryLimit, hash, entry);
@@ -133,8 +143,7 @@ export function jit<A extends readonly unknown[], R>(
   return Object.assign(jitted, { lower }) as unknown as Jitted<A, R>;
 }
 
-const hasLeaked = ({ consts }: Entry): boolean =>
-  consts.length > 0 && consts.some((x) => isTracer(x) && !x.trace.open);
+const hasLeaked = ({ consts }: Entry): boolean => consts.some((x) => isTracer(x) && !x.trace.open);
 
 /** What a call brings: the leaves of the dynamic arguments, and the static ones as a key. */
 interface Call {
@@ -211,15 +220,6 @@ function merge(f: Fn, args: readonly unknown[], statics: readonly number[]): Fn 
   };
 }
 
-function trace(
-  name: string,
-  f: Fn,
-  { tree, avals }: Signature,
-): Pick<Entry, "body" | "consts" | "out"> {
-  const out = traceTree(`jit(${name})`, f, tree, avals, undefined, "jit");
-  return { body: closeOver(out.closed), consts: out.closed.consts, out: out.tree };
-}
-
 function donationMask(
   donates: readonly number[],
   statics: readonly number[],
@@ -258,7 +258,7 @@ function staticKey(x: unknown, path: string, above: readonly unknown[] = []): st
           "break the cycle",
         );
       const inside = [...above, x];
-      if (Array.isArray(x) || Object.getPrototypeOf(x) === Object.prototype)
+      if (Array.isArray(x) || isRecord(x))
         return dataText(x, (v, k) => staticKey(v, join(path, k), inside));
     }
   }

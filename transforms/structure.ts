@@ -1,9 +1,9 @@
 /** What a jaxpr computes, as a list of numbers: equal structures are found again whatever their variables are. */
 import { mix } from "../core/hash.ts";
 import { keepAmong } from "../core/maps.ts";
-import { type Atom, ClosedJaxpr, isLiteral, Jaxpr, type Var } from "../core/ir/jaxpr.ts";
+import { type Atom, ClosedJaxpr, isLiteral, type Jaxpr, type Var } from "../core/ir/jaxpr.ts";
 import type { Literal } from "../core/ndarray.ts";
-import { type Params, paramsKey } from "../core/primitive.ts";
+import { paramsKey } from "../core/primitive.ts";
 import { shapesEqual } from "../core/shape.ts";
 
 export interface Structure {
@@ -12,9 +12,6 @@ export interface Structure {
   /** the literals of the outermost equations, in order */
   readonly literals: readonly Literal[];
 }
-
-const float = new Float64Array(1);
-const words = new Int32Array(float.buffer);
 
 /** With `apart` the literals of the outermost equations are kept apart from the code. */
 export function structureOf(jaxpr: Jaxpr, apart = true): Structure {
@@ -32,10 +29,7 @@ export function structureOf(jaxpr: Jaxpr, apart = true): Structure {
     }
     code.push(-1 - a.aval.id);
     if (apart) literals.push(a);
-    else {
-      float[0] = a.value;
-      code.push(words[0] as number, words[1] as number);
-    }
+    else code.push(paramsKey(a.value));
   };
   const visit = (j: Jaxpr, apart: boolean): void => {
     code.push(j.constVars.length, j.inVars.length, j.equations.length, j.outs.length);
@@ -45,37 +39,20 @@ export function structureOf(jaxpr: Jaxpr, apart = true): Structure {
       code.push(e.primitive.id, e.inputs.length, e.outputs.length);
       for (const a of e.inputs) atom(a, apart);
       for (const v of e.outputs) define(v);
-      if (!holdsJaxpr(e.params)) code.push(paramsKey(e.params));
+      if (e.primitive.inline === undefined) code.push(paramsKey(e.params));
       else
         for (const k in e.params) {
+          const value = (e.params as Record<string, unknown>)[k];
           code.push(paramsKey(k));
-          param((e.params as Record<string, unknown>)[k]);
+          // a callee has no constants
+          if (value instanceof ClosedJaxpr) visit(value.jaxpr, false);
+          else code.push(paramsKey(value));
         }
     }
     for (const a of j.outs) atom(a, apart);
   };
-  const param = (value: unknown): void => {
-    if (value instanceof ClosedJaxpr) {
-      visit(value.jaxpr, false);
-      for (const c of value.consts) code.push(paramsKey(c));
-    } else if (value instanceof Jaxpr) visit(value, false);
-    else if (Array.isArray(value)) {
-      code.push(value.length);
-      value.forEach(param);
-    } else code.push(paramsKey(value));
-  };
   visit(jaxpr, apart);
   return { code, literals };
-}
-
-/** True where a param is a jaxpr or a list of them. */
-function holdsJaxpr(params: Params): boolean {
-  for (const k in params) {
-    const v = (params as Record<string, unknown>)[k];
-    const one: unknown = Array.isArray(v) ? v[0] : v;
-    if (one instanceof ClosedJaxpr || one instanceof Jaxpr) return true;
-  }
-  return false;
 }
 
 export function hashOf(code: readonly number[]): number {

@@ -46,7 +46,7 @@ export function vmap<A extends readonly unknown[], R>(
     const dims = given.map((d, i): BatchDim => {
       if (d === null) return null;
       const x = leaves[i] as NDArray;
-      if (x.ndim === 0 || d < -x.ndim || d >= x.ndim)
+      if (d < -x.ndim || d >= x.ndim)
         return fail(
           ShapeError,
           "vmap",

@@ -1,5 +1,6 @@
 /** Prints a jaxpr the way JAX does: `{ lambda ; a:f32[3]. let b:f32[3] = sin a in (b,) }`. */
 import { dtypes } from "../dtype.ts";
+import { isRecord } from "../hash.ts";
 import { numbering } from "../maps.ts";
 import type { Literal } from "../ndarray.ts";
 import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, type Var } from "./jaxpr.ts";
@@ -46,7 +47,7 @@ function showParam(value: unknown, indent: string): string {
   if (Array.isArray(value)) return tuple((value as unknown[]).map((v) => showParam(v, indent)));
   if (value === null || value === undefined) return "None";
   if (typeof value === "boolean") return showBool(value);
-  if (typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype)
+  if (typeof value === "object" && isRecord(value))
     return `{${Object.entries(value)
       .map(([k, v]) => `${k}: ${showParam(v, indent)}`)
       .join(", ")}}`;

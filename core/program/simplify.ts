@@ -50,24 +50,15 @@ const reshape: Rule = ({ inputs: [x], outputs: [out] }, definition) => {
   };
 };
 
-/** bits of the integers of which every one is a number of the dtype */
-const wholeBits: { readonly [D in DType]?: number } = {
-  bfloat16: 8,
-  float16: 11,
-  float32: 24,
-  float64: 53,
-};
 /** True where conversion to `to` keeps every value, and the way from there to `last` is that from `from`. */
 function isDetour(from: DType, to: DType, last: DType): boolean {
   if (from === "bool") return true;
   const [a, b] = [dtypes[from].bytes, dtypes[to].bytes];
   if (isFloat(from)) return isFloat(to) && a < b;
   const signed = (d: DType): boolean => d.startsWith("int");
-  // whole numbers wrap, floats on the way to them saturate
+  // whole numbers wrap, floats on the way to them saturate; every number of as many bits as the mantissa has is a float
   if (isFloat(to))
-    return (
-      8 * a <= (wholeBits[to] as number) && (isFloat(last) || last === "bool" || last === from)
-    );
+    return 8 * a <= dtypes[to].mantissa + 1 && (isFloat(last) || last === "bool" || last === from);
   return to !== "bool" && a < b && (signed(to) || !signed(from));
 }
 

@@ -1,6 +1,7 @@
 /** From trees to lists of leaves and back. */
 import { fail, TreeError } from "../errors.ts";
-import { isPlain, joinPath, levelOf, place, registrationOf } from "./node.ts";
+import { isRecord } from "../hash.ts";
+import { joinPath, levelOf, place, registrationOf } from "./node.ts";
 import {
   arrayDef,
   instanceDef,
@@ -17,7 +18,6 @@ import type { Leaf, LeafOptions, MapLeaves } from "./types.ts";
 
 /** Far deeper than any model; a cycle gets here long before the stack ends. */
 const maxDepth = 500;
-class TooDeep extends Error {}
 
 type IsLeaf = ((x: unknown) => boolean) | undefined;
 
@@ -27,20 +27,17 @@ type IsLeaf = ((x: unknown) => boolean) | undefined;
  *  @example tree.flatten({ b: [1, 2], a: 3 })[0]  // => [3, 1, 2] */
 export function flatten<T>(t: T, options?: LeafOptions): [leaves: Leaf<T>[], def: TreeDef<T>] {
   const leaves: unknown[] = [];
-  return [leaves as Leaf<T>[], collect(t, leaves, options?.isLeaf) as TreeDef<T>];
-}
-
-function collect(t: unknown, leaves: unknown[], isLeaf: IsLeaf): TreeDef {
-  try {
-    return walk(t, leaves, isLeaf, 0);
-  } catch (error) {
-    if (error instanceof TooDeep) return explainDepth(t, isLeaf);
-    throw error;
-  }
+  return [leaves as Leaf<T>[], walk(t, leaves, options?.isLeaf, 0, t) as TreeDef<T>];
 }
 
 // one call a node on the path of every jitted call: no closures, no names, no second pass
-function walk(x: unknown, leaves: unknown[], isLeaf: IsLeaf, depth: number): TreeDef {
+function walk(
+  x: unknown,
+  leaves: unknown[],
+  isLeaf: IsLeaf,
+  depth: number,
+  root: unknown,
+): TreeDef {
   if (isLeaf?.(x)) {
     leaves.push(x);
     return leafDef;
@@ -51,35 +48,38 @@ function walk(x: unknown, leaves: unknown[], isLeaf: IsLeaf, depth: number): Tre
     leaves.push(x);
     return leafDef;
   }
+  if (depth > maxDepth) return explainDepth(root, isLeaf);
   if (Array.isArray(x)) {
-    if (depth > maxDepth) throw new TooDeep();
     const n = x.length;
     const defs = new Array<TreeDef>(n);
-    for (let i = 0; i < n; i++) defs[i] = walk(x[i], leaves, isLeaf, depth + 1);
+    for (let i = 0; i < n; i++) defs[i] = walk(x[i], leaves, isLeaf, depth + 1, root);
     return arrayDef(defs);
   }
-  const proto = Object.getPrototypeOf(x) as object | null;
-  if (isPlain(proto)) {
-    if (depth > maxDepth) throw new TooDeep();
+  if (isRecord(x)) {
     const list = keyListOf(Object.keys(x));
     const keys = list.sorted;
     const n = keys.length;
     const defs = new Array<TreeDef>(n);
     for (let i = 0; i < n; i++)
-      defs[i] = walk((x as Record<string, unknown>)[keys[i] as string], leaves, isLeaf, depth + 1);
+      defs[i] = walk(
+        (x as Record<string, unknown>)[keys[i] as string],
+        leaves,
+        isLeaf,
+        depth + 1,
+        root,
+      );
     return objectDef(list, defs);
   }
-  const type = registrationOf(proto as object);
+  const type = registrationOf(x);
   if (type === undefined) {
     leaves.push(x);
     return leafDef;
   }
-  if (depth > maxDepth) throw new TooDeep();
   const [children, aux] = type.flatten(x);
   return instanceDef(
     type,
     aux,
-    children.map((child) => walk(child, leaves, isLeaf, depth + 1)),
+    children.map((child) => walk(child, leaves, isLeaf, depth + 1, root)),
   );
 }
 

@@ -1,5 +1,6 @@
 /** What counts as a container, and how a place in a tree is written. */
 import { fail, TreeError } from "../errors.ts";
+import { isRecord } from "../hash.ts";
 import { NDArray } from "../ndarray.ts";
 import type { Kind, NodeType, Registered } from "./treedef.ts";
 
@@ -48,16 +49,8 @@ export function register<T extends object, Aux>(type: Class<T>, node: NodeType<T
 }
 
 /** The registration of the class of `x`, if it has one. */
-export const registrationOf = (proto: object): Registered | undefined =>
-  registry.size === 0 ? undefined : registry.get(proto);
-
-/** True for the prototype of plain objects, that of another realm (an iframe, a vm context) included. */
-export const isPlain = (proto: object | null): boolean =>
-  proto === Object.prototype ||
-  proto === null ||
-  (Object.getPrototypeOf(proto) === null &&
-    Object.hasOwn(proto, "hasOwnProperty") &&
-    Object.hasOwn(proto, "constructor"));
+export const registrationOf = (x: object): Registered | undefined =>
+  registry.size === 0 ? undefined : registry.get(Object.getPrototypeOf(x) as object);
 
 /** One level of a tree. `names[i]` is the way to `children[i]` as it is written in paths. */
 export interface Level {
@@ -78,13 +71,12 @@ export function levelOf(x: unknown, isLeaf?: (x: unknown) => boolean): Level {
   if (typeof x !== "object") return leaf;
   if (Array.isArray(x))
     return { kind: "array", children: [...x], names: Array.from(x, (_, i) => `[${i}]`) };
-  const proto = Object.getPrototypeOf(x) as object | null;
-  if (isPlain(proto)) {
+  if (isRecord(x)) {
     const keys = Object.keys(x).sort();
     const record = x as Record<string, unknown>;
     return { kind: "object", children: keys.map((k) => record[k]), names: keys.map(keyName) };
   }
-  const type = registrationOf(proto as object);
+  const type = registrationOf(x);
   if (type === undefined) return leaf;
   const [children, aux] = type.flatten(x);
   const keys = type.keys?.(x);
@@ -122,8 +114,8 @@ export function describeNode(x: unknown): string {
   }
 }
 const leafText = (x: unknown): string =>
-  typeof x === "object" || typeof x === "function"
-    ? typeof x === "function"
-      ? "function"
-      : ((x as object).constructor?.name ?? "object")
-    : `${typeof x} ${typeof x === "string" ? JSON.stringify(x) : String(x)}`;
+  typeof x === "function"
+    ? "function"
+    : typeof x === "object"
+      ? ((x as object).constructor?.name ?? "object")
+      : `${typeof x} ${typeof x === "string" ? JSON.stringify(x) : String(x)}`;

@@ -2,17 +2,18 @@
 import { fail, TreeError } from "../errors.ts";
 import { flatten, leaves } from "./flatten.ts";
 import { describeNode, joinPath, type Level, levelOf, place } from "./node.ts";
-import { instanceDef, type Registered } from "./treedef.ts";
+import { auxKey } from "./treedef.ts";
 import type { Leaf, LeafOptions } from "./types.ts";
 
 /** Two levels have the same kind, width, keys, class and aux. */
 function sameLevel(a: Level, b: Level): boolean {
-  if (a.kind !== b.kind || a.children.length !== b.children.length || a.type !== b.type)
-    return false;
-  if (a.kind === "object") return a.names.every((n, i) => n === b.names[i]);
-  if (a.kind !== "instance") return true;
-  const type = a.type as Registered;
-  return instanceDef(type, a.aux, []).equals(instanceDef(type, b.aux, []));
+  return (
+    a.kind === b.kind &&
+    a.children.length === b.children.length &&
+    (a.kind !== "object" || a.names.every((n, i) => n === b.names[i])) &&
+    a.type === b.type &&
+    auxKey(a.aux) === auxKey(b.aux)
+  );
 }
 
 function lackingKeys(x: Level, y: Level): string[] {

@@ -2,7 +2,7 @@
  *  finds a structure it has seen before instead of building it again. */
 
 import { dataText, identity, isRecord, textHash } from "../hash.ts";
-import { entry } from "../maps.ts";
+import { entry, keepAmong } from "../maps.ts";
 
 /** How a registered class is taken apart and put together. */
 export interface NodeType<T, Aux = unknown> {
@@ -134,7 +134,7 @@ export function setOwn(out: Record<string, unknown>, k: string, v: unknown): voi
 const symbols = new Map<symbol, number>();
 
 /** Structural key of plain data; functions and instances count by identity. */
-function auxKey(x: unknown, within: readonly unknown[] = []): string {
+export function auxKey(x: unknown, within: readonly unknown[] = []): string {
   switch (typeof x) {
     case "string":
       return JSON.stringify(x);
@@ -167,12 +167,8 @@ export const undefinedDef = new TreeDef({ kind: "undefined", children: [] }, "un
 const remembered = 4096;
 const byKey = new Map<string, TreeDef>();
 
-function intern(key: string, parts: () => Parts): TreeDef {
-  return entry(byKey, key, () => {
-    if (byKey.size >= remembered) byKey.clear();
-    return new TreeDef(parts(), key);
-  });
-}
+const intern = (key: string, parts: Parts): TreeDef =>
+  byKey.get(key) ?? keepAmong(byKey, remembered, key, new TreeDef(parts, key));
 
 /** The last few structures with the same kind and width. */
 class Recent {
@@ -198,15 +194,10 @@ class Recent {
 export class KeyList {
   readonly next = new Map<string, KeyList>();
   readonly recent = new Recent();
-  readonly #keys: readonly string[];
-  #sorted: readonly string[] | undefined;
+  readonly sorted: readonly string[];
 
   constructor(keys: readonly string[]) {
-    this.#keys = keys;
-  }
-  get sorted(): readonly string[] {
-    this.#sorted ??= this.#keys.toSorted();
-    return this.#sorted;
+    this.sorted = keys.toSorted();
   }
 }
 
@@ -240,25 +231,22 @@ export function objectDef(list: KeyList, children: readonly TreeDef[]): TreeDef 
   if (seen !== undefined) return seen;
   const keys = list.sorted;
   const key = `{${keys.map((k, i) => `${JSON.stringify(k)}:${children[i]?.key}`).join(",")}}`;
-  return list.recent.add(intern(key, () => ({ kind: "object", children, keys })));
+  return list.recent.add(intern(key, { kind: "object", children, keys }));
 }
 
 const arraysByLength = new Map<number, Recent>();
 
 export function arrayDef(children: readonly TreeDef[]): TreeDef {
-  let recent = arraysByLength.get(children.length);
-  if (recent === undefined) {
-    if (arraysByLength.size >= remembered) arraysByLength.clear();
-    recent = new Recent();
-    arraysByLength.set(children.length, recent);
-  }
+  const { length } = children;
+  const recent =
+    arraysByLength.get(length) ?? keepAmong(arraysByLength, remembered, length, new Recent());
   const seen = recent.find(children);
   if (seen !== undefined) return seen;
   const key = `[${children.map((child) => child.key).join(",")}]`;
-  return recent.add(intern(key, () => ({ kind: "array", children })));
+  return recent.add(intern(key, { kind: "array", children }));
 }
 
 export function instanceDef(type: Registered, aux: unknown, children: readonly TreeDef[]): TreeDef {
   const key = `${type.name}#${type.id}(${auxKey(aux)})[${children.map((c) => c.key).join(",")}]`;
-  return intern(key, () => ({ kind: "instance", children, type, aux }));
+  return intern(key, { kind: "instance", children, type, aux });
 }
