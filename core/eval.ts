@@ -61,8 +61,8 @@ function compile(backend: Backend, name: string, jaxpr: Jaxpr): Compiled {
 class Kept {
   /** storage of constants by type and value */
   readonly literals: Map<number | string, DeviceArray>[] = [];
-  /** programs of one equation, by primitive */
-  readonly equations: Signatures[] = [];
+  /** programs of one equation, by primitive and hash; of two signatures with the same one the later is kept */
+  readonly equations: Map<number, Signature>[] = [];
   /** programs of whole jaxprs, as long as these live */
   readonly bodies = new WeakMap<Jaxpr, Compiled>();
 }
@@ -186,30 +186,16 @@ function givenAway(
 // ---- equations ----
 
 const perPrimitiveLimit = 1024;
+/** The program of one equation, for types of its operands and a key of its params. */
 interface Signature {
   readonly avals: readonly Aval[];
   readonly params: number;
   readonly compiled: Compiled;
-  /** another one with the same hash */
-  readonly next: Signature | undefined;
 }
-/** The programs of one primitive, by the types of the operands and the params. */
-class Signatures {
-  readonly #byHash = new Map<number, Signature>();
-
-  find(hash: number, inputs: readonly NDArray[], params: number): Compiled | undefined {
-    search: for (let s = this.#byHash.get(hash); s !== undefined; s = s.next) {
-      if (s.params !== params || s.avals.length !== inputs.length) continue;
-      for (let i = 0; i < inputs.length; i++)
-        if (s.avals[i] !== (inputs[i] as NDArray).aval) continue search;
-      return s.compiled;
-    }
-    return undefined;
-  }
-  add(hash: number, avals: readonly Aval[], params: number, compiled: Compiled): void {
-    const next = this.#byHash.get(hash);
-    keepAmong(this.#byHash, perPrimitiveLimit, hash, { avals, params, compiled, next });
-  }
+export function haveTypes(xs: readonly NDArray[], avals: readonly Aval[]): boolean {
+  if (xs.length !== avals.length) return false;
+  for (let i = 0; i < xs.length; i++) if ((xs[i] as NDArray).aval !== avals[i]) return false;
+  return true;
 }
 
 /** The compiled form of a jaxpr, kept as long as the jaxpr lives. */
@@ -235,20 +221,17 @@ function evaluate(primitive: Primitive, inputs: readonly NDArray[], params: Para
   for (let i = 0; i < inputs.length; i++) hash = mix(hash, (inputs[i] as NDArray).aval.id);
   const backend = activeBackend();
   const { equations } = keptFor(backend);
-  let signatures = equations[primitive.id];
-  if (signatures === undefined) {
-    signatures = new Signatures();
-    equations[primitive.id] = signatures;
-  }
-  let compiled = signatures.find(hash, inputs, key);
-  if (compiled === undefined) {
-    const avals = inputs.map((x) => x.aval);
-    const inVars = avals.map((a) => new Var(a));
-    const outVars = primitive.shape(avals, params).map((a) => new Var(a));
-    const equation = { primitive, inputs: inVars, outputs: outVars, params };
-    compiled = compile(backend, primitive.name, new Jaxpr([], inVars, [equation], outVars));
-    signatures.add(hash, avals, key, compiled);
-  }
+  equations[primitive.id] ??= new Map();
+  const signatures = equations[primitive.id] as Map<number, Signature>;
+  const known = signatures.get(hash);
+  if (known !== undefined && known.params === key && haveTypes(inputs, known.avals))
+    return run(known.compiled, inputs);
+  const avals = inputs.map((x) => x.aval);
+  const inVars = avals.map((a) => new Var(a));
+  const outVars = primitive.shape(avals, params).map((a) => new Var(a));
+  const equation = { primitive, inputs: inVars, outputs: outVars, params };
+  const compiled = compile(backend, primitive.name, new Jaxpr([], inVars, [equation], outVars));
+  keepAmong(signatures, perPrimitiveLimit, hash, { avals, params: key, compiled });
   return run(compiled, inputs);
 }
 

@@ -26,11 +26,34 @@ export function isRecord(value: object): boolean {
   );
 }
 
-/** A list or a record as text, the keys of a record sorted; `show` writes what stands at an index or under a key. */
-export const dataText = (x: object, show: (value: unknown, key: string) => string): string =>
-  Array.isArray(x)
-    ? `[${x.map((v, i) => show(v, `[${i}]`)).join()}]`
-    : `{${Object.keys(x)
-        .sort()
-        .map((k) => `${JSON.stringify(k)}:${show((x as Record<string, unknown>)[k], k)}`)
-        .join()}}`;
+/** Plain data as text, equal for equal data; functions count by identity.
+ *  @param other  the text of a symbol, of an instance of a class or, with `inItself`, of an object that contains itself */
+export function dataKey(
+  x: unknown,
+  other: (x: object | symbol, path: string, inItself: boolean) => string,
+  path = "",
+  above: readonly unknown[] = [],
+): string {
+  switch (typeof x) {
+    case "string":
+      return JSON.stringify(x);
+    case "bigint":
+      return `${x}n`;
+    case "function":
+      return `function#${identity(x)}`;
+    case "symbol":
+      return other(x, path, false);
+    case "object": {
+      if (x === null) break;
+      const inItself = above.includes(x);
+      const isList = Array.isArray(x);
+      if (inItself || !(isList || isRecord(x))) return other(x, path, inItself);
+      const inside = [...above, x];
+      if (isList) return `[${x.map((v, i) => dataKey(v, other, `${path}[${i}]`, inside)).join()}]`;
+      const value = (k: string): unknown => (x as Record<string, unknown>)[k];
+      const keys = Object.keys(x).sort();
+      return `{${keys.map((k) => `${JSON.stringify(k)}:${dataKey(value(k), other, `${path}.${k}`, inside)}`).join()}}`;
+    }
+  }
+  return Object.is(x, -0) ? "-0" : String(x);
+}

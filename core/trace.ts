@@ -24,7 +24,6 @@ export function setRoot(interpreter: Interpreter): void {
   if (current === root) current = interpreter;
   root = interpreter;
 }
-export const currentInterpreter = (): Interpreter => current;
 /** True when operations are evaluated, not recorded. */
 export const isEager = (): boolean => current === root;
 
@@ -91,27 +90,29 @@ export class Trace implements Interpreter {
   readonly #inVars: Var[] = [];
   readonly #equations: Equation[] = [];
   readonly #consts = new Map<NDArray, Var>();
-  readonly #dependentOnly: boolean;
-  readonly #known: Map<Var, NDArray> | null;
-  #definitions: Map<Var, Equation> | null = null;
+  readonly #options: TraceOptions;
+  /** values of variables, for `concretize` */
+  readonly #known = new Map<Var, NDArray>();
+  readonly #definitions = new Map<Var, Equation>();
+  /** equations whose definitions are known */
+  #defined = 0;
 
   constructor(name: string, options: TraceOptions = {}) {
     this.parent = current;
     this.name = name;
-    this.#dependentOnly = options.dependentOnly ?? false;
-    this.#known = options.known === undefined ? null : new Map();
+    this.#options = options;
   }
 
   /** A new argument. */
   argument(aval: Aval, known?: NDArray): Tracer {
     const v = new Var(aval);
     this.#inVars.push(v);
-    if (known !== undefined) this.#known?.set(v, known);
+    if (known !== undefined) this.#known.set(v, known);
     return new Tracer(this, v);
   }
 
   bind(primitive: Primitive, inputs: readonly NDArray[], params: Params): readonly NDArray[] {
-    if (this.#dependentOnly && !this.#meets(inputs))
+    if (this.#options.dependentOnly && !this.#meets(inputs))
       return this.parent.bind(primitive, inputs, params);
     const n = inputs.length;
     const atoms = new Array<Atom>(n);
@@ -161,7 +162,7 @@ export class Trace implements Interpreter {
   /** The concrete value of a tracer, by evaluating the recorded equations that it needs, once. */
   concretize(x: Tracer, op: string): NDArray {
     const known = this.#known;
-    if (known === null)
+    if (this.#options.known === undefined)
       return fail(
         TraceError,
         op,
@@ -169,14 +170,12 @@ export class Trace implements Interpreter {
         `a traced ${x.aval}${userFrame(" at ")}`,
         "use where or lax.select instead of a branch, mark the argument static in jit, or move this out of the traced function",
       );
-    this.#definitions ??= new Map();
-    for (let i = this.#equations.length - 1; i >= 0; i--) {
-      const e = this.#equations[i] as Equation;
-      if (e.outputs.length > 0 && this.#definitions.has(e.outputs[0] as Var)) break;
-      for (const v of e.outputs) this.#definitions.set(v, e);
+    const definitions = this.#definitions;
+    for (; this.#defined < this.#equations.length; this.#defined++) {
+      const e = this.#equations[this.#defined] as Equation;
+      for (const v of e.outputs) definitions.set(v, e);
     }
     for (const [value, v] of this.#consts) known.set(v, value);
-    const definitions = this.#definitions;
     const read = (a: Atom): NDArray => (isLiteral(a) ? a : concrete(known.get(a) as NDArray, op));
     // depth-first without recursion: long programs are deeper than the stack
     const pending: Var[] = [x.variable];

@@ -102,7 +102,6 @@ function record<N>(
 
 /** The jaxpr with the literals at `positions` as further constants. */
 function lift(jaxpr: Jaxpr, positions: readonly number[]): Jaxpr {
-  if (positions.length === 0) return jaxpr;
   const vars = new Map<number, Var>();
   let at = 0;
   const replace = (a: Atom): Atom => {

@@ -2,9 +2,9 @@
 import { asArray } from "../core/array.ts";
 import { Aval } from "../core/aval.ts";
 import { activeBackend } from "../core/backend/registry.ts";
-import { type Compiled, compiledJaxpr, run } from "../core/eval.ts";
+import { type Compiled, compiledJaxpr, haveTypes, run } from "../core/eval.ts";
 import { fail, TreeError } from "../core/errors.ts";
-import { dataText, identity, isRecord, mix, textHash } from "../core/hash.ts";
+import { dataKey, mix, textHash } from "../core/hash.ts";
 import { keepAmong } from "../core/maps.ts";
 import type { ClosedJaxpr } from "../core/ir/jaxpr.ts";
 import { NDArray } from "../core/ndarray.ts";
@@ -30,7 +30,7 @@ import {
 import { call } from "./call.ts";
 import { closeOver } from "./linearize.ts";
 import { Lowered } from "./lowered.ts";
-import { type Changes, Retraces, type Signature, whatChanges } from "./recompile.ts";
+import { type Changes, retraces, type Signature, whatChanges } from "./recompile.ts";
 import { canonical } from "./structure.ts";
 
 export interface JitOptions {
@@ -76,7 +76,7 @@ export function jit<A extends readonly unknown[], R>(
   for (const n of donates) if (n < 0) checkArgnum("jit", n, f.length);
   /** by hash; of two signatures with the same one the later is kept */
   const entries = new Map<number, Entry>();
-  const retraces = new Retraces(name);
+  const noteTrace = retraces(name, statics);
   let last: Entry | undefined;
   let calls = 0;
 
@@ -103,7 +103,7 @@ export function jit<A extends readonly unknown[], R>(
       const { consts } = closed;
       const donated = donationMask(donates, statics, args, consts.length);
       entry = { ...signature, body: closeOver(closed), consts, out, donated, compiled: null };
-      if (known === undefined) retraces.note(signature, args, statics, calls);
+      if (known === undefined) noteTrace(signature, args, calls);
     }
     keepAmong(entries, entryLimit, hash, entry);
     last = entry;
@@ -185,12 +185,11 @@ function listTree(leaves: readonly NDArray[]): TreeDef {
 const namedLeaves = (args: readonly unknown[], statics: readonly number[]): NDArray[] =>
   args.flatMap((a, n) => (statics.includes(n) ? [] : flattenArrays("jit", `args[${n}]`, a).leaves));
 
-function isFor(entry: Entry, { leaves, tree, statics }: Call): boolean {
-  const { avals } = entry;
-  if (avals.length !== leaves.length || !entry.tree.equals(tree)) return false;
-  for (let i = 0; i < avals.length; i++) if (avals[i] !== (leaves[i] as NDArray).aval) return false;
-  return statics.length === entry.statics.length && statics.every((s, i) => s === entry.statics[i]);
-}
+const isFor = (entry: Entry, { leaves, tree, statics }: Call): boolean =>
+  entry.tree.equals(tree) &&
+  haveTypes(leaves, entry.avals) &&
+  statics.length === entry.statics.length &&
+  statics.every((s, i) => s === entry.statics[i]);
 const signatureOf = ({ leaves, tree, statics }: Call): Signature => ({
   tree,
   avals: leaves.map((x) => x.aval),
@@ -235,41 +234,27 @@ function donationMask(
 }
 
 /** Key of a static argument; equal values have equal keys. */
-function staticKey(x: unknown, path: string, above: readonly unknown[] = []): string {
-  switch (typeof x) {
-    case "number":
-      return Object.is(x, -0) ? "-0" : String(x);
-    case "string":
-      return JSON.stringify(x);
-    case "boolean":
-    case "undefined":
-    case "bigint":
-      return `${typeof x} ${String(x)}`;
-    case "function":
-      return `fn${identity(x)}`;
-    case "object": {
-      if (x === null) return "null";
-      if (above.includes(x))
-        return fail(
-          TreeError,
-          "jit",
-          "a static argument must not contain itself",
-          `the same object again at ${path}`,
-          "break the cycle",
-        );
-      const inside = [...above, x];
-      if (Array.isArray(x) || isRecord(x))
-        return dataText(x, (v, k) => staticKey(v, join(path, k), inside));
-    }
-  }
-  return fail(
-    TreeError,
-    "jit",
-    "a static argument must be comparable: a number, string, boolean, null, function, or plain data of these",
-    `an object of class ${(x as object | undefined)?.constructor?.name ?? typeof x} at ${path}`,
-    x instanceof NDArray ? "pass arrays as ordinary arguments" : "pass plain data",
+const staticKey = (x: unknown, path: string): string =>
+  dataKey(
+    x,
+    (y, at, inItself) =>
+      inItself
+        ? fail(
+            TreeError,
+            "jit",
+            "a static argument must not contain itself",
+            `the same object again at ${at}`,
+            "break the cycle",
+          )
+        : fail(
+            TreeError,
+            "jit",
+            "a static argument must be comparable: a number, string, boolean, null, function, or plain data of these",
+            `an object of class ${y.constructor?.name ?? typeof y} at ${at}`,
+            y instanceof NDArray ? "pass arrays as ordinary arguments" : "pass plain data",
+          ),
+    path,
   );
-}
 
 /** Traces `f` and gives the jaxpr instead of running it. Arguments may be arrays or types (`Aval`).
  *  @example String(makeJaxpr((x: NDArray) => x.add(1))(np.zeros([2])).jaxpr.equations.length)  // => "1" */

@@ -18,33 +18,17 @@ const manySignatures = 8;
 const fewCalls = 32;
 const shown = 3;
 
-/** Counts the traces of one jitted function. */
-export class Retraces {
-  readonly #name: string;
-  #signatures: Signature[] = [];
-  #told = false;
-
-  constructor(name: string) {
-    this.#name = name;
-  }
-
-  /** Told of each new signature, of the arguments that have it and of the number of calls up to now. */
-  note(
-    signature: Signature,
-    args: readonly unknown[],
-    statics: readonly number[],
-    calls: number,
-  ): void {
-    if (this.#told) return;
-    this.#signatures.push(signature);
-    if (this.#signatures.length < manySignatures) return;
-    this.#told = true;
-    const signatures = this.#signatures;
-    this.#signatures = [];
-    if (calls > fewCalls) return;
+/** Counts the traces of one jitted function: to be told of each new signature, of the arguments that have it and of the number of calls
+ *  up to now. */
+export function retraces(name: string, statics: readonly number[]) {
+  let signatures: Signature[] | null = [];
+  return (signature: Signature, args: readonly unknown[], calls: number): void => {
+    if (signatures === null || signatures.push(signature) < manySignatures) return;
     const { changes, remedies } = whatChanges(signatures, args, statics);
-    console.warn(`jit(${this.#name}): traced ${manySignatures} times; ${changes}; ${remedies}.`);
-  }
+    signatures = null;
+    if (calls <= fewCalls)
+      console.warn(`jit(${name}): traced ${manySignatures} times; ${changes}; ${remedies}.`);
+  };
 }
 
 const list = (values: Iterable<string>): string => {

@@ -48,17 +48,12 @@ export function reindex(from: Shape, to: Shape, index: readonly Expr[]): Expr[] 
       else q *= to[j++] as number;
     const group = from.slice(fromStart, i);
     const position = positionIn(index.slice(toStart, j), to.slice(toStart, j));
-    const wide = group.filter((s) => s !== 1).length;
     const strides = stridesOf(group);
-    let first = true;
     group.forEach((size, k) => {
-      if (size === 1) out.push(int(0));
-      else if (wide === 1) out.push(position);
-      else {
-        const q = div(position, int(strides[k] as number));
-        out.push(first ? q : rem(q, int(size)));
-        first = false;
-      }
+      const stride = strides[k] as number;
+      const q = div(position, int(stride));
+      // of the first axis of several elements it is the quotient
+      out.push(size === 1 ? int(0) : size * stride === p ? q : rem(q, int(size)));
     });
   }
   return out;

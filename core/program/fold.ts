@@ -8,12 +8,12 @@ import { Literal } from "../ndarray.ts";
 
 const operations: { readonly [primitive: string]: (x: number, y: number) => number } = {
   neg: (x) => -x,
-  abs: (x) => Math.abs(x),
+  abs: Math.abs,
   add: (x, y) => x + y,
   sub: (x, y) => x - y,
   mul: (x, y) => x * y,
   div: (x, y) => x / y,
-  sqrt: (x) => Math.sqrt(x),
+  sqrt: Math.sqrt,
   convert_element_type: (x) => x,
 };
 

@@ -162,7 +162,7 @@ type Survey = Pick<LoopNode, "cost" | "reads" | "places">;
 export class Graph {
   readonly nodes: Node[] = [];
   readonly results: ReadonlySet<Atom>;
-  readonly #definitions = new Map<Var, Node>();
+  readonly #definitions = new Map<Atom, Node>();
   /** readers of each variable, by equation */
   readonly #readers = new Map<Var, Equation[]>();
   readonly #lowerings = new Map<Equation, Lowering>();
@@ -235,18 +235,19 @@ export class Graph {
       : null;
   }
 
-  definition(v: Var): Node | undefined {
-    return this.#definitions.get(v);
+  /** What computes a value; nothing where that is an argument or a number. */
+  definition(a: Atom): Node | undefined {
+    return this.#definitions.get(a);
   }
   /** The node of a value that each reader computes; it has no other result. */
-  virtual(v: Var): LoopNode | undefined {
-    const node = this.#definitions.get(v);
+  virtual(a: Atom): LoopNode | undefined {
+    const node = this.#definitions.get(a);
     return node !== undefined && "virtual" in node && node.virtual ? node : undefined;
   }
   /** What holds the elements of `a`: itself, unless it is an alias. */
   root(a: Atom): Atom {
     for (let at = a; ; ) {
-      const node = isLiteral(at) ? undefined : this.#definitions.get(at);
+      const node = this.#definitions.get(at);
       if (node?.kind !== "alias") return at;
       at = node.equation.inputs[0] as Atom;
     }
@@ -312,8 +313,7 @@ export class Graph {
   #depth(e: Equation): number {
     let depth = 0;
     for (const a of e.inputs) {
-      const root = this.root(a);
-      const node = isLiteral(root) ? undefined : this.virtual(root);
+      const node = this.virtual(this.root(a));
       if (node !== undefined) depth = Math.max(depth, node.depth + 1);
     }
     return depth;

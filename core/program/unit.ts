@@ -10,7 +10,6 @@ import { isContiguous, type LoopUnit } from "./fuse.ts";
 import { axisIndex, patternOf, positionIn, reindex } from "./access.ts";
 import { Elements, type Graph, type LoopNode } from "./graph.ts";
 import { pick } from "./pick.ts";
-import type { Axis } from "./blocks.ts";
 import { type Assignment, axesOf, type Section, sectionNest } from "./nest.ts";
 
 /** Arithmetic that is repeated in a later pass over a row rather than kept. */
@@ -66,12 +65,13 @@ class UnitKernel {
   readonly #graph: Graph;
   readonly #inside = new Map<Var, LoopNode>();
 
-  /** the space of the loops: its axes, and which of them are reduced */
+  /** the space of the loops: its axes, those of the rows, and those along a row, which are reduced */
   readonly #shape: Shape;
   readonly #index: readonly Expr[];
-  readonly #reduced: readonly boolean[];
   readonly #rowShape: Shape;
   readonly #rowIndex: readonly Expr[];
+  readonly #innerShape: Shape;
+  readonly #innerIndex: readonly Expr[];
   /** positions of the point and of the row */
   readonly #point: Expr;
   readonly #row: Expr;
@@ -100,10 +100,11 @@ class UnitKernel {
     this.#nodes = unit.nodes;
     this.#pattern = space === null ? unit.pattern : patternOf(shape, (k) => reduced[k]);
     this.#shape = shape;
-    this.#reduced = reduced;
     this.#index = axisIndex(shape, "i");
     this.#rowShape = shape.filter((_, i) => !reduced[i]);
     this.#rowIndex = this.#index.filter((_, i) => !reduced[i]);
+    this.#innerShape = shape.filter((_, i) => reduced[i]);
+    this.#innerIndex = this.#index.filter((_, i) => reduced[i]);
     this.#point = positionIn(this.#index, shape);
     this.#row = positionIn(this.#rowIndex, this.#rowShape);
     this.#rows = this.#pattern === null ? -1 : sizeOf(this.#rowShape);
@@ -202,14 +203,12 @@ class UnitKernel {
       sections.push(once(...start), { loop: true, assign: steps }, ...after);
       this.#rowNodes(pass + 1, sections);
     }
-    const axes = (reduced: boolean): Axis[] =>
-      axesOf(this.#index, this.#shape).filter(
-        ({ v }) => reduced === (this.#reduced[this.#index.indexOf(v)] ?? false),
-      );
+    const outer = axesOf(this.#rowIndex, this.#rowShape);
+    const inner = axesOf(this.#innerIndex, this.#innerShape);
     return {
       body: this.#rowShape.includes(0)
         ? []
-        : sectionNest(axes(false), axes(true), sections, this.#memory.room),
+        : sectionNest(outer, inner, sections, this.#memory.room),
       name: this.#kernelName(),
     };
   }
@@ -334,10 +333,9 @@ class UnitKernel {
         demand(n, this.#level.get(n) as number);
   }
   #place(v: Var): { buffer: number; at: Expr } {
-    const inner = this.#shape.filter((_, i) => this.#reduced[i]);
+    const [index, inner] = [this.#innerIndex, this.#innerShape];
     const { buffer, ofRow } = this.#memory.keep(v, this.#rows, sizeOf(inner));
-    const innerIndex = this.#index.filter((_, i) => this.#reduced[i]);
-    return { buffer, at: ofRow ? positionIn(innerIndex, inner) : this.#point };
+    return { buffer, at: ofRow ? positionIn(index, inner) : this.#point };
   }
 
   /** The primitives, in order, a few of them. */

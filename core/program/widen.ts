@@ -24,9 +24,10 @@ const accumulatorOf = (d: DType): DType =>
 /** What only moves elements goes with its operand. */
 const moves: ReadonlySet<string> = new Set(["transpose", "reshape", "broadcast_in_dim"]);
 
-/** The dtype in which to compute an equation, if that is not its own and is worth it. */
+/** The dtype in which to compute an equation, if it is a product, that is not its own and is worth it. */
 function wideDType({ primitive, inputs, outputs, params }: Equation): DType | null {
-  const [out] = outputs as readonly [Var];
+  const [out, ...others] = outputs;
+  if (out === undefined || others.length > 0) return null;
   const wide = accumulatorOf(out.aval.dtype);
   const narrow = inputs.filter((a) => a.aval.dtype !== wide);
   if (narrow.length === 0 && out.aval.dtype === wide) return null;
@@ -40,11 +41,9 @@ function wideDType({ primitive, inputs, outputs, params }: Equation): DType | nu
 
 /** The same jaxpr with its products in wide dtypes. */
 export function widenProducts(jaxpr: Jaxpr): Jaxpr {
-  const isProduct = ({ primitive: { name } }: Equation): boolean =>
-    name === "dot_general" || name === "conv_general_dilated";
   const wide = new Map<Equation, DType>();
   for (const e of jaxpr.equations) {
-    const dtype = isProduct(e) ? wideDType(e) : null;
+    const dtype = wideDType(e);
     if (dtype !== null) wide.set(e, dtype);
   }
   if (wide.size === 0) return jaxpr;

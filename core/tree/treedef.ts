@@ -1,7 +1,7 @@
 /** The structure of a pytree without its leaves. Equal structures are mostly the same object: flattening
  *  finds a structure it has seen before instead of building it again. */
 
-import { dataText, identity, isRecord, textHash } from "../hash.ts";
+import { dataKey, identity, textHash } from "../hash.ts";
 import { entry, keepAmong } from "../maps.ts";
 
 /** How a registered class is taken apart and put together. */
@@ -46,7 +46,7 @@ export class TreeDef<T = unknown> {
   /** of the key */
   readonly hash: number;
   /** an empty object with the keys of this node, from which `unflatten` starts */
-  readonly template: Readonly<Record<string, unknown>> | null;
+  readonly template: Readonly<Record<string, unknown>>;
 
   constructor(parts: Parts, key: string) {
     this.kind = parts.kind;
@@ -58,7 +58,7 @@ export class TreeDef<T = unknown> {
     this.hash = textHash(key);
     this.numLeaves =
       parts.kind === "leaf" ? 1 : parts.children.reduce((n, child) => n + child.numLeaves, 0);
-    this.template = parts.kind === "object" ? templateOf(this.keys) : null;
+    this.template = templateOf(this.keys);
     Object.freeze(this);
   }
 
@@ -107,10 +107,7 @@ function body(def: TreeDef): string {
 }
 const quote = (k: string): string =>
   `'${JSON.stringify(k).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`;
-const auxText = (aux: unknown): string =>
-  aux !== null && typeof aux === "object" && !Array.isArray(aux) && !isRecord(aux)
-    ? aux.constructor.name
-    : auxKey(aux);
+const auxText = (aux: unknown): string => dataKey(aux, (x) => x.constructor.name);
 
 function templateOf(keys: readonly string[]): Record<string, unknown> {
   const out: Record<string, unknown> = {};
@@ -133,29 +130,13 @@ export function setOwn(out: Record<string, unknown>, k: string, v: unknown): voi
 
 const symbols = new Map<symbol, number>();
 
-/** Structural key of plain data; functions and instances count by identity. */
-export function auxKey(x: unknown, within: readonly unknown[] = []): string {
-  switch (typeof x) {
-    case "string":
-      return JSON.stringify(x);
-    case "bigint":
-      return `${x}n`;
-    case "symbol":
-      return `symbol#${entry(symbols, x, () => symbols.size)}`;
-    case "function":
-      return `function#${identity(x)}`;
-    case "object": {
-      if (x === null) return "null";
-      const plain = Array.isArray(x) || isRecord(x);
-      // a cycle in plain data has no finite structure
-      if (!plain || within.includes(x)) return `object#${identity(x)}`;
-      const inner = [...within, x];
-      return dataText(x, (v) => auxKey(v, inner));
-    }
-    default:
-      return String(x);
-  }
-}
+/** Structural key; instances count by identity, and so does an object that contains itself, which has no finite structure. */
+export const auxKey = (aux: unknown): string =>
+  dataKey(aux, (x) =>
+    typeof x === "symbol"
+      ? `symbol#${entry(symbols, x, () => symbols.size)}`
+      : `object#${identity(x)}`,
+  );
 
 // ---- finding structures seen before ----
 
