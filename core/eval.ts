@@ -4,7 +4,7 @@ import { DeviceArray, literalBytes } from "./array.ts";
 import type { Aval } from "./aval.ts";
 import type { Backend, Executable, Storage, Tick } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
-import { mix } from "./hash.ts";
+import { mix, numberKey } from "./hash.ts";
 import { entry, keepAmong } from "./maps.ts";
 import { type ClosedJaxpr, Jaxpr, Var } from "./ir/jaxpr.ts";
 import type { Literal, NDArray } from "./ndarray.ts";
@@ -21,7 +21,7 @@ export interface Compiled {
   readonly backend: Backend;
   readonly executable: Executable;
   readonly outAvals: readonly Aval[];
-  /** each result: a literal, an argument returned as it came, or the storage at `output` */
+  /** each result: a literal, or the number of an argument returned as it came or of an output */
   readonly results: readonly Result[];
   /** the results are the outputs, in order, each with a storage of its own */
   readonly plain: boolean;
@@ -29,7 +29,7 @@ export interface Compiled {
 type Result =
   | { readonly kind: "literal"; readonly value: Literal }
   | { readonly kind: "argument"; readonly index: number }
-  | { readonly kind: "output"; readonly output: number; readonly shared: boolean };
+  | { readonly kind: "output"; readonly index: number; readonly shared: boolean };
 
 function compile(backend: Backend, name: string, jaxpr: Jaxpr): Compiled {
   const small = simplify(widenProducts(inlineCalls(jaxpr)));
@@ -45,14 +45,14 @@ function compile(backend: Backend, name: string, jaxpr: Jaxpr): Compiled {
     const buffer = program.outputs[r] as number;
     const shared = seen.has(buffer) || program.buffers[buffer]?.place === "input";
     seen.add(buffer);
-    return { kind: "output", output: r, shared };
+    return { kind: "output", index: r, shared };
   });
   return {
     backend,
     executable: backend.compile(program),
     outAvals,
     results,
-    plain: results.every((r, i) => r.kind === "output" && r.output === i && !r.shared),
+    plain: results.every((r, i) => r.kind === "output" && r.index === i && !r.shared),
   };
 }
 
@@ -86,8 +86,7 @@ function literalStorage(x: Literal, backend: Backend): Storage {
   const type = x.aval.strong;
   literals[type.id] ??= new Map();
   const values = literals[type.id] as Map<number | string, DeviceArray>;
-  // a map takes −0 for 0
-  const key = Object.is(x.value, -0) ? "-0" : x.value;
+  const key = numberKey(x.value);
   let array = values.get(key);
   if (array === undefined) {
     array = new DeviceArray(type, backend.write(literalBytes(x)), true);
@@ -149,7 +148,7 @@ function assemble(
   return results.map((r, i) => {
     if (r.kind === "literal") return r.value;
     if (r.kind === "argument") return args[r.index] as NDArray;
-    const storage = outputs[r.output] as Storage;
+    const storage = outputs[r.index] as Storage;
     if (r.shared)
       for (const a of args)
         if (a instanceof DeviceArray && !a.disposed && a.storage === storage) a.share();
@@ -176,7 +175,7 @@ function givenAway(
     if (r.kind === "argument") give[r.index] = false;
     else if (r.kind === "output" && r.shared) {
       const { program } = executable;
-      const at = program.inputs.indexOf(program.outputs[r.output] as number);
+      const at = program.inputs.indexOf(program.outputs[r.index] as number);
       if (at >= 0) give[at] = false;
     }
   }

@@ -26,6 +26,9 @@ export function isRecord(value: object): boolean {
   );
 }
 
+/** A number as a key: maps and texts take −0 for 0. */
+export const numberKey = (x: number): number | string => (Object.is(x, -0) ? "-0" : x);
+
 /** Plain data as text, equal for equal data; functions count by identity.
  *  @param other  the text of a symbol, of an instance of a class or, with `inItself`, of an object that contains itself */
 export function dataKey(
@@ -55,5 +58,5 @@ export function dataKey(
       return `{${keys.map((k) => `${JSON.stringify(k)}:${dataKey(value(k), other, `${path}.${k}`, inside)}`).join()}}`;
     }
   }
-  return Object.is(x, -0) ? "-0" : String(x);
+  return String(typeof x === "number" ? numberKey(x) : x);
 }

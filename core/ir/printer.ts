@@ -35,9 +35,8 @@ export function showLiteral({ value, dtype, aval }: Literal): string {
   return `${show(value)}:${aval}`;
 }
 
-const binder = (v: Var, names: Names): string => `${names(v)}:${v.aval}`;
 const binders = (vs: readonly Var[], names: Names): string =>
-  vs.map((v) => binder(v, names)).join(" ");
+  vs.map((v) => `${names(v)}:${v.aval}`).join(" ");
 const atom = (a: Atom, names: Names): string => (isLiteral(a) ? showLiteral(a) : names(a));
 const isJaxpr = (value: unknown): value is Jaxpr | ClosedJaxpr =>
   value instanceof ClosedJaxpr || value instanceof Jaxpr;

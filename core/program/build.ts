@@ -2,7 +2,7 @@
 import type { Aval } from "../aval.ts";
 import { type DType, dtypes } from "../dtype.ts";
 import { type Atom, isLiteral, type Jaxpr, type Var } from "../ir/jaxpr.ts";
-import { type Expr, type KVar, lit, load } from "../kernel/expr.ts";
+import { lit, load } from "../kernel/expr.ts";
 import {
   bufferView,
   collapse,
@@ -13,11 +13,16 @@ import {
 import { entry } from "../maps.ts";
 import type { Literal } from "../ndarray.ts";
 import { stridesOf } from "../shape.ts";
-import { affine } from "./affine.ts";
 import { fuse, type LoopUnit, type Unit } from "./fuse.ts";
-import { axisIndex, positionIn } from "./access.ts";
 import { inPlacePairs } from "./inplace.ts";
-import { type ContractTemplate, Elements, Graph, restrided, type WholeNode } from "./graph.ts";
+import {
+  type ContractTemplate,
+  Elements,
+  Graph,
+  restrided,
+  viewOf,
+  type WholeNode,
+} from "./graph.ts";
 import { mapNest } from "./nest.ts";
 import { type BufferSpec, planMemory } from "./plan.ts";
 import type { Program, Step } from "./types.ts";
@@ -40,7 +45,6 @@ type Binding =
     };
 
 class ProgramBuilder {
-  readonly #name: string;
   readonly #graph: Graph;
   readonly #specs: BufferSpec[] = [];
   readonly #steps: Step[] = [];
@@ -48,12 +52,11 @@ class ProgramBuilder {
   readonly #places = new Map<Var, number>();
   readonly #spec = (id: number): BufferSpec => this.#specs[id] as BufferSpec;
 
-  constructor(name: string, graph: Graph) {
-    this.#name = name;
+  constructor(graph: Graph) {
     this.#graph = graph;
   }
 
-  build(jaxpr: Jaxpr): Built {
+  build(name: string, jaxpr: Jaxpr): Built {
     const inputs = [...jaxpr.constVars, ...jaxpr.inVars].map((v) => {
       const id = this.#buffer(v.aval, "input");
       this.#places.set(v, id);
@@ -78,7 +81,7 @@ class ProgramBuilder {
       return outputs.push(id) - 1;
     });
     const plan = planMemory(this.#specs, this.#steps, outputs);
-    return { results, program: { name: this.#name, inputs, outputs, steps: this.#steps, ...plan } };
+    return { results, program: { name, inputs, outputs, steps: this.#steps, ...plan } };
   }
 
   #add(dtype: DType, length: number, place: BufferSpec["place"]): number {
@@ -242,23 +245,11 @@ class ProgramBuilder {
   }
 
   /** A virtual value whose elements lie in one buffer, and their strides there. */
-  #view(a: Atom): { of: Var; strides: readonly number[] } | null {
+  #view(a: Atom): ReturnType<typeof viewOf> {
     const root = this.#graph.root(a);
-    if (isLiteral(root) || this.#places.has(root) || this.#graph.virtual(root) === undefined)
-      return null;
-    const { shape } = a.aval;
-    const index = axisIndex(shape, "i");
-    const found: { v: Var; at: Expr }[] = [];
-    const value = new Elements(this.#graph, (v, to, own) => {
-      const at = positionIn(to, own);
-      found.push({ v, at });
-      return load(0, at, v.aval.dtype);
-    }).at(a, index);
-    const [only] = found;
-    if (only === undefined || found.length !== 1 || value.kind !== "load") return null;
-    const form = affine(only.at);
-    if (form === null || form.constant !== 0) return null;
-    return { of: only.v, strides: index.map((e) => form.terms.get(e as KVar) ?? 0) };
+    return this.#graph.virtual(root) === undefined || this.#places.has(root as Var)
+      ? null
+      : viewOf(a.aval.shape, (index, leaf) => new Elements(this.#graph, leaf).at(a, index));
   }
 }
 
@@ -279,4 +270,4 @@ function withStrides(
 
 /** Compiles a jaxpr without calls to a program; arguments are its constants followed by its inputs. */
 export const buildProgram = (name: string, jaxpr: Jaxpr): Built =>
-  new ProgramBuilder(name, new Graph(jaxpr)).build(jaxpr);
+  new ProgramBuilder(new Graph(jaxpr)).build(name, jaxpr);

@@ -47,8 +47,6 @@ class Draft implements Unit {
   /** points of its loops; rows × row length where it has a pattern */
   points = 0;
   cost = 0;
-  first: number;
-  last: number;
   /** its node cannot share its kernel: it needs whole operands, or is a reduction whose loops cannot be shared */
   readonly alone: boolean;
   /** number of the last search that met it */
@@ -56,14 +54,16 @@ class Draft implements Unit {
 
   constructor(node: UnitNode) {
     this.nodes = [node];
-    this.first = node.id;
-    this.last = node.id;
     this.alone = node.kind === "whole" || (node.kind === "reduce" && node.pattern === null);
     if (node.kind === "whole") return;
     this.pattern = node.pattern;
     if (node.pattern !== null) this.rows = (node.equation.outputs[0] as Var).aval.size;
     this.points = node.points;
     this.cost = node.cost + 1;
+  }
+  /** number of its last node */
+  get last(): number {
+    return (this.nodes.at(-1) as UnitNode).id;
   }
 }
 
@@ -153,8 +153,6 @@ class Fusion {
     a.rows = rows.rows;
     a.points = Math.max(a.points, b.points);
     a.cost += b.cost;
-    a.first = Math.min(a.first, b.first);
-    a.last = Math.max(a.last, b.last);
     for (const n of b.nodes) this.#drafts[n.id] = a;
     a.nodes = inOrder(a.nodes, b.nodes);
     return true;
@@ -201,6 +199,7 @@ class Fusion {
   /** True when something outside of both needs `from` and is needed by `to`. */
   #between(from: Draft, to: Draft): boolean {
     const search = ++this.#search;
+    const first = (from.nodes[0] as UnitNode).id;
     to.met = search;
     from.met = search;
     const pending: Draft[] = [to];
@@ -211,7 +210,7 @@ class Fusion {
           if (p === d) continue;
           if (p === from && d !== to) return true;
           // what is before all of `from` cannot need it
-          if (p.met === search || p.last < from.first) continue;
+          if (p.met === search || p.last < first) continue;
           p.met = search;
           pending.push(p);
         }

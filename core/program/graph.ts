@@ -19,7 +19,7 @@ import {
   positionIn,
   reindex,
 } from "./access.ts";
-import { type Affine, AffineForms } from "./affine.ts";
+import { affine, AffineForms } from "./affine.ts";
 
 /** A node of elementwise work or of a reduction. */
 export interface LoopNode {
@@ -156,6 +156,26 @@ export class Elements {
       this.at(e.inputs[i] as Atom, index);
 }
 
+/** The value of which `at` gives an element as it is, and the strides along the axes of `shape` with which that lies; null where `at` does
+ *  more than to copy, or not with strides. */
+export function viewOf(
+  shape: Shape,
+  at: (index: readonly Expr[], leaf: Leaf) => Expr,
+): { readonly of: Var; readonly strides: readonly number[] } | null {
+  const index = axisIndex(shape, "i");
+  const found: { of: Var; position: Expr }[] = [];
+  const value = at(index, (of, to, own) => {
+    const position = positionIn(to, own);
+    found.push({ of, position });
+    return load(0, position, of.aval.dtype);
+  });
+  const [only] = found;
+  if (only === undefined || found.length > 1 || value.kind !== "load") return null;
+  const form = affine(only.position);
+  if (form === null || form.constant !== 0) return null;
+  return { of: only.of, strides: index.map((e) => form.terms.get(e as KVar) ?? 0) };
+}
+
 type Survey = Pick<LoopNode, "cost" | "reads" | "places">;
 
 /** The nodes of a jaxpr, in order. */
@@ -216,21 +236,16 @@ export class Graph {
     if (moves?.kind !== "map" || reader.inputs.length !== 1 || reader.outputs.length !== 1)
       return null;
     const to = (reader.outputs[0] as Var).aval;
-    if (to.dtype !== out.aval.dtype) return null;
-    const index = axisIndex(to.shape, "i");
-    const element = lit(0, to.dtype);
-    const reads: Affine[] = [];
     const { shape, size } = out.aval;
-    const [value] = moves.at(index, (_, at) => {
-      reads.push(this.#forms.of(positionIn(at, shape)));
-      return element;
-    });
-    const [form, ...more] = reads;
-    if (form === undefined || more.length > 0 || value !== element || to.size !== size) return null;
-    const strides = index.map((e) => form.terms.get(e) ?? -1);
+    const view = viewOf(
+      to.shape,
+      (index, leaf) => moves.at(index, (_, at) => leaf(out, at, shape))[0] as Expr,
+    );
+    if (view === null || to.size !== size) return null;
+    const { strides } = view;
     const isMoved = (stride: number, k: number): boolean =>
       shape[k] === 1 || shape[k] === to.shape[strides.indexOf(stride)];
-    return form.constant === 0 && stridesOf(shape).every(isMoved)
+    return stridesOf(shape).every(isMoved)
       ? { reader, lowering: restrided(lowering, "out", strides, stridesOf(to.shape)) }
       : null;
   }

@@ -9,9 +9,8 @@ interface Uses {
   /** keys of all indices */
   readonly keys: Set<string>;
   lastLoad: number;
+  /** 0, before all loads, where some store might meet an element twice, or not at all */
   firstStore: number;
-  /** some store might meet an element twice, or not at all */
-  scattered: boolean;
 }
 
 /** Loops around a statement, with their extents; null where one has no constant ends, or the statement is conditional. */
@@ -35,7 +34,6 @@ function survey(body: readonly Stmt[], count: number): readonly Uses[] {
       keys: new Set(),
       lastLoad: -1,
       firstStore: Number.POSITIVE_INFINITY,
-      scattered: false,
     }),
   );
   const forms = new AffineForms();
@@ -78,9 +76,9 @@ function survey(body: readonly Stmt[], count: number): readonly Uses[] {
         case "store": {
           loads(s.value, s.index);
           const found = touch(s);
-          found.firstStore = Math.min(found.firstStore, time);
           const form = affine(s.index, forms);
-          if (form === null || loops === null || !isInjective(form, loops)) found.scattered = true;
+          const once = form !== null && loops !== null && isInjective(form, loops);
+          found.firstStore = Math.min(found.firstStore, once ? time : 0);
         }
       }
     }
@@ -101,7 +99,7 @@ export function inPlacePairs(
   const pairs: InPlace[] = [];
   buffers.forEach(({ access, dtype, length }, out) => {
     const written = uses[out] as Uses;
-    if (access === "read" || written.scattered || written.keys.size !== 1) return;
+    if (access === "read" || written.keys.size !== 1) return;
     buffers.forEach((b, operand) => {
       if (b.access !== "read" || b.length !== length || width(b.dtype) !== width(dtype)) return;
       const { keys, lastLoad } = uses[operand] as Uses;

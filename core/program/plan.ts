@@ -2,8 +2,6 @@
 import { type DType, dtypes } from "../dtype.ts";
 import type { Handover, Program, ProgramBuffer, Step } from "./types.ts";
 
-const align = (n: number): number => Math.ceil(n / 64) * 64;
-
 /** A buffer that has no place yet in the arena or in scratch memory. */
 export interface BufferSpec {
   readonly dtype: DType;
@@ -69,7 +67,7 @@ export function planMemory(
   const placeOf = (id: number): ProgramBuffer["place"] =>
     homes.has(id) ? "output" : (buffers[id] as BufferSpec).place;
   const isResult = new Set(results);
-  const roomOf = (id: number): number => align(bytesOf(buffers[id] as BufferSpec));
+  const roomOf = (id: number): number => Math.ceil(bytesOf(buffers[id] as BufferSpec) / 64) * 64;
 
   const offsets: number[] = [];
   steps.forEach((s, step) => {
@@ -108,8 +106,8 @@ export function planMemory(
       life.offset = Math.max(life.offset, p.offset + p.bytes);
     }
     arenaBytes = Math.max(arenaBytes, life.offset + life.bytes);
-    const at = placed.findIndex((p) => p.offset > life.offset);
-    placed.splice(at < 0 ? placed.length : at, 0, life);
+    placed.push(life);
+    placed.sort((a, b) => a.offset - b.offset);
   }
   return {
     buffers: buffers.map((b, id) => ({

@@ -1,5 +1,6 @@
 /** A program as text: its buffers, its kernels, their loops. */
 import { dtypes } from "../dtype.ts";
+import { numberKey } from "../hash.ts";
 import { type Expr, type KVar, operands } from "../kernel/expr.ts";
 import type { ContractDim, ContractKernel, ConvKernel, Kernel, Stmt } from "../kernel/kernel.ts";
 import { entry } from "../maps.ts";
@@ -75,11 +76,7 @@ class Writer {
       case "var":
         return this.#name(e);
       case "lit":
-        return e.dtype === "bool"
-          ? `${e.value !== 0}`
-          : Object.is(e.value, -0)
-            ? "-0"
-            : `${e.value}`;
+        return String(e.dtype === "bool" ? e.value !== 0 : numberKey(e.value));
       case "load":
         return `${this.#buffers[e.buffer]}[${this.expr(e.index)}]`;
       case "binary":

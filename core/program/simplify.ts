@@ -1,6 +1,7 @@
 /** Simplification: a jaxpr that computes the same results with fewer equations. Every rewrite is exact, bit
  *  for bit. */
 import { type DType, dtypes, isFloat } from "../dtype.ts";
+import { numberKey } from "../hash.ts";
 import { type Atom, ClosedJaxpr, type Equation, isLiteral, Jaxpr, type Var } from "../ir/jaxpr.ts";
 import { Literal } from "../ndarray.ts";
 import { type Primitive, paramsKey, primitives } from "../primitive.ts";
@@ -24,9 +25,12 @@ const itself: Rule = ({ inputs: [x] }) => x as Atom;
 /** f(f(x)) = f(x) */
 const idempotent: Rule = ({ primitive, inputs: [x] }, definition) =>
   operandOf(definition(x), primitive.name) === undefined ? null : (x as Atom);
-/** f(f(x)) = x */
-const involution: Rule = ({ primitive, inputs: [x] }, definition) =>
-  operandOf(definition(x), primitive.name) ?? null;
+/** f(f(x)) = x, of equal params */
+const involution: Rule = ({ primitive, inputs: [x], params }, definition) => {
+  const inner = definition(x);
+  const from = operandOf(inner, primitive.name);
+  return from !== undefined && paramsKey(inner?.params) === paramsKey(params) ? from : null;
+};
 /** f(x, …, x) = x */
 const ofEquals =
   (from: number): Rule =>
@@ -64,11 +68,11 @@ function isDetour(from: DType, to: DType, last: DType): boolean {
 
 /** The reciprocal of a power of two of which both are normal numbers of the dtype, else 0. */
 function exactReciprocal({ value, aval: { dtype } }: Literal): number {
-  const exponent = Math.log2(Math.abs(value));
-  const most = dtype === "float16" ? 14 : 126;
+  const size = Math.abs(value);
+  const exponent = Math.log2(size);
   return Number.isInteger(exponent) &&
-    Math.abs(exponent) <= most &&
-    2 ** exponent === Math.abs(value)
+    2 ** exponent === size &&
+    Math.min(size, 1 / size) >= dtypes[dtype].tiny
     ? 1 / value
     : 0;
 }
@@ -97,6 +101,7 @@ const rules: { readonly [primitive: string]: Rule } = {
   },
   neg: involution,
   not: involution,
+  rev: involution,
   abs: ({ inputs: [x] }, definition) => {
     const inner = definition(x);
     if (operandOf(inner, "abs") !== undefined) return x as Atom;
@@ -139,11 +144,6 @@ const rules: { readonly [primitive: string]: Rule } = {
     const { permutation: q } = params as { permutation: readonly number[] };
     return from !== undefined && q.every((axis, i) => p?.[axis] === i) ? from : null;
   },
-  rev: ({ inputs: [x], params }, definition) => {
-    const inner = definition(x);
-    const from = operandOf(inner, "rev");
-    return from !== undefined && paramsKey(inner?.params) === paramsKey(params) ? from : null;
-  },
 };
 
 /** Removes equations that are dead, repeated or do nothing. Constants and arguments stay as they are. */
@@ -171,9 +171,7 @@ export function simplify(jaxpr: Jaxpr): Jaxpr {
     }
     const { inputs } = e;
     const key = `${e.primitive.id}(${inputs
-      .map((a) =>
-        isLiteral(a) ? `#${a.aval.id}:${Object.is(a.value, -0) ? "-0" : a.value}` : a.id,
-      )
+      .map((a) => (isLiteral(a) ? `#${a.aval.id}:${numberKey(a.value)}` : a.id))
       .join()})${paramsKey(e.params)}`;
     const twin = seen.get(key);
     if (twin !== undefined) {

@@ -1,5 +1,6 @@
 /** The kernel of a unit of fusion: one loop over its points or, with reductions, passes over each of its rows. */
 import type { DType } from "../dtype.ts";
+import { numberKey } from "../hash.ts";
 import { type Atom, isLiteral, type Var } from "../ir/jaxpr.ts";
 import { type Expr, int, KVar, load } from "../kernel/expr.ts";
 import type { ReduceLowering, Stmt } from "../kernel/kernel.ts";
@@ -27,10 +28,10 @@ const leastStripped = 1 << 14;
 /** The node whose axes are the loops: a reduction, or the one with most axes. */
 function leaderOf({ nodes }: Pick<LoopUnit, "nodes">): LoopNode {
   const reduction = nodes.find((n) => n.kind === "reduce");
-  if (reduction !== undefined) return reduction;
-  const wide = (n: LoopNode): number => n.shape.filter((s) => s > 1).length;
-  return nodes.reduce((best, n) => (wide(n) > wide(best) ? n : best));
+  return reduction ?? nodes.reduce((best, n) => (rankOf(n) > rankOf(best) ? n : best));
 }
+/** Axes of more than one element. */
+const rankOf = ({ shape }: LoopNode): number => shape.filter((s) => s > 1).length;
 
 /** Memory of the kernel under construction; buffers are numbered as the kernel's. */
 export interface UnitMemory {
@@ -131,7 +132,7 @@ class UnitKernel {
     const last = shape.at(-1) ?? 1;
     let space: Shape | null = last >= strip / 4 && last <= 4 * strip ? shape : null;
     // a vector is cut up where it can be
-    if (space === null && nodes.every((n) => n.shape.filter((k) => k > 1).length === 1))
+    if (space === null && nodes.every((n) => rankOf(n) === 1))
       for (let k = strip; k >= strip / 4 && space === null; k--)
         if (points % k === 0) space = [points / k, k];
     if (space === null) return null;
@@ -367,7 +368,7 @@ export function unitKey(
   const atomKey = (a: Atom): string => {
     const root = graph.root(a);
     const shape = a.aval.id;
-    if (isLiteral(root)) return `#${shape}:${Object.is(root.value, -0) ? "-0" : root.value}`;
+    if (isLiteral(root)) return `#${shape}:${numberKey(root.value)}`;
     const definition = graph.virtual(root);
     if (definition === undefined) return `${number(root)}:${root.aval.id}:${shape}`;
     const name = entry(virtual, root, () => {

@@ -151,10 +151,9 @@ const byKey = new Map<string, TreeDef>();
 const intern = (key: string, parts: Parts): TreeDef =>
   byKey.get(key) ?? keepAmong(byKey, remembered, key, new TreeDef(parts, key));
 
-/** The last few structures with the same kind and width. */
+/** The last four structures with the same kind and width, the latest first. */
 class Recent {
   readonly defs: TreeDef[] = [];
-  #next = 0;
 
   find(children: readonly TreeDef[]): TreeDef | undefined {
     search: for (const def of this.defs) {
@@ -165,19 +164,19 @@ class Recent {
     return undefined;
   }
   add(def: TreeDef): TreeDef {
-    this.defs[this.#next] = def;
-    this.#next = (this.#next + 1) % 4;
+    this.defs.splice(3);
+    this.defs.unshift(def);
     return def;
   }
 }
 
 /** The keys of an object in its own order, a node of a trie: each further key leads on to the next. */
-export class KeyList {
+export class KeyList extends Recent {
   readonly next = new Map<string, KeyList>();
-  readonly recent = new Recent();
   readonly sorted: readonly string[];
 
   constructor(keys: readonly string[]) {
+    super();
     this.sorted = keys.toSorted();
   }
 }
@@ -208,23 +207,23 @@ export function keyListOf(keys: readonly string[]): KeyList {
 }
 
 export function objectDef(list: KeyList, children: readonly TreeDef[]): TreeDef {
-  const seen = list.recent.find(children);
+  const seen = list.find(children);
   if (seen !== undefined) return seen;
   const keys = list.sorted;
   const key = `{${keys.map((k, i) => `${JSON.stringify(k)}:${children[i]?.key}`).join(",")}}`;
-  return list.recent.add(intern(key, { kind: "object", children, keys }));
+  return list.add(intern(key, { kind: "object", children, keys }));
 }
 
-const arraysByLength = new Map<number, Recent>();
+/** of lists, by their lengths */
+const lists = new Map<number, Recent>();
 
 export function arrayDef(children: readonly TreeDef[]): TreeDef {
   const { length } = children;
-  const recent =
-    arraysByLength.get(length) ?? keepAmong(arraysByLength, remembered, length, new Recent());
-  const seen = recent.find(children);
-  if (seen !== undefined) return seen;
-  const key = `[${children.map((child) => child.key).join(",")}]`;
-  return recent.add(intern(key, { kind: "array", children }));
+  const recent = lists.get(length) ?? keepAmong(lists, remembered, length, new Recent());
+  return (
+    recent.find(children) ??
+    recent.add(intern(`[${children.map((c) => c.key).join(",")}]`, { kind: "array", children }))
+  );
 }
 
 export function instanceDef(type: Registered, aux: unknown, children: readonly TreeDef[]): TreeDef {
