@@ -38,7 +38,7 @@ export interface LoopNode {
   /** for a reduction, its pattern; null where its loops cannot be shared with other nodes */
   readonly pattern: string | null;
   readonly reads: ReadonlyMap<Var, Access>;
-  /** of values that are read at several positions, which ones */
+  /** at which positions */
   readonly places: ReadonlyMap<Var, ReadonlySet<string>>;
   /** weight of its arithmetic */
   readonly cost: number;
@@ -307,7 +307,6 @@ export class Graph {
   ): Survey {
     const reads = new Map<Var, Access>();
     const places = new Map<Var, Set<string>>();
-    const firsts = new Map<Var, string>();
     const elements = new Elements(this, (v, at, own) => {
       let access: Access = "same";
       let place: string = access;
@@ -317,9 +316,7 @@ export class Graph {
         place = access === "other" ? this.#forms.key(this.#forms.of(position)) : access;
       }
       reads.set(v, (reads.get(v) ?? access) === access ? access : "other");
-      const first = firsts.get(v);
-      if (first === undefined) firsts.set(v, place);
-      else if (first !== place) entry(places, v, () => new Set([first])).add(place);
+      entry(places, v, () => new Set()).add(place);
       return load(0, origin, v.aval.dtype);
     });
     return { cost: weigh(evaluate(elements)), reads, places };

@@ -3,8 +3,9 @@
  *  dtypes only. The values are the same: sums are accumulated in the wide dtype either way. */
 import type { Aval } from "../aval.ts";
 import { type DType, dtypes, isFloat } from "../dtype.ts";
-import { type Atom, type Equation, isLiteral, Jaxpr, Var } from "../ir/jaxpr.ts";
+import { type Atom, type Equation, Jaxpr, Var } from "../ir/jaxpr.ts";
 import type { Lowering } from "../kernel/kernel.ts";
+import { entry } from "../maps.ts";
 import { type Primitive, primitives, ruleOf } from "../primitive.ts";
 import { operationsOf } from "./cost.ts";
 
@@ -41,42 +42,29 @@ function wideDType({ primitive, inputs, outputs, params }: Equation): DType | nu
 
 /** The same jaxpr with its products in wide dtypes. */
 export function widenProducts(jaxpr: Jaxpr): Jaxpr {
-  const wide = new Map<Equation, DType>();
-  for (const e of jaxpr.equations) {
-    const dtype = wideDType(e);
-    if (dtype !== null) wide.set(e, dtype);
-  }
-  if (wide.size === 0) return jaxpr;
-
   const equations: Equation[] = [];
-  const definitions = new Map<Var, Equation>();
+  const definitions = new Map<Atom, Equation>();
   const convertP = primitives.get("convert_element_type") as Primitive;
-  const convert = (from: Atom, to: Var): Var => {
+  const convert = (from: Atom, to: Var): void => {
     const params = { newDtype: to.aval.dtype, weakType: to.aval.weakType };
     equations.push({ primitive: convertP, inputs: [from], outputs: [to], params });
-    return to;
   };
   const as = (aval: Aval, dtype: DType): Var => new Var(aval.with({ dtype }));
   const converted = new Map<Atom, Map<DType, Var>>();
   const widened = (a: Atom, dtype: DType): Atom => {
     if (a.aval.dtype === dtype) return a;
-    const known = converted.get(a) ?? new Map<DType, Var>();
-    converted.set(a, known);
-    let v = known.get(dtype);
-    if (v === undefined) {
-      const e = isLiteral(a) ? undefined : definitions.get(a);
-      if (e !== undefined && moves.has(e.primitive.name)) {
-        const inputs = [widened(e.inputs[0] as Atom, dtype)];
-        v = as(a.aval, dtype);
-        equations.push({ ...e, inputs, outputs: [v] });
-      } else v = convert(a, as(a.aval, dtype));
-      known.set(dtype, v);
-    }
-    return v;
+    const known = entry(converted, a, () => new Map());
+    return entry(known, dtype, () => {
+      const v = as(a.aval, dtype);
+      const e = definitions.get(a);
+      if (e === undefined || !moves.has(e.primitive.name)) convert(a, v);
+      else equations.push({ ...e, inputs: [widened(e.inputs[0] as Atom, dtype)], outputs: [v] });
+      return v;
+    });
   };
   for (const e of jaxpr.equations) {
-    const dtype = wide.get(e);
-    if (dtype === undefined) {
+    const dtype = wideDType(e);
+    if (dtype === null) {
       equations.push(e);
       for (const v of e.outputs) definitions.set(v, e);
       continue;
