@@ -6,25 +6,26 @@ import { castNumber, isFloat } from "../dtype.ts";
 import { type Equation, isLiteral, type Var } from "../ir/jaxpr.ts";
 import { Literal } from "../ndarray.ts";
 
-const operations: { readonly [primitive: string]: (x: number, y: number) => number } = {
-  neg: (x) => -x,
-  abs: Math.abs,
-  add: (x, y) => x + y,
-  sub: (x, y) => x - y,
-  mul: (x, y) => x * y,
-  div: (x, y) => x / y,
-  sqrt: Math.sqrt,
-  convert_element_type: (x) => x,
-};
+const operations = new Map<string, (x: number, y: number) => number>(
+  Object.entries({
+    neg: (x: number) => -x,
+    abs: Math.abs,
+    add: (x: number, y: number) => x + y,
+    sub: (x: number, y: number) => x - y,
+    mul: (x: number, y: number) => x * y,
+    div: (x: number, y: number) => x / y,
+    sqrt: Math.sqrt,
+    convert_element_type: (x: number) => x,
+  }),
+);
 
 /** The value of an equation of which all operands are numbers, or null where it takes a kernel to tell. */
 export function fold({ primitive, inputs, outputs }: Equation): Literal | null {
-  if (inputs.length === 0 || !inputs.every(isLiteral)) return null;
-  const operation = Object.hasOwn(operations, primitive.name) ? operations[primitive.name] : null;
-  const [x, y] = inputs as readonly Literal[];
-  if (!operation || x === undefined) return null;
+  const operation = operations.get(primitive.name);
+  if (operation === undefined || !inputs.every(isLiteral)) return null;
+  const [x, y = x] = inputs as readonly [Literal, Literal?];
   const { dtype, weakType } = (outputs[0] as Var).aval;
-  const value = operation(x.value, (y ?? x).value);
+  const value = operation(x.value, y.value);
   // which NaN it is the processor decides
   if (Number.isNaN(value)) return null;
   const stored = castNumber(value, dtype);

@@ -78,73 +78,75 @@ function exactReciprocal({ value, aval: { dtype } }: Literal): number {
 }
 
 /** What an equation may become, by primitive. */
-const rules: { readonly [primitive: string]: Rule } = {
-  // x·1 = x and x/1 = x for every x, NaN included
-  mul: ({ inputs: [x, y] }) => (is(y, 1) ? (x as Atom) : is(x, 1) ? (y as Atom) : null),
-  div: ({ inputs: [x, y] }) => {
-    if (is(y, 1)) return x as Atom;
-    if (y === undefined || !isLiteral(y) || !isFloat(y.aval.dtype)) return null;
-    // x/2ⁿ and x·2⁻ⁿ round the same number
-    const inverse = exactReciprocal(y);
-    if (inverse === 0) return null;
-    const factor = new Literal(inverse, y.aval.dtype, y.aval.weakType);
-    return { primitive: named("mul"), inputs: [x as Atom, factor] };
-  },
-  // x − 0 = x; x + 0 is not x for x = −0, but x + (−0) is; x − (−y) = x + y
-  sub: ({ inputs }, definition) =>
-    is(inputs[1], 0) ? (inputs[0] as Atom) : unnegated("add", inputs, definition),
-  add: ({ inputs, outputs: [out] }, definition) => {
-    const [x, y] = inputs;
-    const zero = isFloat((out as Var).aval.dtype) ? -0 : 0;
-    if (is(y, zero)) return x as Atom;
-    return is(x, zero) ? (y as Atom) : unnegated("sub", inputs, definition);
-  },
-  neg: involution,
-  not: involution,
-  rev: involution,
-  abs: ({ inputs: [x] }, definition) => {
-    const inner = definition(x);
-    if (operandOf(inner, "abs") !== undefined) return x as Atom;
-    const negated = operandOf(inner, "neg");
-    return negated === undefined ? null : { inputs: [negated] };
-  },
-  sign: idempotent,
-  floor: idempotent,
-  ceil: idempotent,
-  max: ofEquals(0),
-  min: ofEquals(0),
-  and: ofEquals(0),
-  or: ofEquals(0),
-  select_n: ofEquals(1),
-  convert_element_type: ({ inputs: [x], outputs: [out], params }, definition) => {
-    const from = operandOf(definition(x), "convert_element_type");
-    const [to, last] = [(x as Atom).aval.dtype, (out as Var).aval.dtype];
-    return from !== undefined && isDetour(from.aval.dtype, to, last)
-      ? { inputs: [from], params }
-      : (x as Atom);
-  },
-  copy: itself,
-  stop_gradient: itself,
-  broadcast_in_dim: itself,
-  // of the same shape they take everything
-  slice: itself,
-  dynamic_slice: itself,
-  pad: ({ inputs: [x], params }) =>
-    (params as { paddingConfig: readonly (readonly number[])[] }).paddingConfig.every((widths) =>
-      widths.every((n) => n === 0),
-    )
-      ? (x as Atom)
-      : null,
-  reshape,
-  squeeze: reshape,
-  transpose: ({ inputs: [x], params }, definition) => {
-    const inner = definition(x);
-    const from = operandOf(inner, "transpose");
-    const p = (inner?.params as { permutation?: readonly number[] } | undefined)?.permutation;
-    const { permutation: q } = params as { permutation: readonly number[] };
-    return from !== undefined && q.every((axis, i) => p?.[axis] === i) ? from : null;
-  },
-};
+const rules = new Map(
+  Object.entries<Rule>({
+    // x·1 = x and x/1 = x for every x, NaN included
+    mul: ({ inputs: [x, y] }) => (is(y, 1) ? (x as Atom) : is(x, 1) ? (y as Atom) : null),
+    div: ({ inputs: [x, y] }) => {
+      if (is(y, 1)) return x as Atom;
+      if (y === undefined || !isLiteral(y) || !isFloat(y.aval.dtype)) return null;
+      // x/2ⁿ and x·2⁻ⁿ round the same number
+      const inverse = exactReciprocal(y);
+      if (inverse === 0) return null;
+      const factor = new Literal(inverse, y.aval.dtype, y.aval.weakType);
+      return { primitive: named("mul"), inputs: [x as Atom, factor] };
+    },
+    // x − 0 = x; x + 0 is not x for x = −0, but x + (−0) is; x − (−y) = x + y
+    sub: ({ inputs }, definition) =>
+      is(inputs[1], 0) ? (inputs[0] as Atom) : unnegated("add", inputs, definition),
+    add: ({ inputs, outputs: [out] }, definition) => {
+      const [x, y] = inputs;
+      const zero = isFloat((out as Var).aval.dtype) ? -0 : 0;
+      if (is(y, zero)) return x as Atom;
+      return is(x, zero) ? (y as Atom) : unnegated("sub", inputs, definition);
+    },
+    neg: involution,
+    not: involution,
+    rev: involution,
+    abs: ({ inputs: [x] }, definition) => {
+      const inner = definition(x);
+      if (operandOf(inner, "abs") !== undefined) return x as Atom;
+      const negated = operandOf(inner, "neg");
+      return negated === undefined ? null : { inputs: [negated] };
+    },
+    sign: idempotent,
+    floor: idempotent,
+    ceil: idempotent,
+    max: ofEquals(0),
+    min: ofEquals(0),
+    and: ofEquals(0),
+    or: ofEquals(0),
+    select_n: ofEquals(1),
+    convert_element_type: ({ inputs: [x], outputs: [out], params }, definition) => {
+      const from = operandOf(definition(x), "convert_element_type");
+      const [to, last] = [(x as Atom).aval.dtype, (out as Var).aval.dtype];
+      return from !== undefined && isDetour(from.aval.dtype, to, last)
+        ? { inputs: [from], params }
+        : (x as Atom);
+    },
+    copy: itself,
+    stop_gradient: itself,
+    broadcast_in_dim: itself,
+    // of the same shape they take everything
+    slice: itself,
+    dynamic_slice: itself,
+    pad: ({ inputs: [x], params }) =>
+      (params as { paddingConfig: readonly (readonly number[])[] }).paddingConfig.every((widths) =>
+        widths.every((n) => n === 0),
+      )
+        ? (x as Atom)
+        : null,
+    reshape,
+    squeeze: reshape,
+    transpose: ({ inputs: [x], params }, definition) => {
+      const inner = definition(x);
+      const from = operandOf(inner, "transpose");
+      const p = (inner?.params as { permutation?: readonly number[] } | undefined)?.permutation;
+      const { permutation: q } = params as { permutation: readonly number[] };
+      return from !== undefined && q.every((axis, i) => p?.[axis] === i) ? from : null;
+    },
+  }),
+);
 
 /** Removes equations that are dead, repeated or do nothing. Constants and arguments stay as they are. */
 export function simplify(jaxpr: Jaxpr): Jaxpr {
@@ -154,7 +156,7 @@ export function simplify(jaxpr: Jaxpr): Jaxpr {
   const resolve = (a: Atom): Atom => renamed.get(a) ?? a;
   const definition: Definition = (a) => definitions.get(a as Atom);
   const rewrite = (e: Equation): Rewrite =>
-    fold(e) ?? rules[e.primitive.name]?.(e, definition) ?? null;
+    fold(e) ?? rules.get(e.primitive.name)?.(e, definition) ?? null;
   const kept: Equation[] = [];
   for (const original of jaxpr.equations) {
     let e: Equation = { ...original, inputs: original.inputs.map(resolve) };
