@@ -3,7 +3,7 @@ import { Aval } from "./aval.ts";
 import type { Backend, Storage } from "./backend/backend.ts";
 import { activeBackend } from "./backend/registry.ts";
 import { type DType, dtypes, type HostArray, pack, unpack } from "./dtype.ts";
-import { BackendError, DTypeError, fail, ShapeError } from "./errors.ts";
+import { DTypeError, fail, failGone, ShapeError } from "./errors.ts";
 import { Literal, NDArray } from "./ndarray.ts";
 import { type Shape, shapesEqual, showShape } from "./shape.ts";
 import { concrete } from "./trace.ts";
@@ -26,14 +26,7 @@ export class DeviceArray extends NDArray {
   /** The storage, on the backend that asks for it; elements move there when they are elsewhere. */
   storageOn(backend: Backend): Storage {
     const storage = this.#storage;
-    if (storage === null)
-      return fail(
-        BackendError,
-        "array",
-        "an array must not be used after it is disposed or donated",
-        `${this.aval}`,
-        "keep it, or use the result that replaced it",
-      );
+    if (storage === null) return failGone(this.aval);
     if (storage.backend === backend) return storage;
     const moved = backend.write(storage.backend.readSync(storage));
     backend.own(moved, this);
@@ -102,9 +95,6 @@ export async function data(x: NDArray): Promise<HostArray> {
   const { storage } = c as DeviceArray;
   return unpack(await storage.backend.read(storage), x.dtype);
 }
-
-/** Bytes per element of an array's storage. */
-export const itemSize = (x: NDArray): number => dtypes[x.dtype].bytes;
 
 /** Shape of a nested list whose numbers and arrays go to `values`; checks that all rows agree. */
 function readList(op: string, x: unknown, values: unknown[], path = "values"): Shape {

@@ -39,6 +39,16 @@ export function fail(
   throw new kind(`${op}: ${requirement}; got ${got}; ${remedy}.`);
 }
 
+/** Refuses an array that gave its memory away. */
+export const failGone = (got: unknown): never =>
+  fail(
+    BackendError,
+    "array",
+    "an array must not be used after it is disposed or donated",
+    got,
+    "keep it, or use the result that replaced it",
+  );
+
 /** The first stack frame outside the library, as `file:line:column` after `before`, or "" where the engine gives no stack. */
 export function userFrame(before: string): string {
   // nested transforms are deeper than the usual ten frames

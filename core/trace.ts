@@ -12,12 +12,8 @@ export interface Interpreter {
   bind(primitive: Primitive, inputs: readonly NDArray[], params: Params): readonly NDArray[];
 }
 
-let root: Interpreter = {
-  parent: null,
-  bind: (primitive) =>
-    fail(TraceError, primitive.name, "an evaluator must be installed", "none", "import core/eval"),
-};
-let current: Interpreter = root;
+let root: Interpreter;
+let current: Interpreter;
 
 /** Installs the evaluator (core/eval.ts does, once). */
 export function setRoot(interpreter: Interpreter): void {

@@ -401,7 +401,7 @@ describe("executables", () => {
     const [y] = e.run([x], [true]);
     expect(backend.memory().used).toBe(before);
     expect(() => e.run([x])).toThrow(
-      /^array: an array must not be used once disposed or donated; got 8 bytes/,
+      /^array: an array must not be used after it is disposed or donated; got 8 bytes/,
     );
     backend.free(x);
     backend.free(x);

@@ -5,9 +5,10 @@ import { withBackend } from "../core/backend/registry.ts";
 import { compiledJaxpr } from "../core/eval.ts";
 import type { Program } from "../core/program/types.ts";
 import { showProgram } from "../core/program/show.ts";
-import { grad, jit, lax, makeJaxpr, type NDArray, np, random } from "../index.ts";
+import { grad, jit, lax, makeJaxpr, type NDArray, np, random, slice } from "../index.ts";
 import * as nn from "../nn/index.ts";
 import { adam, applyUpdates } from "../optim/index.ts";
+import { arrayDifference } from "./kit/index.ts";
 
 const programOf = (f: (...args: never[]) => unknown, ...args: unknown[]): Program =>
   compiledJaxpr("f", makeJaxpr(f as (...a: unknown[]) => unknown)(...args).jaxpr).executable
@@ -199,6 +200,31 @@ describe("values of no elements", () => {
   it("may be read under shapes that have no axes in common", () => {
     const f = grad((v: NDArray): NDArray => np.tile(v, [0, 2]).reshape([2, 0, 3]).mul(2).sum());
     expect(jit(f)(x).toArray()).toEqual(np.zeros(x.shape).toArray());
+  });
+});
+
+describe("units whose nodes are far apart", () => {
+  it("never wait for each other", () => {
+    const part = (a: NDArray, b: NDArray): NDArray =>
+      np.concatenate([a.at(slice(0, 2)).get(), b.at(slice(2)).get()], 0);
+    const clip = (z: NDArray): NDArray => np.clip(z, -20, 20);
+    const noise = (n: number): NDArray => random.uniform(random.key(n), [4, 6]);
+    const f = (v: NDArray, w: NDArray): NDArray => {
+      const bounded = clip(v);
+      clip(np.add(bounded, np.sum(clip(np.add(w, noise(583))), 1, { keepdims: true })));
+      const turned = clip(np.flip(clip(w), 0));
+      const squared = clip(np.square(clip(np.add(bounded, noise(681)))));
+      const shares = np.divide(np.exp(squared), np.sum(np.exp(squared), -1, { keepdims: true }));
+      const mixed = np.add(part(turned, turned), shares);
+      return np.add(np.sum(np.sin(mixed)), np.sum(part(clip(w), squared)));
+    };
+    const args = [310, 311].map((n) => random.normal(random.key(n), [4, 6])) as [NDArray, NDArray];
+    const options = { argnums: [0, 1] };
+    const want = grad(f, options)(...args) as unknown as NDArray[];
+    const got = grad(jit(f), options)(...args) as unknown as NDArray[];
+    got.forEach((g, i) => {
+      expect(arrayDifference(g, want[i] as NDArray)).toBe("");
+    });
   });
 });
 

@@ -90,6 +90,23 @@ describe("promotion", () => {
   });
 });
 
+describe("edges of arguments", () => {
+  it("repeat by counts along an axis of no elements", () => {
+    expect(np.repeat(np.zeros([0, 3]), [], 0).shape).toEqual([0, 3]);
+  });
+  it("an unknown method of quantile is named", () => {
+    expect(() => np.quantile([1, 2], 0.5, 0, { method: "bogus" as "linear" })).toThrow(
+      "quantile: the method must be one of linear, lower, higher, midpoint, nearest; got bogus",
+    );
+  });
+  it("a variance is a float", () => {
+    expect(() => np.var([1, 2], 0, { dtype: "int32" })).toThrow("var: needs a float dtype");
+    expect(np.var([1, 2], 0, { dtype: "float64" }).dtype).toBe("float64");
+  });
+  it("diagflat of a number has a dtype of its own", () => {
+    expect(np.diagflat(3).weakType).toBe(false);
+  });
+});
 describe("linspace", () => {
   it("ends with stop itself, wherever it starts", () => {
     expect(np.linspace(Infinity, 5, 3).toArray()).toEqual([Infinity, Infinity, 5]);

@@ -9,6 +9,7 @@ import {
   jit,
   jvp,
   linearize,
+  linearTranspose,
   makeJaxpr,
   type NDArray,
   np,
@@ -237,6 +238,18 @@ describe("nesting", () => {
       expect(values(jit(third(f))(two()))).toEqual([24, 48]);
       expect(values(vmap(jit(grad(f)))(np.array([[1], [2]])))).toEqual([[4], [32]]);
     }
+  });
+});
+
+describe("what is linear", () => {
+  it("can be transposed though it comes from powers", () => {
+    const v = np.array([1, 2]);
+    const cube = (z: NDArray): NDArray => np.power(z, 3).sum();
+    const square = (z: NDArray): NDArray => np.power(z, 2).sum();
+    expect(values(linearTranspose(grad(square), v)(v)[0])).toEqual([2, 4]);
+    expect(
+      values(linearTranspose((z: NDArray) => jvp(grad(cube), [z], [np.ones([2])])[1], v)(v)[0]),
+    ).toEqual([6, 12]);
   });
 });
 

@@ -183,7 +183,7 @@ export function diag(x: ArrayInput, k = 0): NDArray {
   if (v.ndim === 2) return diagonal(v, k);
   if (v.ndim !== 1) fail(ShapeError, "diag", "needs a vector or a matrix", v.aval, "use diagonal");
   const n = (v.shape[0] as number) + Math.abs(k);
-  const zero = new Literal(0, v.dtype, v.weakType);
+  const zero = new Literal(0, v.dtype);
   const padded = pad(v, zero, [k > 0 ? [0, k, 0] : [-k, 0, 0]]);
   return where(eye(n, n, { k, dtype: "bool" }), l.expandDims(padded, [1]), zero);
 }

@@ -1,11 +1,12 @@
 /** Reductions, statistics and cumulative functions. */
 import { type DType, dtypes, isFloat } from "../dtype.ts";
-import { fail, ShapeError } from "../errors.ts";
+import { CotangentError, fail, ShapeError } from "../errors.ts";
 import { Literal, type NDArray } from "../ndarray.ts";
 import * as a from "../ops/arithmetic.ts";
 import * as c from "../ops/compare.ts";
 import { dotGeneral } from "../ops/contract.ts";
 import * as cum from "../ops/cumulative.ts";
+import { checkClass } from "../ops/checks.ts";
 import * as l from "../ops/linear.ts";
 import * as r from "../ops/reduce.ts";
 import { sort as sortOperands } from "../ops/sort.ts";
@@ -158,6 +159,7 @@ export interface VarOptions extends ReduceOptions {
 function variance(x: ArrayInput, axis?: AxisArg, options: VarOptions = {}): NDArray {
   const { v, axes, count, finish } = over("var", toFloat("var", x), axis, options.keepdims);
   const center = mean(v, axes, { ...options, keepdims: true });
+  checkClass("var", "float", center.aval);
   const wide = l.convert(v, center.dtype, v.weakType);
   const deviation = masked(square(a.sub(wide, center)), options.where, 0);
   const n = a.sub(
@@ -196,6 +198,15 @@ export function quantile(
   for (const p of list)
     if (!(p >= 0 && p <= 1))
       fail(ShapeError, "quantile", "q must lie between 0 and 1", p, "use percentile for percents");
+  const weigh = weights[method];
+  if (weigh === undefined)
+    fail(
+      CotangentError,
+      "quantile",
+      `the method must be one of ${Object.keys(weights).join(", ")}`,
+      method,
+      "choose one of these",
+    );
   const operand = toFloat("quantile", x);
   const { axes, count, finish } = over("quantile", operand, axis, keepdims);
   // the reduced axes as one, the last
@@ -212,7 +223,7 @@ export function quantile(
   const results = list.map((p) => {
     const position = p * (count - 1);
     const low = Math.floor(position);
-    const weight = weights[method](position - low);
+    const weight = weigh(position - low);
     const value =
       weight === 0
         ? element(low)
@@ -294,7 +305,7 @@ const argReduction =
       );
     const found = find(along, at, "int32");
     if (!keepdims) return found;
-    return l.expandDims(found, axis === undefined ? range(v.ndim) : [at]);
+    return l.expandDims(found, typeof axis === "number" ? [at] : range(v.ndim));
   };
 /** Index of the first largest element (NaN counts as largest), int32; over the flattened array without axis. */
 export const argmax: ArgReduction = argReduction("argmax", r.argmax);

@@ -124,7 +124,9 @@ export const integerPowP: Primitive<IntegerPowParams> = definePrimitive<IntegerP
     const out = integerPow(x as NDArray, y);
     if (y === 0) return dual(out);
     const dx = t as NDArray;
-    return dual(out, mul(dx, mul(y, integerPow(x as NDArray, y - 1))));
+    // what is linear looks so: x¹ has no transpose
+    if (y === 1) return dual(out, dx);
+    return dual(out, mul(dx, mul(y, y === 2 ? (x as NDArray) : integerPow(x as NDArray, y - 1))));
   },
   transpose: nonlinear,
   batch: batchSame,

@@ -21,7 +21,7 @@ export function takeRows(
       collapsedSliceDims: [axis],
       startIndexMap: [axis],
     },
-    sliceSizes: x.shape.map((n, i) => (i === axis ? Math.min(1, n) : n)),
+    sliceSizes: x.shape.map((n, i) => (i === axis ? 1 : n)),
     mode,
   });
 }

@@ -3,7 +3,6 @@
  *  A unit is a set of nodes over one space of points. Without reductions it is a loop that computes several values of
  *  each point. With reductions of one pattern it goes row by row: passes over the row, each of which may use what
  *  the passes before it have reduced. Nodes whose value no other unit reads are never stored. */
-import { dtypes } from "../dtype.ts";
 import type { Var } from "../ir/jaxpr.ts";
 import { entry } from "../maps.ts";
 import type { Graph, LoopNode, Node, WholeNode } from "./graph.ts";
@@ -36,8 +35,6 @@ const maxRepeated = 4;
 /** True where the elements of a row lie side by side. */
 export const isContiguous = (pattern: string): boolean => pattern.endsWith("r");
 
-const bytesOf = (v: Var): number => v.aval.size * dtypes[v.aval.dtype].bytes;
-
 /** A unit in the making. */
 class Draft implements Unit {
   nodes: readonly UnitNode[];
@@ -51,9 +48,12 @@ class Draft implements Unit {
   readonly alone: boolean;
   /** number of the last search that met it */
   met = 0;
+  /** number of the last node that it, or any unit that it needs, computes */
+  reach: number;
 
   constructor(node: UnitNode) {
     this.nodes = [node];
+    this.reach = node.id;
     this.alone = node.kind === "whole" || (node.kind === "reduce" && node.pattern === null);
     if (node.kind === "whole") return;
     this.pattern = node.pattern;
@@ -155,6 +155,17 @@ class Fusion {
     a.cost += b.cost;
     for (const n of b.nodes) this.#drafts[n.id] = a;
     a.nodes = inOrder(a.nodes, b.nodes);
+    const reach = Math.max(a.reach, b.reach);
+    const pending = [a];
+    for (let d = pending.pop(); d !== undefined; d = pending.pop()) {
+      d.reach = reach;
+      for (const n of d.nodes)
+        for (const v of n.equation.outputs)
+          for (const r of this.#readers.get(v) ?? []) {
+            const user = this.#drafts[r.id] as Draft;
+            if (user.reach < reach) pending.push(user);
+          }
+    }
     return true;
   }
 
@@ -209,8 +220,7 @@ class Fusion {
           const p = this.#drafts[producer.id] as Draft;
           if (p === d) continue;
           if (p === from && d !== to) return true;
-          // what is before all of `from` cannot need it
-          if (p.met === search || p.last < first) continue;
+          if (p.met === search || p.reach < first) continue;
           p.met = search;
           pending.push(p);
         }
@@ -241,8 +251,8 @@ class Fusion {
         if (d.points !== v.aval.size || d.cost + n.cost > maxCost) return false;
         if (d.nodes.some((r) => (r.reads.get(v) ?? "same") !== "same")) return false;
         const read = new Set(d.nodes.flatMap((r) => [...r.reads.keys()]));
-        const bytes = operands.reduce((sum, x) => sum + (read.has(x) ? 0 : bytesOf(x)), 0);
-        return bytes <= bytesOf(v);
+        const bytes = operands.reduce((sum, x) => sum + (read.has(x) ? 0 : x.aval.bytes), 0);
+        return bytes <= v.aval.bytes;
       });
       if (!fits) continue;
       for (const d of outside) {

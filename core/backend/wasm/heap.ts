@@ -3,7 +3,7 @@
  *  Past its budget the heap copies the least recently used buffers that no running program needs out to ordinary
  *  ArrayBuffers and forgets their records: from then on the garbage collector owns them. They are copied back in
  *  when they are used again. */
-import { BackendError, fail } from "../../errors.ts";
+import { BackendError, fail, failGone } from "../../errors.ts";
 import type { Backend, Storage } from "../backend.ts";
 import { Allocator, type Block } from "./allocator.ts";
 import { nextTask, Weights } from "./weights.ts";
@@ -270,14 +270,7 @@ export class Heap {
 
   /** @throws BackendError when the storage was freed */
   checkAlive(s: WasmStorage): void {
-    if (s.freed)
-      fail(
-        BackendError,
-        "array",
-        "an array must not be used once disposed or donated",
-        `${s.bytes} bytes that are gone`,
-        "keep it, or use the result that replaced it",
-      );
+    if (s.freed) failGone(`${s.bytes} bytes that are gone`);
   }
 
   /** Gives a holding a block. On failure nothing has changed. */

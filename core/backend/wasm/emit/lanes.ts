@@ -1,6 +1,6 @@
 /** What it means to run several iterations of a loop at once: which values differ between them. */
+import { wordCount as partsOf } from "../../../kernel/words.ts";
 import { type Expr, type KVar, everyOperand, memoized } from "../../../kernel/expr.ts";
-import { dtypes } from "../../../dtype.ts";
 import type { Frame } from "./frame.ts";
 
 /** iterations in one block: the lanes of a vector of 32-bit values */
@@ -71,7 +71,7 @@ export class Lanes {
 }
 
 /** registers of a block */
-export const partsOf = (d: Expr["dtype"]): 1 | 2 => (dtypes[d].bytes === 8 ? 2 : 1);
+export { partsOf };
 export const parts = (e: Expr): readonly number[] => (partsOf(e.dtype) === 2 ? [0, 1] : [0]);
 
 // ---- parts and slots of a value ----
