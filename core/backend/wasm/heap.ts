@@ -270,7 +270,7 @@ export class Heap {
 
   /** @throws BackendError when the storage was freed */
   checkAlive(s: WasmStorage): void {
-    if (s.freed) failGone(`${s.bytes} bytes that are gone`);
+    if (s.freed) failGone(`${s.bytes} bytes`);
   }
 
   /** Gives a holding a block. On failure nothing has changed. */
